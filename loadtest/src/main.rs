@@ -1,0 +1,2 @@
+//! Load tester and test origin for ringway.
+fn main() {}

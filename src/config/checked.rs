@@ -1,0 +1,247 @@
+//! The checked configuration: what the running process is built from. Immutable.
+//!
+//! Every name is resolved to an index, every default filled in, every bound verified.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ids::{ListenerId, PoolId};
+
+/// A whole, consistent configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[limits]`
+    pub limits: LimitsConfig,
+    /// `[listener.*]`, in file order; `ListenerId` is the index.
+    pub listeners: Vec<ListenerConfig>,
+    /// `[[route]]`, in file order; `RouteId` is the index.
+    pub routes: Vec<RouteConfig>,
+    /// `[pool.*]`, in file order; `PoolId` is the index.
+    pub pools: Vec<PoolConfig>,
+}
+
+/// `[server]`: the process.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// How many workers, on which cores. Default `"auto"`.
+    pub workers: Workers,
+    /// Where access log lines go. Default off.
+    pub access_log: AccessLog,
+    /// `access_log_format`: their form. Default `"common"`.
+    pub access_log_format: AccessLogFormat,
+    /// How long exchanges may take to end after SIGTERM. Default 30 s.
+    pub drain_timeout: Duration,
+}
+
+/// How many workers and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// One per core that the process may use.
+    Auto,
+    /// This many, on the first cores that the process may use.
+    Count(usize),
+    /// One on each of these cores.
+    Cores(Vec<usize>),
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// To the standard output.
+    Stdout,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+/// The form of an access log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// The "combined" form of Apache and nginx, followed by ringway's own columns.
+    Common,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[limits]`: bounds of the process that belong to no listener and no pool.
+#[derive(Clone, Debug)]
+pub struct LimitsConfig {
+    /// Lines waiting for the access log's writer, over all workers; more are dropped and counted.
+    /// Default 65,536.
+    pub access_log_queue: usize,
+    /// Bytes of a member's answer head. Default 32 KiB.
+    pub response_head: usize,
+    /// Fields of a member's answer head. Default 100.
+    pub response_headers: usize,
+    /// Bytes of the trailer section of a chunked body, either way. Default 8 KiB.
+    pub trailers: usize,
+}
+
+/// `[listener.NAME]`: where clients connect, and what one of them may do.
+#[derive(Clone, Debug)]
+pub struct ListenerConfig {
+    /// Its name in the file.
+    pub name: String,
+    /// Addresses to bind.
+    pub bind: Vec<SocketAddr>,
+    /// Deadlines on the client's side.
+    pub timeouts: ListenerTimeouts,
+    /// Bounds on the client's side.
+    pub limits: ListenerLimits,
+    /// Peers whose `X-Forwarded-*` is believed. Default none.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Wake for a new connection only when it has sent data (TCP_DEFER_ACCEPT). Default false.
+    pub defer_accept: bool,
+}
+
+/// `timeouts = {...}` of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerTimeouts {
+    /// For a whole request head, from its first byte (or from accept). Default 10 s.
+    pub head: Duration,
+    /// Between two reads of a request body. Default 30 s.
+    pub body: Duration,
+    /// Between two requests of a connection. Default 60 s.
+    pub idle: Duration,
+    /// For a client that takes no byte of its answer. Default 30 s.
+    pub write: Duration,
+    /// For an upgraded connection without a byte in either direction. Default 10 min.
+    pub tunnel: Duration,
+}
+
+/// `limits = {...}` of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerLimits {
+    /// Bytes of a request head. Default 32 KiB.
+    pub head: usize,
+    /// Fields of a request head. Default 100.
+    pub headers: usize,
+    /// Open connections of this listener, over all workers. Default 100,000.
+    pub connections: usize,
+    /// Bytes of a request body; `None`: no bound, the default (`"none"`).
+    pub body: Option<u64>,
+}
+
+/// A block of addresses, `10.0.0.0/8`; a single address is a block of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    /// The network's address; bits beyond `prefix` are zero.
+    pub network: std::net::IpAddr,
+    /// The number of leading bits that count.
+    pub prefix: u8,
+}
+
+/// `[[route]]`: which requests, and where they go.
+#[derive(Clone, Debug)]
+pub struct RouteConfig {
+    /// On which listeners; `None`: all of them.
+    pub listeners: Option<Vec<ListenerId>>,
+    /// For which hosts; empty: any.
+    pub hosts: Vec<HostPattern>,
+    /// For which paths.
+    pub path: PathPattern,
+    /// For which methods; empty: any.
+    pub methods: Vec<Vec<u8>>,
+    /// The pool that serves them.
+    pub pool: PoolId,
+    /// What the member gets as `Host`. Default preserve.
+    pub host: HostPolicy,
+    /// Whether to add `Via` to requests and answers. Default false.
+    pub via: bool,
+}
+
+/// A host to match, in lower case, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// This host.
+    Exact(String),
+    /// Every host below this suffix: `*.example.com` holds `.example.com`.
+    Wildcard(String),
+}
+
+/// A path to match, in normal form.
+#[derive(Clone, Debug)]
+pub enum PathPattern {
+    /// Every path.
+    Any,
+    /// This path.
+    Exact(String),
+    /// `/x/*`: `/x` and everything below `/x/`. Holds `/x`, or the empty string for `/*`.
+    Prefix(String),
+    /// `~ REGEX`, searched for anywhere in the path unless anchored.
+    Regex(regex::bytes::Regex),
+}
+
+/// What a member gets as `Host`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// What the client asked for.
+    Preserve,
+    /// The member's address.
+    Member,
+    /// This text.
+    Literal(String),
+}
+
+/// `[pool.NAME]`: the members, and how to choose and reach one.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// Its name in the file.
+    pub name: String,
+    /// The algorithm.
+    pub balance: Balance,
+    /// The members; `MemberId` is the index. At least one, at most 4,096.
+    pub members: Vec<MemberConfig>,
+    /// Idle connections to members.
+    pub keepalive: KeepaliveConfig,
+    /// Deadlines on the member's side.
+    pub timeouts: PoolTimeouts,
+}
+
+/// The algorithm of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// `"round-robin"`: smooth, weighted.
+    RoundRobin,
+    /// `"least-connections"`: weighted, counted over all workers.
+    LeastConnections,
+}
+
+/// One member of a pool.
+#[derive(Clone, Debug)]
+pub struct MemberConfig {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its share. Default 1, 0 to 65,535; 0 gets nothing.
+    pub weight: u16,
+}
+
+/// `keepalive = {...}` of a pool; per worker and member.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepaliveConfig {
+    /// Idle connections kept. Default 64; 0: none.
+    pub idle: usize,
+    /// How long one may stay idle. Default 60 s.
+    pub idle_timeout: Duration,
+}
+
+/// `timeouts = {...}` of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolTimeouts {
+    /// For a connection to be established. Default 1 s.
+    pub connect: Duration,
+    /// Silence of the member: before its head, and between two parts of its body. Default 30 s.
+    pub response: Duration,
+}
+
+impl RouteConfig {
+    /// Whether the route answers to `method` (as sent; methods are case-sensitive).
+    #[must_use]
+    pub fn allows(&self, method: &[u8]) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|m| m == method)
+    }
+}
