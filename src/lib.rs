@@ -13,3 +13,9 @@ pub mod ids;
 pub mod http;
 
 pub mod config;
+
+pub mod stats;
+
+pub mod net;
+
+pub mod balancer;

@@ -1,0 +1,84 @@
+//! The right to use one member for one exchange.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::pool::Pool;
+use crate::config::PoolTimeouts;
+use crate::ids::MemberId;
+use crate::net::{Failure, Stream, dial};
+use crate::stats::Counter;
+
+/// A member counted as busy with this exchange, until dropped.
+#[derive(Debug)]
+pub struct Lease {
+    pool: Rc<Pool>,
+    member: MemberId,
+}
+
+/// A connection to the leased member.
+#[derive(Debug)]
+pub struct Connection {
+    /// The connection.
+    pub stream: Stream,
+    /// Whether it served an exchange before: the member may have closed it meanwhile.
+    pub reused: bool,
+}
+
+impl Lease {
+    pub(super) fn new(pool: Rc<Pool>, member: MemberId) -> Self {
+        pool.enter(member);
+        Self { pool, member }
+    }
+
+    /// The member.
+    #[must_use]
+    pub const fn member(&self) -> MemberId {
+        self.member
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.pool.address(self.member)
+    }
+
+    /// The pool's deadlines.
+    #[must_use]
+    pub fn timeouts(&self) -> &PoolTimeouts {
+        self.pool.timeouts()
+    }
+
+    /// An idle connection if there is one. `surely`: the request could not be sent again, so look
+    /// at the connection before use even if it was used a moment ago.
+    #[must_use]
+    pub fn reuse(&self, surely: bool) -> Option<Connection> {
+        let stream = self.pool.take_idle(self.member, surely)?;
+        self.pool.row().add(Counter::UpstreamReuses, 1);
+        Some(Connection { stream, reused: true })
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// The member refused or could not be reached within `timeouts.connect`, or this host has no
+    /// descriptors left.
+    pub async fn dial(&self) -> Result<Connection, Failure> {
+        let Some(address) = self.address() else { return Err(Failure::Other(0)) };
+        let stream = dial(address, self.pool.timeouts().connect).await?;
+        self.pool.row().add(Counter::UpstreamOpens, 1);
+        Ok(Connection { stream, reused: false })
+    }
+
+    /// Gives a connection back for later use: its exchange is complete in both directions and the
+    /// member keeps it open.
+    pub fn keep(&self, connection: Connection) {
+        self.pool.put_idle(self.member, connection.stream);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.pool.leave(self.member);
+    }
+}

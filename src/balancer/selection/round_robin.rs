@@ -1,0 +1,125 @@
+//! Smooth weighted round robin: shares exact over a cycle, and spread over it (5:1:1 gives
+//! AABACAA, not AAAAABC).
+//!
+//! At each turn every eligible member gains its weight; the one with most is chosen and pays the
+//! sum of all weights.
+
+use super::Candidates;
+use crate::ids::{MemberId, WorkerId};
+
+#[derive(Debug)]
+pub(in super::super) struct RoundRobin {
+    /// Per member, what it has gained and not yet paid.
+    gained: Vec<i64>,
+}
+
+impl RoundRobin {
+    /// Each worker begins at another point of the cycle, so that they do not all begin with the
+    /// same member.
+    pub(super) fn new(weights: &[u16], worker: WorkerId) -> Self {
+        let mut state = Self { gained: vec![0; weights.len()] };
+        let positive = weights.iter().filter(|weight| **weight > 0).count().max(1);
+        for _ in 0..worker.index() % positive {
+            state.turn((0u16..).map(MemberId).zip(weights.iter().copied()).filter(|m| m.1 > 0));
+        }
+        state
+    }
+
+    pub(super) fn choose(&mut self, candidates: &Candidates<'_>) -> Option<MemberId> {
+        self.turn(candidates.eligible())
+    }
+
+    fn turn(&mut self, eligible: impl Iterator<Item = (MemberId, u16)>) -> Option<MemberId> {
+        let mut sum = 0i64;
+        let mut best: Option<(MemberId, i64)> = None;
+        for (member, weight) in eligible {
+            let Some(gained) = self.gained.get_mut(member.index()) else { continue };
+            *gained += i64::from(weight);
+            sum += i64::from(weight);
+            if best.is_none_or(|(_, most)| *gained > most) {
+                best = Some((member, *gained));
+            }
+        }
+        let (chosen, _) = best?;
+        if let Some(gained) = self.gained.get_mut(chosen.index()) {
+            *gained -= sum;
+        }
+        Some(chosen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::{InFlight, Tried};
+    use super::*;
+
+    fn sequence(weights: &[u16], worker: u16, turns: usize) -> Vec<u16> {
+        let in_flight = InFlight::new(1, weights.len());
+        let tried = Tried::default();
+        let candidates = Candidates { weights, in_flight: &in_flight, tried: &tried };
+        let mut state = RoundRobin::new(weights, WorkerId(worker));
+        (0..turns).filter_map(|_| state.choose(&candidates)).map(|member| member.0).collect()
+    }
+
+    #[test]
+    fn heavy_members_do_not_come_in_runs() {
+        assert_eq!(sequence(&[5, 1, 1], 0, 7), [0, 0, 1, 0, 2, 0, 0]);
+        assert_eq!(sequence(&[1, 1], 1, 3), [1, 0, 1]);
+        assert_eq!(sequence(&[0, 1], 0, 2), [1, 1]);
+        assert_eq!(sequence(&[0, 0], 3, 2), [0u16; 0]);
+    }
+
+    #[test]
+    fn tried_members_are_passed_over() {
+        let in_flight = InFlight::new(1, 3);
+        let mut tried = Tried::default();
+        let mut state = RoundRobin::new(&[1, 1, 1], WorkerId(0));
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let candidates =
+                Candidates { weights: &[1, 1, 1], in_flight: &in_flight, tried: &tried };
+            let member = state.choose(&candidates).expect("one is left");
+            assert!(tried.add(member));
+            seen.push(member.0);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2]);
+        let candidates = Candidates { weights: &[1, 1, 1], in_flight: &in_flight, tried: &tried };
+        assert_eq!(state.choose(&candidates), None);
+    }
+
+    /// The same rule by its definition: recompute every member's credit from all turns so far.
+    fn naive(weights: &[u16], turns: usize) -> Vec<u16> {
+        let sum: i64 = weights.iter().map(|w| i64::from(*w)).sum();
+        let mut chosen: Vec<u16> = Vec::new();
+        for turn in 1..=turns {
+            let credit = |m: usize| {
+                let paid = chosen.iter().filter(|c| usize::from(**c) == m).count();
+                i64::from(weights[m]) * turn as i64 - sum * paid as i64
+            };
+            let members = (0..weights.len()).filter(|m| weights[*m] > 0);
+            // The first of the highest: max_by_key would give the last.
+            let best = members.rev().max_by_key(|m| credit(*m)).expect("a weight above 0");
+            chosen.push(best as u16);
+        }
+        chosen
+    }
+
+    proptest! {
+        #[test]
+        fn equals_its_naive_twin_and_shares_are_exact(
+            weights in proptest::collection::vec(0u16..20, 1..8), worker in 0u16..5,
+        ) {
+            let cycle: usize = weights.iter().map(|w| usize::from(*w)).sum();
+            prop_assume!(cycle > 0);
+            prop_assert_eq!(sequence(&weights, 0, 2 * cycle), naive(&weights, 2 * cycle));
+            let later = sequence(&weights, worker, cycle);
+            for (member, weight) in weights.iter().enumerate() {
+                let share = later.iter().filter(|c| usize::from(**c) == member).count();
+                prop_assert_eq!(share, usize::from(*weight));
+            }
+        }
+    }
+}

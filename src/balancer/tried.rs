@@ -1,0 +1,36 @@
+//! The members that an exchange has tried already.
+
+use crate::ids::MemberId;
+
+/// How many members one exchange tries at the most.
+const MOST: usize = 8;
+
+/// A short list of members, without allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    members: [MemberId; MOST],
+    count: usize,
+}
+
+impl Default for Tried {
+    fn default() -> Self {
+        Self { members: [MemberId(0); MOST], count: 0 }
+    }
+}
+
+impl Tried {
+    /// Notes a member; false if the list is full: give up.
+    #[must_use]
+    pub fn add(&mut self, member: MemberId) -> bool {
+        let Some(slot) = self.members.get_mut(self.count) else { return false };
+        *slot = member;
+        self.count += 1;
+        self.count < MOST
+    }
+
+    /// Whether this member was tried.
+    #[must_use]
+    pub fn contains(&self, member: MemberId) -> bool {
+        self.members.iter().take(self.count).any(|tried| *tried == member)
+    }
+}

@@ -1,0 +1,243 @@
+//! Deadlines without timers: a cell per connection and side, and one sweep per worker.
+//!
+//! Arming a deadline is one store. Every [`TICK`] the sweep looks at all of them and shuts down the
+//! socket of those that passed; the pending operation then ends by itself, so no operation is ever
+//! dropped half done (a dropped read loses bytes). Timeouts are exact to about one tick.
+//!
+//! The sweep also notices clients that left while a member is still working on their answer.
+
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use super::{runtime, socket};
+use crate::clock;
+
+/// How often deadlines are looked at.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// Ticks between two looks for clients that left.
+const HANGUP_EVERY: u32 = 10;
+
+const NEVER: u32 = u32::MAX;
+const NOBODY: RawFd = -1;
+
+/// Why the sweep shut a socket down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A deadline passed.
+    TimedOut,
+    /// The client that this connection works for left.
+    Gone,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    fd: RawFd,
+    read: u32,
+    write: u32,
+    cause: Option<Cause>,
+    /// The socket of the client that this connection works for.
+    client: RawFd,
+    /// Looks in a row at which that client had closed its side.
+    hung_up: u8,
+}
+
+struct Table {
+    now: u32,
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+}
+
+thread_local! {
+    static TABLE: RefCell<Table> =
+        const { RefCell::new(Table { now: 0, entries: Vec::new(), free: Vec::new() }) };
+}
+
+/// A socket's place in the sweep. Must be dropped before the socket is closed.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    index: u32,
+}
+
+fn tick_after(now: u32, span: Duration) -> u32 {
+    let ticks = span.as_micros().div_ceil(TICK.as_micros());
+    // One more: the current tick is already partly over.
+    u32::try_from(ticks)
+        .map_or(NEVER - 1, |t| now.saturating_add(t).saturating_add(1))
+        .min(NEVER - 1)
+}
+
+impl Deadlines {
+    pub(super) fn new(fd: RawFd) -> Self {
+        let entry =
+            Entry { fd, read: NEVER, write: NEVER, cause: None, client: NOBODY, hung_up: 0 };
+        let index = TABLE.with_borrow_mut(|table| {
+            if let Some(index) = table.free.pop() {
+                if let Some(slot) = table.entries.get_mut(index as usize) {
+                    *slot = entry;
+                }
+                return index;
+            }
+            table.entries.push(entry);
+            // Bounded by the number of descriptors.
+            u32::try_from(table.entries.len() - 1).unwrap_or(NEVER)
+        });
+        Self { index }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Entry, u32)) {
+        TABLE.with_borrow_mut(|table| {
+            let now = table.now;
+            if let Some(entry) = table.entries.get_mut(self.index as usize) {
+                change(entry, now);
+            }
+        });
+    }
+
+    pub(super) fn arm_read(&self, span: Duration) {
+        self.update(|entry, now| entry.read = tick_after(now, span));
+    }
+
+    pub(super) fn disarm_read(&self) {
+        self.update(|entry, _| entry.read = NEVER);
+    }
+
+    pub(super) fn arm_write(&self, span: Duration) {
+        self.update(|entry, now| entry.write = tick_after(now, span));
+    }
+
+    pub(super) fn disarm_write(&self) {
+        self.update(|entry, _| entry.write = NEVER);
+    }
+
+    pub(super) fn work_for(&self, client: Option<RawFd>) {
+        self.update(|entry, _| {
+            entry.client = client.unwrap_or(NOBODY);
+            entry.hung_up = 0;
+        });
+    }
+
+    pub(super) fn cause(&self) -> Option<Cause> {
+        TABLE.with_borrow(|table| table.entries.get(self.index as usize).and_then(|e| e.cause))
+    }
+}
+
+impl Drop for Deadlines {
+    fn drop(&mut self) {
+        // While the thread ends there is no table any more.
+        _ = TABLE.try_with(|table| {
+            let mut table = table.borrow_mut();
+            if let Some(entry) = table.entries.get_mut(self.index as usize) {
+                *entry = Entry {
+                    fd: NOBODY,
+                    read: NEVER,
+                    write: NEVER,
+                    cause: None,
+                    client: NOBODY,
+                    hung_up: 0,
+                };
+                table.free.push(self.index);
+            }
+        });
+    }
+}
+
+/// Ticks since the worker's sweep began.
+pub(super) fn now() -> u32 {
+    TABLE.with_borrow(|table| table.now)
+}
+
+fn expire(table: &mut Table) {
+    let now = table.now;
+    for entry in &mut table.entries {
+        if entry.read < now || entry.write < now {
+            entry.read = NEVER;
+            entry.write = NEVER;
+            entry.cause = Some(Cause::TimedOut);
+            socket::shutdown_both(entry.fd);
+        }
+    }
+}
+
+/// A client that reset its connection is gone at once; one that only closed its side may be
+/// waiting for the answer (`printf ... | nc`), so it gets until the second look.
+fn notice_hangups(table: &mut Table) {
+    let mut polled: Vec<socket::Polled> = table
+        .entries
+        .iter()
+        .filter(|entry| entry.client != NOBODY)
+        .map(|entry| socket::Polled::new(entry.client))
+        .collect();
+    if polled.is_empty() || !socket::poll_now(&mut polled) {
+        return;
+    }
+    let waiting = table.entries.iter_mut().filter(|entry| entry.client != NOBODY);
+    for (entry, polled) in waiting.zip(&polled) {
+        if !polled.hung_up() {
+            entry.hung_up = 0;
+            continue;
+        }
+        entry.hung_up = entry.hung_up.saturating_add(1);
+        if polled.broken() || entry.hung_up >= 2 {
+            entry.cause = Some(Cause::Gone);
+            entry.client = NOBODY;
+            socket::shutdown_both(entry.fd);
+        }
+    }
+}
+
+/// Looks at all deadlines of this worker every [`TICK`], for ever; calls `each` after each look with
+/// the number of the tick.
+pub async fn sweep(mut each: impl FnMut(u32)) {
+    let start = clock::coarse();
+    let mut looked = 0;
+    loop {
+        runtime::sleep(TICK).await;
+        let elapsed = clock::coarse().since(start).as_micros() / TICK.as_micros();
+        let now = u32::try_from(elapsed).unwrap_or(NEVER - 1);
+        TABLE.with_borrow_mut(|table| {
+            table.now = now;
+            expire(table);
+            if now >= looked + HANGUP_EVERY {
+                looked = now;
+                notice_hangups(table);
+            }
+        });
+        each(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_never_early() {
+        for (now, millis, expected) in [(0, 0, 1), (0, 1, 2), (5, 100, 7), (5, 101, 8)] {
+            assert_eq!(tick_after(now, Duration::from_millis(millis)), expected);
+        }
+        assert_eq!(tick_after(7, Duration::MAX), NEVER - 1);
+    }
+
+    #[test]
+    fn places_are_used_again() {
+        let first = Deadlines::new(NOBODY);
+        let index = first.index;
+        first.arm_read(Duration::ZERO);
+        drop(first);
+        let second = Deadlines::new(NOBODY);
+        assert_eq!(second.index, index);
+        TABLE.with_borrow_mut(|table| {
+            table.now = 100;
+            expire(table);
+        });
+        assert_eq!(second.cause(), None);
+        second.arm_write(Duration::from_millis(100));
+        TABLE.with_borrow_mut(|table| {
+            table.now = 103;
+            expire(table);
+        });
+        assert_eq!(second.cause(), Some(Cause::TimedOut));
+    }
+}

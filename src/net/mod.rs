@@ -1,0 +1,25 @@
+//! Everything that names the runtime, sockets and the kernel: the ring, streams, buffers,
+//! deadlines, bulk relays. The only place with `unsafe`; the only one that knows the runtime's
+//! hazards. Must not know HTTP's routes nor pools.
+#![allow(unsafe_code)]
+
+mod buffer;
+mod deadline;
+mod driver;
+mod inbox;
+mod listen;
+mod pair;
+mod runtime;
+mod socket;
+mod splice;
+mod stream;
+
+pub use buffer::{Buffer, Size};
+pub use deadline::{TICK, sweep};
+pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
+pub use inbox::{Inbox, Ringer, inbox};
+pub use listen::{Acceptor, BindError, Listening, bind};
+pub use pair::{Either, both, race};
+pub use runtime::{block_on, completions, cores, pin, sleep, spawn, wakes};
+pub use splice::{Relayed, splice};
+pub use stream::{Failure, Stream, dial};

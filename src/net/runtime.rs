@@ -1,0 +1,109 @@
+//! A worker's event loop: built on the worker's own thread, pinned to its core.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
+
+use super::driver::{Driver, RingFlags};
+
+/// Submission queue entries of a ring: a full queue is submitted early, nothing is lost.
+const ENTRIES: u32 = 1024;
+
+thread_local! {
+    static COMPLETIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+pub(super) fn completed() {
+    COMPLETIONS.set(COMPLETIONS.get().wrapping_add(1));
+}
+
+/// Operations that this worker's loop has completed.
+#[must_use]
+pub fn completions() -> u64 {
+    COMPLETIONS.get()
+}
+
+/// Times that this thread slept and was woken.
+#[must_use]
+pub fn wakes() -> u64 {
+    // SAFETY: an all-zero rusage is valid, and it is writable during the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
+        usage
+    };
+    u64::try_from(usage.ru_nvcsw).unwrap_or(0)
+}
+
+/// Binds the calling thread to a core; false if the system refused.
+#[must_use]
+pub fn pin(core: usize) -> bool {
+    core_affinity::set_for_current(core_affinity::CoreId { id: core })
+}
+
+/// The cores that the process may use, in order.
+#[must_use]
+pub fn cores() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
+}
+
+/// Runs `future`, and all that it spawns, to its end on the calling thread.
+///
+/// # Errors
+/// The kernel refused the ring or the epoll instance.
+pub fn block_on<F: Future>(driver: Driver, future: F) -> io::Result<F::Output> {
+    match driver {
+        Driver::IoUring(flags) => Ok(RuntimeBuilder::<IoUringDriver>::new()
+            .with_entries(ENTRIES)
+            .uring_builder(flags.builder())
+            .enable_timer()
+            .build()?
+            .block_on(future)),
+        Driver::Epoll => {
+            Ok(RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(future))
+        }
+    }
+}
+
+impl RingFlags {
+    pub(super) fn builder(self) -> io_uring::Builder {
+        let mut builder = io_uring::IoUring::builder();
+        match self {
+            Self::Deferred => builder.setup_single_issuer().setup_defer_taskrun(),
+            Self::Cooperative => builder.setup_coop_taskrun(),
+            Self::Plain => &mut builder,
+        };
+        builder
+    }
+}
+
+/// Starts a task on this worker. A panic in it ends only the task; `panicked` is then called.
+pub fn spawn(task: impl Future<Output = ()> + 'static, panicked: impl FnOnce() + 'static) {
+    let guarded = async move {
+        let mut task = pin!(task);
+        let outcome = std::future::poll_fn(|context| {
+            match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+                Err(panic) => Poll::Ready(Err(panic)),
+            }
+        })
+        .await;
+        if outcome.is_err() {
+            panicked();
+        }
+    };
+    // Dropping the handle detaches the task.
+    drop(monoio::spawn(guarded));
+}
+
+/// Waits.
+pub async fn sleep(span: Duration) {
+    monoio::time::sleep(span).await;
+}

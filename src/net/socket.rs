@@ -1,0 +1,99 @@
+//! The socket calls that neither the runtime nor the standard library offers.
+
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use socket2::SockRef;
+
+/// One socket to look at.
+#[repr(transparent)]
+pub(super) struct Polled(libc::pollfd);
+
+impl Polled {
+    pub(super) const fn new(fd: RawFd) -> Self {
+        Self(libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 })
+    }
+
+    /// The peer closed its side, or all of it.
+    pub(super) const fn hung_up(&self) -> bool {
+        self.0.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
+    }
+
+    /// The connection is dead both ways.
+    pub(super) const fn broken(&self) -> bool {
+        self.0.revents & (libc::POLLHUP | libc::POLLERR) != 0
+    }
+}
+
+/// Looks at all of them without waiting; false if the kernel refused.
+pub(super) fn poll_now(polled: &mut [Polled]) -> bool {
+    // SAFETY: `Polled` is a transparent `pollfd`; pointer and length are of one live slice.
+    unsafe { libc::poll(polled.as_mut_ptr().cast(), polled.len() as libc::nfds_t, 0) >= 0 }
+}
+
+/// Ends both directions; whatever waits on the socket wakes.
+pub(super) fn shutdown_both(fd: RawFd) {
+    shutdown(fd, libc::SHUT_RDWR);
+}
+
+/// Ends the sending direction: the peer reads an end of file.
+pub(super) fn shutdown_write(fd: RawFd) {
+    shutdown(fd, libc::SHUT_WR);
+}
+
+fn shutdown(fd: RawFd, how: libc::c_int) {
+    if fd < 0 {
+        return;
+    }
+    // An error means that the peer was faster, which is what we want.
+    // SAFETY: a call without pointers; a stale number is excluded by the caller's ownership.
+    unsafe { libc::shutdown(fd, how) };
+}
+
+/// Whether nothing can be read: no data, no end of file, no error.
+pub(super) fn is_quiet(fd: RawFd) -> bool {
+    let mut byte = 0u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: one writable byte, length one.
+    let got = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, flags) };
+    got < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
+/// Makes calls on the socket return `EAGAIN` instead of waiting.
+pub(super) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    SockRef::from(&fd).set_nonblocking(on)
+}
+
+/// Closing will reset the connection instead of ending it cleanly.
+pub(super) fn reset_on_close(fd: BorrowedFd<'_>) {
+    // On failure the connection is already gone.
+    _ = SockRef::from(&fd).set_linger(Some(std::time::Duration::ZERO));
+}
+
+/// Lets the kernel drop new connection requests to a listening socket, unanswered, while the
+/// handshakes under way complete: the first step of closing it without losing a connection.
+pub(super) fn refuse_new_connections(fd: RawFd) -> io::Result<()> {
+    const fn step(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    // Byte 13 of the TCP header holds the flags: drop what has SYN and not ACK.
+    let mut program = [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, 13),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, 0x12),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, 0x02),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let filter = libc::sock_fprog { len: 5, filter: program.as_mut_ptr() };
+    // SAFETY: `filter` points at five instructions that outlive the call; the kernel copies them.
+    let failed = unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    } != 0;
+    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

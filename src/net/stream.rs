@@ -1,0 +1,235 @@
+//! A connection: receive, send, deadlines, and why it failed.
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent};
+use monoio::net::TcpStream;
+
+use super::buffer::Buffer;
+use super::deadline::{self, Cause, Deadlines};
+use super::{runtime, socket};
+
+/// Why an operation on a connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The peer ended its side cleanly.
+    Closed,
+    /// The connection is broken: reset, or written to after the peer closed it.
+    Reset,
+    /// A deadline passed.
+    TimedOut,
+    /// The client that the connection works for left.
+    Gone,
+    /// Nobody listens there.
+    Refused,
+    /// No file descriptors are left.
+    NoDescriptors,
+    /// Anything else: the system's error number.
+    Other(i32),
+}
+
+impl Failure {
+    fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ECONNREFUSED) => Self::Refused,
+            Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED | libc::ENOTCONN) => {
+                Self::Reset
+            }
+            Some(libc::ETIMEDOUT) => Self::TimedOut,
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::NoDescriptors,
+            Some(errno) => Self::Other(errno),
+            None => Self::Other(0),
+        }
+    }
+}
+
+/// A connection. All methods take `&self`: the two directions may be used side by side by the two
+/// halves of one task, but each direction by one of them only.
+#[derive(Debug)]
+pub struct Stream {
+    // Dropped first: the sweep must forget the descriptor before it is closed.
+    deadlines: Deadlines,
+    io: UnsafeCell<TcpStream>,
+}
+
+impl Stream {
+    pub(super) fn new(io: TcpStream) -> Self {
+        Self { deadlines: Deadlines::new(io.as_raw_fd()), io: UnsafeCell::new(io) }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        // SAFETY: nothing holds a mutable reference beyond the two calls below, which start an
+        // operation on a clone of the descriptor and return.
+        unsafe { &*self.io.get() }
+    }
+
+    pub(super) fn fd(&self) -> RawFd {
+        self.tcp().as_raw_fd()
+    }
+
+    pub(super) fn borrow(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor lives as long as `self`.
+        unsafe { BorrowedFd::borrow_raw(self.fd()) }
+    }
+
+    /// What really happened, if the sweep had a hand in it.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        match self.deadlines.cause() {
+            Some(Cause::TimedOut) => Failure::TimedOut,
+            Some(Cause::Gone) => Failure::Gone,
+            None => failure,
+        }
+    }
+
+    /// Receives at least one byte into the room of `buffer`, and says how many.
+    ///
+    /// # Errors
+    /// [`Failure::Closed`] at the end of the stream. `buffer` keeps what it had.
+    ///
+    /// The future must be polled to its end, unless the connection is closed next.
+    pub async fn recv(&self, buffer: &mut Buffer) -> Result<usize, Failure> {
+        debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
+        let owned = std::mem::take(buffer);
+        // SAFETY: the reference ends with this call: the operation owns a clone of the descriptor.
+        let operation = unsafe { &mut *self.io.get() }.read(owned);
+        let (result, owned) = operation.await;
+        *buffer = owned;
+        runtime::completed();
+        match result {
+            Ok(0) => Err(self.explain(Failure::Closed)),
+            Ok(count) => Ok(count),
+            Err(error) => Err(self.explain(Failure::of(&error))),
+        }
+    }
+
+    /// Sends all bytes in hand of `buffer`, which is then empty.
+    ///
+    /// # Errors
+    /// What the kernel or the sweep said; some bytes may have been sent.
+    pub async fn send(&self, buffer: &mut Buffer) -> Result<(), Failure> {
+        while !buffer.is_empty() {
+            let owned = std::mem::take(buffer);
+            // SAFETY: as in `recv`.
+            let operation = unsafe { &mut *self.io.get() }.write(owned);
+            let (result, owned) = operation.await;
+            *buffer = owned;
+            runtime::completed();
+            match result {
+                Ok(0) => return Err(self.explain(Failure::Reset)),
+                Ok(count) => buffer.consume(count),
+                Err(error) => return Err(self.explain(Failure::of(&error))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something can be received (data, the end, or an error), without a buffer.
+    ///
+    /// # Errors
+    /// What the sweep or the kernel said. May be dropped at any time: it takes no bytes.
+    pub async fn readable(&self) -> Result<(), Failure> {
+        let result = self.tcp().readable(false).await;
+        runtime::completed();
+        self.check(&result)
+    }
+
+    /// Waits until something can be sent.
+    ///
+    /// # Errors
+    /// As [`Stream::readable`].
+    pub(super) async fn writable(&self) -> Result<(), Failure> {
+        let result = self.tcp().writable(false).await;
+        runtime::completed();
+        self.check(&result)
+    }
+
+    fn check(&self, result: &io::Result<()>) -> Result<(), Failure> {
+        match (self.deadlines.cause(), result) {
+            (None, Ok(())) => Ok(()),
+            (_, Err(error)) => Err(self.explain(Failure::of(error))),
+            (Some(_), Ok(())) => Err(self.explain(Failure::Closed)),
+        }
+    }
+
+    /// The peer must let us receive something within `span` from now.
+    pub fn arm_read(&self, span: Duration) {
+        self.deadlines.arm_read(span);
+    }
+
+    /// Receiving may take any time.
+    pub fn disarm_read(&self) {
+        self.deadlines.disarm_read();
+    }
+
+    /// The peer must let us send something within `span` from now.
+    pub fn arm_write(&self, span: Duration) {
+        self.deadlines.arm_write(span);
+    }
+
+    /// Sending may take any time.
+    pub fn disarm_write(&self) {
+        self.deadlines.disarm_write();
+    }
+
+    /// From now on this connection works for `client` (or for nobody): if the client leaves, it is
+    /// shut down within about two seconds and its operations fail with [`Failure::Gone`].
+    ///
+    /// Must be taken back before `client` is closed.
+    pub fn work_for(&self, client: Option<&Self>) {
+        self.deadlines.work_for(client.map(Self::fd));
+    }
+
+    /// Ends our sending side; the peer reads an end of file behind what was sent.
+    pub fn finish(&self) {
+        socket::shutdown_write(self.fd());
+    }
+
+    /// Ends both directions at once; pending operations fail.
+    pub fn shutdown(&self) {
+        socket::shutdown_both(self.fd());
+    }
+
+    /// When dropped, the connection is reset rather than ended cleanly.
+    pub fn reset_on_drop(&self) {
+        socket::reset_on_close(self.borrow());
+    }
+
+    /// Whether nothing can be received: neither data nor an end. An idle connection is then still
+    /// open as far as this host knows.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        socket::is_quiet(self.fd())
+    }
+
+    /// The address that the client connected to.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.tcp().local_addr().ok()
+    }
+
+    /// This worker's tick now, to age idle connections by.
+    #[must_use]
+    pub fn tick() -> u32 {
+        deadline::now()
+    }
+}
+
+/// Connects to `address` within `timeout`.
+///
+/// # Errors
+/// [`Failure::TimedOut`], [`Failure::Refused`], [`Failure::NoDescriptors`] or the system's error.
+pub async fn dial(address: SocketAddr, timeout: Duration) -> Result<Stream, Failure> {
+    // A connect is the one operation that may be dropped: no bytes are lost, and with the
+    // runtime's `async-cancel` the descriptor is closed.
+    #[allow(clippy::disallowed_methods)]
+    let connected = monoio::time::timeout(timeout, TcpStream::connect_addr(address)).await;
+    runtime::completed();
+    let stream = connected.map_err(|_| Failure::TimedOut)?.map_err(|error| Failure::of(&error))?;
+    // Fails only on a dead socket, which the first operation reports.
+    _ = stream.set_nodelay(true);
+    Ok(Stream::new(stream))
+}

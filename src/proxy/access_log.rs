@@ -1,0 +1,127 @@
+//! What the access log gets to know of an exchange: gathered here, formatted and written elsewhere.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::context::Context;
+use super::exchange::Facts;
+use crate::clock;
+use crate::http::{Name, RequestHead, Version};
+use crate::ids::{ListenerId, RouteId};
+use crate::stats::{Counter, Reason};
+
+/// To the writer's thread; bounded.
+pub type Sender = crossbeam_channel::Sender<Record>;
+
+/// One exchange, or one head that could not be read.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// When it ended, since the Unix epoch.
+    pub at: Duration,
+    /// From the whole request head to the last byte of the answer.
+    pub took: Duration,
+    /// The client, as derived from a trusted chain.
+    pub client: IpAddr,
+    /// The listener.
+    pub listener: ListenerId,
+    /// The route, if one matched.
+    pub route: Option<RouteId>,
+    /// The member that was tried last.
+    pub member: Option<SocketAddr>,
+    /// The answer's status; 0: none was sent.
+    pub status: u16,
+    /// Bytes of the answer's body.
+    pub sent: u64,
+    /// What went wrong.
+    pub reason: Option<Reason>,
+    /// HTTP/1.1 rather than 1.0.
+    pub modern: bool,
+    /// The request's texts, one behind the other.
+    text: Vec<u8>,
+    /// Where each of them ends.
+    ends: [usize; 6],
+}
+
+/// A text of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// The method.
+    Method,
+    /// The path in normal form.
+    Path,
+    /// The query, without its question mark.
+    Query,
+    /// The host asked for, with its port.
+    Host,
+    /// `Referer`.
+    Referer,
+    /// `User-Agent`.
+    UserAgent,
+}
+
+impl Record {
+    /// One of the texts; empty if the client sent none.
+    #[must_use]
+    pub fn text(&self, which: Text) -> &[u8] {
+        let index = which as usize;
+        let start = index.checked_sub(1).and_then(|i| self.ends.get(i)).copied().unwrap_or(0);
+        let end = self.ends.get(index).copied().unwrap_or(0);
+        self.text.get(start..end).unwrap_or_default()
+    }
+}
+
+fn record(listener: ListenerId, head: Option<&RequestHead>, facts: &Facts, took: Duration) -> Record {
+    let value = |name| head.and_then(|head| head.value(name)).unwrap_or_default();
+    let texts: [&[u8]; 6] = [
+        head.map_or(b"", RequestHead::method_bytes),
+        head.map_or(b"", RequestHead::path),
+        head.and_then(RequestHead::query).unwrap_or_default(),
+        head.map_or(b"", RequestHead::authority),
+        value(Name::Referer),
+        value(Name::UserAgent),
+    ];
+    let mut text = Vec::with_capacity(texts.iter().map(|text| text.len()).sum());
+    let ends = texts.map(|part| {
+        text.extend_from_slice(part);
+        text.len()
+    });
+    Record {
+        at: clock::unix(),
+        took,
+        client: facts.client.get(),
+        listener,
+        route: facts.route.get(),
+        member: facts.member.get(),
+        status: facts.status.get(),
+        sent: facts.sent.get(),
+        reason: facts.reason.get(),
+        modern: head.is_none_or(|head| head.version() == Version::Http11),
+        text,
+        ends,
+    }
+}
+
+fn hand_over(context: &Context, log: &Sender, record: Record) {
+    if log.try_send(record).is_err() {
+        context.row.add(Counter::AccessLogDropped, 1);
+    }
+}
+
+/// Hands an exchange to the writer, or counts it as dropped.
+pub(super) fn write(
+    context: &Context,
+    log: &Sender,
+    listener: ListenerId,
+    head: &RequestHead,
+    facts: &Facts,
+    took: Duration,
+) {
+    hand_over(context, log, record(listener, Some(head), facts, took));
+}
+
+/// The same for a head that could not be read.
+pub(super) fn refused(context: &Context, listener: ListenerId, facts: &Facts) {
+    if let Some(log) = &context.access_log {
+        hand_over(context, log, record(listener, None, facts, Duration::ZERO));
+    }
+}

@@ -1,0 +1,275 @@
+//! A member's answer on its way to the client: interim heads, the final head, the body.
+
+use std::time::Duration;
+
+use super::body::{Sink, Source, carry, end_chunks};
+use super::exchange::{Ask, Facts, Lost};
+use super::reasons;
+use super::response::{self, BodyField, ConnectionField};
+use crate::http::{Framing, HeadLimits, Parsed, ResponseHead, Version, response_framing};
+use crate::net::{Buffer, Failure, Relayed, Size, Stream, splice};
+use crate::stats::{Counter, Reason};
+
+/// More than this of a body still to come goes from socket to socket without a copy.
+pub(super) const SPLICE_FROM: u64 = 64 << 10;
+
+/// Interim answers to one request; more are not an answer.
+const INTERIM_MOST: usize = 64;
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// It is complete; its last bytes are still in `Buffers::out`.
+    Done {
+        /// The client's connection may go on.
+        keep_client: bool,
+        /// The member's connection may be used again.
+        keep_upstream: bool,
+    },
+    /// 101: from here on the connections are a tunnel. Nothing was sent yet.
+    Upgraded,
+}
+
+/// Where an answer passes through.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    /// From the member.
+    pub(super) input: Buffer,
+    /// To the member first, then to the client.
+    pub(super) out: Buffer,
+}
+
+impl Buffers {
+    pub(super) fn new() -> Self {
+        Self { input: Buffer::take(Size::Medium), out: Buffer::take(Size::Medium) }
+    }
+
+    /// Sends to the client what waits.
+    pub(super) async fn send_out(&mut self, ask: &Ask<'_>, facts: &Facts) -> Result<(), Reason> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        facts.begun.set(true);
+        send_to_client(ask, &mut self.out).await
+    }
+}
+
+pub(super) async fn send_to_client(ask: &Ask<'_>, out: &mut Buffer) -> Result<(), Reason> {
+    let count = out.len() as u64;
+    ask.stream.arm_write(ask.listener.timeouts.write);
+    let sent = ask.stream.send(out).await;
+    ask.stream.disarm_write();
+    sent.map_err(reasons::to_client)?;
+    ask.context.row.add(Counter::BytesOut, count);
+    Ok(())
+}
+
+/// Brings the answer to the client, but for its last bytes.
+pub(super) async fn answer(
+    ask: &Ask<'_>,
+    upstream: &Stream,
+    patience: Duration,
+    head: &mut ResponseHead,
+    buffers: &mut Buffers,
+    facts: &Facts,
+) -> Result<Answered, Lost> {
+    read_final_head(ask, upstream, patience, head, buffers, facts).await?;
+    if head.status() == 101 {
+        let expected = ask.upgrade.is_some() && head.upgrade().is_some();
+        return if expected { Ok(Answered::Upgraded) } else { Err(Reason::BadResponse.into()) };
+    }
+    let framing =
+        response_framing(head, ask.head.method()).map_err(|_| Lost::from(Reason::BadResponse))?;
+    let modern = ask.head.version() == Version::Http11;
+    let body = BodyField::of(framing, modern);
+    let keep_client = ask.head.wants_keep_alive()
+        && !ask.context.is_draining()
+        && facts.uploaded.get()
+        && body != BodyField::Close;
+    let connection = match (keep_client, modern) {
+        (true, true) => ConnectionField::Silent,
+        (true, false) => ConnectionField::KeepAlive,
+        (false, _) => ConnectionField::Close,
+    };
+    facts.status.set(head.status());
+    response::write(buffers.out.tail(), head, body, connection, ask.route.via);
+    let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
+    relay(ask, upstream, patience, framing, sink, buffers, facts).await?;
+    let keep_upstream = framing != Framing::UntilClose
+        && head.wants_keep_alive()
+        && facts.uploaded.get()
+        && buffers.input.is_empty();
+    // An upload that is still under way when its answer is complete ends the connection, whatever
+    // the head said.
+    Ok(Answered::Done { keep_client: keep_client && facts.uploaded.get(), keep_upstream })
+}
+
+/// Reads heads until the final one (or 101), passing interim ones on.
+async fn read_final_head(
+    ask: &Ask<'_>,
+    upstream: &Stream,
+    patience: Duration,
+    head: &mut ResponseHead,
+    buffers: &mut Buffers,
+    facts: &Facts,
+) -> Result<(), Lost> {
+    for _ in 0..INTERIM_MOST {
+        read_head(ask, upstream, patience, head, &mut buffers.input, facts).await?;
+        if !matches!(head.status(), 100 | 102..=199) {
+            return Ok(());
+        }
+        // HTTP/1.0 knows no interim answers.
+        if ask.head.version() == Version::Http11 {
+            let mut interim = Buffer::take(Size::Medium);
+            response::write_interim(interim.tail(), head, None);
+            send_to_client(ask, &mut interim).await?;
+        }
+    }
+    Err(Reason::BadResponse.into())
+}
+
+async fn read_head(
+    ask: &Ask<'_>,
+    upstream: &Stream,
+    patience: Duration,
+    head: &mut ResponseHead,
+    input: &mut Buffer,
+    facts: &Facts,
+) -> Result<(), Lost> {
+    let bounds = &ask.context.config.limits;
+    let limits = HeadLimits { bytes: bounds.response_head, fields: bounds.response_headers };
+    head.clear();
+    loop {
+        if !input.is_empty() {
+            match head.parse(input.data(), &limits) {
+                Ok(Parsed::Complete(length)) => {
+                    input.consume(length);
+                    return Ok(());
+                }
+                Ok(Parsed::Partial) => {}
+                Err(_) => return Err(Reason::BadResponse.into()),
+            }
+            if input.room() == 0 {
+                // The parser refuses a head beyond its limit, so this ends.
+                input.grow(input.len() * 2);
+            }
+        }
+        // While the request is still on its way the member may well be silent.
+        if facts.uploaded.get() {
+            upstream.arm_read(patience);
+        }
+        let received = upstream.recv(input).await;
+        if let Err(failure) = received {
+            let closed = matches!(failure, Failure::Closed | Failure::Reset);
+            let unanswered = closed && input.is_empty();
+            return Err(Lost { reason: reasons::before_head(failure), unanswered });
+        }
+        upstream.disarm_read();
+    }
+}
+
+/// Moves the body, leaving its last bytes in `buffers.out`.
+async fn relay(
+    ask: &Ask<'_>,
+    upstream: &Stream,
+    patience: Duration,
+    framing: Framing,
+    sink: Sink,
+    buffers: &mut Buffers,
+    facts: &Facts,
+) -> Result<(), Lost> {
+    let mut source = Source::new(framing, ask.context.config.limits.trailers);
+    let mut can_splice = true;
+    loop {
+        let mut moved = 0;
+        let done = pass(&mut source, sink, buffers, &mut moved)?;
+        facts.sent.set(facts.sent.get() + moved);
+        if done {
+            return Ok(());
+        }
+        buffers.send_out(ask, facts).await?;
+        if !buffers.input.is_empty() {
+            continue;
+        }
+        if let Some(left) = source.plain_rest()
+            && left > SPLICE_FROM
+            && can_splice
+        {
+            match Box::pin(splice_rest(ask, upstream, patience, left, facts)).await? {
+                true => return Ok(()),
+                false => can_splice = false,
+            }
+        }
+        if !receive_body(upstream, patience, &mut buffers.input).await? {
+            if !matches!(source, Source::UntilClose) {
+                return Err(Reason::ShortBody.into());
+            }
+            if sink == Sink::Chunked {
+                end_chunks(None, &mut buffers.out);
+            }
+            return Ok(());
+        }
+    }
+}
+
+/// As [`carry`]; where nothing has to be changed or cut, the buffers change places instead.
+fn pass(
+    source: &mut Source,
+    sink: Sink,
+    buffers: &mut Buffers,
+    moved: &mut u64,
+) -> Result<bool, Lost> {
+    if buffers.out.is_empty()
+        && sink == Sink::Raw
+        && let Source::Length(left) = source
+        && buffers.input.len() as u64 <= *left
+    {
+        std::mem::swap(&mut buffers.input, &mut buffers.out);
+        *left -= buffers.out.len() as u64;
+        *moved += buffers.out.len() as u64;
+        return Ok(*left == 0);
+    }
+    carry(source, sink, &mut buffers.input, &mut buffers.out, moved)
+        .map_err(|_| Reason::BadResponseBody.into())
+}
+
+/// Receives more of a body; false at the end of the stream. A buffer that was filled to the brim
+/// is exchanged for a large one.
+async fn receive_body(
+    upstream: &Stream,
+    patience: Duration,
+    input: &mut Buffer,
+) -> Result<bool, Lost> {
+    if input.capacity() < Size::Large.bytes() {
+        *input = Buffer::take(Size::Large);
+    }
+    upstream.arm_read(patience);
+    let received = upstream.recv(input).await;
+    upstream.disarm_read();
+    match received {
+        Ok(_) => Ok(true),
+        Err(Failure::Closed) => Ok(false),
+        Err(failure) => Err(reasons::in_body(failure).into()),
+    }
+}
+
+/// The rest of a body without a copy; false if the kernel does not offer that.
+async fn splice_rest(
+    ask: &Ask<'_>,
+    upstream: &Stream,
+    patience: Duration,
+    left: u64,
+    facts: &Facts,
+) -> Result<bool, Lost> {
+    let stall = ask.listener.timeouts.write;
+    let relayed = splice((upstream, patience), (ask.stream, stall), left, |count| {
+        facts.sent.set(facts.sent.get() + count);
+        ask.context.row.add(Counter::BytesOut, count);
+    });
+    match relayed.await {
+        Relayed::Done => Ok(true),
+        Relayed::Unavailable => Ok(false),
+        Relayed::FromFailed(failure) => Err(reasons::in_body(failure).into()),
+        Relayed::ToFailed { failure, .. } => Err(reasons::to_client(failure).into()),
+    }
+}

@@ -1,0 +1,129 @@
+//! What every connection of one worker shares.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::access_log;
+use super::route::Router;
+use crate::balancer::Pools;
+use crate::config::{Config, ListenerConfig};
+use crate::http::{RequestHead, ResponseHead};
+use crate::ids::ListenerId;
+use crate::stats::{Counter, Row};
+
+/// Heads kept for later exchanges, per worker.
+const SCRATCH_KEPT: usize = 512;
+
+/// One worker's reverse proxy.
+#[derive(Debug)]
+pub struct Context {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The routes.
+    pub router: Router,
+    /// The pools.
+    pub pools: Pools,
+    /// This worker's counters.
+    pub row: Arc<Row>,
+    /// Open connections per listener, over all workers.
+    pub open: Arc<[AtomicUsize]>,
+    /// Where access log lines go, if anywhere.
+    pub access_log: Option<access_log::Sender>,
+    draining: Cell<bool>,
+    scratch: RefCell<Vec<Box<Scratch>>>,
+}
+
+/// The heads of one exchange; reused, so that parsing allocates nothing once they have grown.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) request: RequestHead,
+    pub(super) response: ResponseHead,
+}
+
+impl Context {
+    /// A context without connections.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        pools: Pools,
+        row: Arc<Row>,
+        open: Arc<[AtomicUsize]>,
+        access_log: Option<access_log::Sender>,
+    ) -> Self {
+        let router = Router::new(&config);
+        let (draining, scratch) = (Cell::new(false), RefCell::default());
+        Self { config, router, pools, row, open, access_log, draining, scratch }
+    }
+
+    /// From now on every answer closes its connection.
+    pub fn drain(&self) {
+        self.draining.set(true);
+    }
+
+    /// Whether the worker is about to end.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(super) fn listener(&self, id: ListenerId) -> Option<&ListenerConfig> {
+        self.config.listeners.get(id.index())
+    }
+
+    pub(super) fn take_scratch(&self) -> Box<Scratch> {
+        self.scratch.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn keep_scratch(&self, scratch: Box<Scratch>) {
+        let mut kept = self.scratch.borrow_mut();
+        if kept.len() < SCRATCH_KEPT {
+            kept.push(scratch);
+        }
+    }
+}
+
+/// A place among a listener's connections, until dropped.
+#[derive(Debug)]
+pub struct Place {
+    context: Rc<Context>,
+    listener: ListenerId,
+}
+
+impl Place {
+    /// A place, or none if the listener is full; the refusal is then counted.
+    #[must_use]
+    pub fn take(context: &Rc<Context>, listener: ListenerId) -> Option<Self> {
+        let bound = context.listener(listener)?.limits.connections;
+        let open = context.open.get(listener.index())?;
+        if open.fetch_add(1, Ordering::Relaxed) >= bound {
+            open.fetch_sub(1, Ordering::Relaxed);
+            context.row.add(Counter::ConnectionsRefused, 1);
+            return None;
+        }
+        context.row.add(Counter::ConnectionsActive, 1);
+        Some(Self { context: Rc::clone(context), listener })
+    }
+
+    /// The worker's reverse proxy.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The listener.
+    #[must_use]
+    pub const fn listener(&self) -> ListenerId {
+        self.listener
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(open) = self.context.open.get(self.listener.index()) {
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.context.row.sub(Counter::ConnectionsActive, 1);
+    }
+}

@@ -1,0 +1,22 @@
+//! The reverse-proxy hat: what is done to a request because we terminated its connection.
+//!
+//! [`serve`] is a client's connection from accept to close; [`exchange`] is one request and its
+//! answer, top to bottom. Must not know how a member is chosen.
+
+pub mod access_log;
+mod answer;
+mod body;
+mod connection;
+mod reasons;
+mod context;
+mod exchange;
+mod forwarded;
+mod reject;
+mod request;
+mod response;
+pub mod route;
+mod tunnel;
+mod upload;
+
+pub use connection::serve;
+pub use context::{Context, Place};

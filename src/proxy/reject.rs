@@ -1,0 +1,86 @@
+//! The answers that are ringway's own: what went wrong, on whose side, in one line.
+
+use std::io::Write;
+
+use super::access_log;
+use super::context::Context;
+use super::exchange::{Client, Ending, Facts};
+use crate::clock;
+use crate::http::{Method, RequestHead, date, field, reason_phrase, status_line};
+use crate::net::{Buffer, Size};
+use crate::stats::{Counter, Reason};
+
+/// What to tell.
+pub(super) struct Answer<'a> {
+    pub(super) reason: Reason,
+    /// The connection may go on.
+    pub(super) keep: bool,
+    /// The methods that would have been allowed.
+    pub(super) allow: &'a [u8],
+    /// The request, if its head could be read.
+    pub(super) head: Option<&'a RequestHead>,
+}
+
+fn write(out: &mut Vec<u8>, answer: &Answer<'_>) {
+    let reason = answer.reason;
+    let mut body = Vec::with_capacity(128);
+    let (side, code, prose) = (reason.side().word(), reason.code(), reason.prose());
+    // Writing to a vector cannot fail.
+    _ = writeln!(body, "ringway: {side} {code}: {prose}");
+    status_line(out, reason.status(), reason_phrase(reason.status()).as_bytes());
+    out.extend_from_slice(b"Date: ");
+    date::write(out, clock::unix().as_secs());
+    out.extend_from_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
+    _ = write!(out, "Content-Length: {}\r\n", body.len());
+    if !answer.allow.is_empty() {
+        field(out, b"Allow", answer.allow);
+    }
+    if !answer.keep {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    if answer.head.is_none_or(|head| head.method() != Method::Head) {
+        out.extend_from_slice(&body);
+    }
+}
+
+/// Sends it; says how the connection goes on.
+pub(super) async fn send(
+    context: &Context,
+    client: &Client,
+    answer: &Answer<'_>,
+    facts: &Facts,
+) -> Ending {
+    let mut out = Buffer::take(Size::Small);
+    write(out.tail(), answer);
+    let count = out.len() as u64;
+    facts.begun.set(true);
+    if let Some(listener) = context.listener(client.listener) {
+        client.stream.arm_write(listener.timeouts.write);
+    }
+    let sent = client.stream.send(&mut out).await;
+    client.stream.disarm_write();
+    match sent {
+        Ok(()) => {
+            context.row.add(Counter::BytesOut, count);
+            if answer.keep { Ending::KeepAlive } else { Ending::Linger }
+        }
+        Err(_) => Ending::Close,
+    }
+}
+
+/// A head that could not be read.
+pub(super) async fn head(context: &Context, client: &Client, reason: Reason) -> Ending {
+    context.row.error(reason);
+    let facts = Facts::new(client.peer.address);
+    facts.reason.set(Some(reason));
+    facts.status.set(reason.status());
+    let ending = if reason.status() == 0 {
+        Ending::Close
+    } else {
+        let answer = Answer { reason, keep: false, allow: b"", head: None };
+        send(context, client, &answer, &facts).await
+    };
+    access_log::refused(context, client.listener, &facts);
+    ending
+}

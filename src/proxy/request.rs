@@ -1,0 +1,93 @@
+//! The head that a member gets, built anew from what was parsed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::exchange::Ask;
+use super::forwarded;
+use crate::config::HostPolicy;
+use crate::http::{FieldRef, Framing, Name, RequestHead, decimal, field};
+
+/// Appends the whole head for the member at `member`; returns the client's address.
+pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpAddr {
+    let head = ask.head;
+    out.extend_from_slice(head.method_bytes());
+    out.push(b' ');
+    out.extend_from_slice(head.path());
+    if let Some(query) = head.query() {
+        out.push(b'?');
+        out.extend_from_slice(query);
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write_host(out, ask, member);
+    let mut te_trailers = false;
+    for entry in head.fields() {
+        if entry.name == Name::Te {
+            te_trailers |= accepts_trailers(entry.value);
+        }
+        if passes(head, &entry, ask.peer.trusted) {
+            field(out, entry.name_bytes, entry.value);
+        }
+    }
+    write_framing(out, ask.framing);
+    let client = forwarded::write(out, head, ask.peer, &ask.listener.trusted_proxies);
+    if ask.route.via {
+        out.extend_from_slice(b"Via: 1.1 ringway\r\n");
+    }
+    match (ask.upgrade, te_trailers) {
+        (Some(protocol), _) => {
+            field(out, b"Upgrade", protocol);
+            out.extend_from_slice(b"Connection: Upgrade\r\n");
+        }
+        (None, true) => out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n"),
+        (None, false) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+    client
+}
+
+fn accepts_trailers(te: &[u8]) -> bool {
+    te.split(|byte| *byte == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Whether a client's field goes on to the member as it is.
+fn passes(head: &RequestHead, entry: &FieldRef<'_>, trusted: bool) -> bool {
+    match entry.name {
+        Name::Host | Name::ContentLength | Name::TransferEncoding => false,
+        // Written anew; from a trusted peer with its word taken into account.
+        Name::XForwardedFor
+        | Name::XForwardedProto
+        | Name::XForwardedHost
+        | Name::XForwardedPort
+        | Name::XRealIp => false,
+        _ if entry.identity => trusted,
+        _ => !head.is_hop_by_hop(entry),
+    }
+}
+
+fn write_host(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) {
+    use std::io::Write;
+    let asked = ask.head.authority();
+    match &ask.route.host {
+        HostPolicy::Preserve if !asked.is_empty() => field(out, b"Host", asked),
+        HostPolicy::Literal(host) => field(out, b"Host", host.as_bytes()),
+        // HTTP/1.0 without Host: what the client connected to is what it asked for.
+        HostPolicy::Preserve => {
+            let local = ask.stream.local_address().unwrap_or(member);
+            // Writing to a vector cannot fail.
+            _ = write!(out, "Host: {local}\r\n");
+        }
+        HostPolicy::Member => _ = write!(out, "Host: {member}\r\n"),
+    }
+}
+
+fn write_framing(out: &mut Vec<u8>, framing: Framing) {
+    match framing {
+        Framing::None | Framing::UntilClose => {}
+        Framing::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+}

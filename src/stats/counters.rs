@@ -1,0 +1,67 @@
+//! The one list of counters: name, whether it only grows, and what it means.
+
+macro_rules! counters {
+    ($($variant:ident, $name:literal, $prose:literal;)*) => {
+        /// Something a worker counts. The order is the order of a report.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Counter { $(#[doc = $prose] $variant,)* }
+
+        impl Counter {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// Its name in reports.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// One sentence on what it counts.
+            #[must_use]
+            pub const fn prose(self) -> &'static str {
+                match self { $(Self::$variant => $prose,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    Accepts, "accepts", "Client connections accepted.";
+    ConnectionsActive, "connections_active", "Client connections open now (a gauge).";
+    ConnectionsRefused, "connections_refused", "Client connections closed at once because the listener's `limits.connections` was reached.";
+    AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
+    Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
+    BytesIn, "bytes_in", "Bytes received from clients.";
+    BytesOut, "bytes_out", "Bytes sent to clients.";
+    UpstreamOpens, "upstream_opens", "Connections to members established.";
+    UpstreamReuses, "upstream_reuses", "Leases served by an idle kept-alive connection.";
+    UpstreamStale, "upstream_stale", "Kept-alive connections found closed by the member before or at their reuse.";
+    UpstreamRetries, "upstream_retries", "Requests sent again on a fresh connection because a kept-alive one turned out closed.";
+    UpstreamFailovers, "upstream_failovers", "Requests passed on to another member because a connection could not be established.";
+    UpstreamIdle, "upstream_idle", "Idle kept-alive connections to members now (a gauge).";
+    UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
+    Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
+    AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
+    Panics, "panics", "Connections ended by a bug in ringway; please report them.";
+    Completions, "completions", "Operations completed by the worker's ring (receive, send, accept, connect, poll).";
+    Wakes, "wakes", "Times that the worker's loop slept and was woken (voluntary context switches).";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_in_snake_case() {
+        let mut names: Vec<_> = Counter::ALL.iter().map(|c| c.name()).collect();
+        assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Counter::COUNT);
+        assert!(Counter::ALL.iter().all(|c| c.prose().ends_with('.')));
+    }
+}

@@ -1,0 +1,119 @@
+//! Why an exchange failed: which side, a short code, the status a client gets, and a sentence.
+//!
+//! The one vocabulary of log, counters and error answers.
+
+/// Whose doing a failure was, and so where to look: the first two belong to the reverse-proxy
+/// hat, the next two to the load-balancer hat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client, or the way to it.
+    Client,
+    /// No route, or the route's rules.
+    Route,
+    /// The pool as a whole.
+    Pool,
+    /// One member, or the way to it.
+    Member,
+    /// ringway's own host.
+    Proxy,
+}
+
+impl Side {
+    /// Its word in codes.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Route => "route",
+            Self::Pool => "pool",
+            Self::Member => "member",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($variant:ident, $side:ident, $code:literal, $status:literal, $prose:literal;)*) => {
+        /// Why an exchange failed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Reason { $(#[doc = $prose] $variant,)* }
+
+        impl Reason {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// Whose doing it was.
+            #[must_use]
+            pub const fn side(self) -> Side {
+                match self { $(Self::$variant => Side::$side,)* }
+            }
+
+            /// Its short code, unique within its side.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The status for the client while no answer has begun; 0: there is nobody to answer.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* }
+            }
+
+            /// One sentence for people.
+            #[must_use]
+            pub const fn prose(self) -> &'static str {
+                match self { $(Self::$variant => $prose,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    BadHead, Client, "bad_head", 400, "the request head is not valid HTTP/1";
+    HeadTooLarge, Client, "head_too_large", 431, "the request head exceeds limits.head or limits.headers of the listener";
+    TargetTooLong, Client, "target_too_long", 414, "the request line exceeds limits.head of the listener";
+    UnsupportedVersion, Client, "unsupported_version", 505, "the request is neither HTTP/1.0 nor HTTP/1.1";
+    BadFraming, Client, "bad_framing", 400, "Content-Length and Transfer-Encoding do not say beyond doubt where the request ends";
+    UnsupportedCoding, Client, "unsupported_coding", 501, "the request has a transfer coding other than chunked";
+    BadBody, Client, "bad_body", 400, "the chunked request body is malformed";
+    BodyTooLarge, Client, "body_too_large", 413, "the request body exceeds limits.body of the listener";
+    HeadTimeout, Client, "head_timeout", 408, "the request head did not arrive within timeouts.head of the listener";
+    BodyTimeout, Client, "body_timeout", 408, "the request body stalled for timeouts.body of the listener";
+    WriteTimeout, Client, "write_timeout", 0, "the client took nothing of its answer for timeouts.write of the listener";
+    ClientGone, Client, "gone", 0, "the client closed its connection before its exchange was complete";
+    NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
+    NoRoute, Route, "no_route", 404, "no route matches this host and path";
+    MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";
+    NoMember, Pool, "no_member", 503, "the pool has no member that may serve this request";
+    ConnectRefused, Member, "connect_refused", 502, "the member refused the connection";
+    ConnectTimeout, Member, "connect_timeout", 504, "no connection to the member within timeouts.connect of the pool";
+    ConnectFailed, Member, "connect_failed", 502, "the member could not be reached";
+    MemberReset, Member, "reset", 502, "the member closed the connection before its answer";
+    ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response of the pool";
+    BadResponse, Member, "bad_head", 502, "the member's answer is not valid HTTP/1";
+    ShortBody, Member, "short_body", 502, "the member closed the connection in the middle of its answer";
+    BadResponseBody, Member, "bad_body", 502, "the member's chunked answer is malformed";
+    ResponseBodyTimeout, Member, "body_timeout", 504, "the member stalled in its answer for timeouts.response of the pool";
+    NoDescriptors, Proxy, "no_descriptors", 503, "ringway has no file descriptors left (RLIMIT_NOFILE)";
+    Internal, Proxy, "internal", 500, "ringway failed at something it should not fail at";
+    DrainCut, Proxy, "drain_cut", 503, "the exchange did not end within server.drain_timeout";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_within_their_side() {
+        let mut codes: Vec<_> = Reason::ALL.iter().map(|r| (r.side().word(), r.code())).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Reason::COUNT);
+        assert!(Reason::ALL.iter().all(|r| matches!(r.status(), 0 | 400..=599)));
+    }
+}
