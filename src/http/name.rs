@@ -1,0 +1,238 @@
+//! Field names that the proxy acts on, recognised without regard to case.
+
+/// A field name. Everything else is [`Name::Other`], and the field keeps its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Name {
+    /// `Authorization`
+    Authorization,
+    /// `Connection`
+    Connection,
+    /// `Content-Length`
+    ContentLength,
+    /// `Content-Type`
+    ContentType,
+    /// `Cookie`
+    Cookie,
+    /// `Date`
+    Date,
+    /// `Expect`
+    Expect,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+    /// `Host`
+    Host,
+    /// `Keep-Alive`
+    KeepAlive,
+    /// `Location`
+    Location,
+    /// `Proxy-Authenticate`
+    ProxyAuthenticate,
+    /// `Proxy-Authorization`
+    ProxyAuthorization,
+    /// `Proxy-Connection`
+    ProxyConnection,
+    /// `Referer`
+    Referer,
+    /// `Server`
+    Server,
+    /// `TE`
+    Te,
+    /// `Trailer`
+    Trailer,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `Upgrade`
+    Upgrade,
+    /// `User-Agent`
+    UserAgent,
+    /// `Via`
+    Via,
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `X-Forwarded-Host`
+    XForwardedHost,
+    /// `X-Forwarded-Port`
+    XForwardedPort,
+    /// `X-Forwarded-Proto`
+    XForwardedProto,
+    /// `X-Real-IP`
+    XRealIp,
+    /// Any other name.
+    Other,
+}
+
+impl Name {
+    /// The name that `bytes` writes, in any case.
+    #[inline]
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let first = |name: &[u8], known| {
+            if bytes.eq_ignore_ascii_case(name) { known } else { Self::Other }
+        };
+        // The last byte tells the names of one length apart, so at most one is compared.
+        let last = bytes.last().map_or(0, u8::to_ascii_lowercase);
+        match (bytes.len(), last) {
+            (2, _) => first(b"te", Self::Te),
+            (3, _) => first(b"via", Self::Via),
+            (4, b't') => first(b"host", Self::Host),
+            (4, b'e') => first(b"date", Self::Date),
+            (6, b'e') => first(b"cookie", Self::Cookie),
+            (6, b't') => first(b"expect", Self::Expect),
+            (6, b'r') => first(b"server", Self::Server),
+            (7, b'e') => first(b"upgrade", Self::Upgrade),
+            (7, b'r') => match bytes {
+                [b't' | b'T', ..] => first(b"trailer", Self::Trailer),
+                _ => first(b"referer", Self::Referer),
+            },
+            (8, b'n') => first(b"location", Self::Location),
+            (9, b'd') => first(b"forwarded", Self::Forwarded),
+            (9, b'p') => first(b"x-real-ip", Self::XRealIp),
+            (10, b'n') => first(b"connection", Self::Connection),
+            (10, b'e') => first(b"keep-alive", Self::KeepAlive),
+            (10, b't') => first(b"user-agent", Self::UserAgent),
+            (12, b'e') => first(b"content-type", Self::ContentType),
+            (13, b'n') => first(b"authorization", Self::Authorization),
+            (14, b'h') => first(b"content-length", Self::ContentLength),
+            (15, b'r') => first(b"x-forwarded-for", Self::XForwardedFor),
+            (16, b'n') => first(b"proxy-connection", Self::ProxyConnection),
+            (16, b't') => match bytes {
+                [.., b'r' | b'R', _] => first(b"x-forwarded-port", Self::XForwardedPort),
+                _ => first(b"x-forwarded-host", Self::XForwardedHost),
+            },
+            (17, b'g') => first(b"transfer-encoding", Self::TransferEncoding),
+            (17, b'o') => first(b"x-forwarded-proto", Self::XForwardedProto),
+            (18, b'e') => first(b"proxy-authenticate", Self::ProxyAuthenticate),
+            (19, b'n') => first(b"proxy-authorization", Self::ProxyAuthorization),
+            _ => Self::Other,
+        }
+    }
+
+    /// The name's bit in a set of names; [`Name::Other`] is in none.
+    pub(super) const fn bit(self) -> u64 {
+        match self {
+            Self::Other => 0,
+            name => 1 << name as u8,
+        }
+    }
+
+    /// Whether the field concerns this connection alone and never goes on (RFC 9110 7.6.1, 11.7).
+    #[must_use]
+    pub const fn is_hop_by_hop(self) -> bool {
+        const SET: u64 = Name::Connection.bit()
+            | Name::KeepAlive.bit()
+            | Name::ProxyAuthenticate.bit()
+            | Name::ProxyAuthorization.bit()
+            | Name::ProxyConnection.bit()
+            | Name::Te.bit()
+            | Name::Trailer.bit()
+            | Name::TransferEncoding.bit()
+            | Name::Upgrade.bit();
+        SET & self.bit() != 0
+    }
+}
+
+/// Whether a field of this name speaks of who the client is: `Forwarded`, `X-Real-IP`,
+/// `X-Forwarded` and `X-Forwarded-` followed by anything. Any byte that is neither a letter nor a
+/// digit counts as `-`, because origins that take fields through CGI-like variables fold
+/// `X_Forwarded_For` and `X-Forwarded-For` into one.
+#[inline]
+#[must_use]
+pub fn is_identity(name: &[u8]) -> bool {
+    // `Forwarded` or `X-...`, whatever stands for the dash.
+    match name {
+        [b'f' | b'F', ..] => name.eq_ignore_ascii_case(b"forwarded"),
+        [b'x' | b'X', second, rest @ ..] if !second.is_ascii_alphanumeric() => {
+            is_identity_suffix(rest)
+        }
+        _ => false,
+    }
+}
+
+fn is_identity_suffix(rest: &[u8]) -> bool {
+    if let Some((forwarded, rest)) = rest.split_at_checked(b"forwarded".len())
+        && forwarded.eq_ignore_ascii_case(b"forwarded")
+    {
+        return rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    }
+    if let Some((real, [dash, ip @ ..])) = rest.split_at_checked(b"real".len()) {
+        return real.eq_ignore_ascii_case(b"real")
+            && !dash.is_ascii_alphanumeric()
+            && ip.eq_ignore_ascii_case(b"ip");
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [(&str, Name); 27] = [
+        ("authorization", Name::Authorization),
+        ("connection", Name::Connection),
+        ("content-length", Name::ContentLength),
+        ("content-type", Name::ContentType),
+        ("cookie", Name::Cookie),
+        ("date", Name::Date),
+        ("expect", Name::Expect),
+        ("forwarded", Name::Forwarded),
+        ("host", Name::Host),
+        ("keep-alive", Name::KeepAlive),
+        ("location", Name::Location),
+        ("proxy-authenticate", Name::ProxyAuthenticate),
+        ("proxy-authorization", Name::ProxyAuthorization),
+        ("proxy-connection", Name::ProxyConnection),
+        ("referer", Name::Referer),
+        ("server", Name::Server),
+        ("te", Name::Te),
+        ("trailer", Name::Trailer),
+        ("transfer-encoding", Name::TransferEncoding),
+        ("upgrade", Name::Upgrade),
+        ("user-agent", Name::UserAgent),
+        ("via", Name::Via),
+        ("x-forwarded-for", Name::XForwardedFor),
+        ("x-forwarded-host", Name::XForwardedHost),
+        ("x-forwarded-port", Name::XForwardedPort),
+        ("x-forwarded-proto", Name::XForwardedProto),
+        ("x-real-ip", Name::XRealIp),
+    ];
+
+    #[test]
+    fn each_name_in_any_case_and_nothing_near_it() {
+        assert_eq!(KNOWN.len(), Name::Other as usize, "a name has no case");
+        for (text, name) in KNOWN {
+            assert_eq!(Name::of(text.as_bytes()), name, "{text}");
+            assert_eq!(Name::of(text.to_ascii_uppercase().as_bytes()), name, "{text}");
+            for at in 0..text.len() {
+                let mut near = text.as_bytes().to_vec();
+                near[at] = if near[at] == b'-' { b'_' } else { b'0' };
+                assert_eq!(Name::of(&near), Name::Other, "{}", String::from_utf8_lossy(&near));
+            }
+        }
+        assert_eq!(Name::of(b""), Name::Other);
+    }
+
+    #[test]
+    fn identity_with_everything_that_folds_into_it() {
+        let yes = [
+            "Forwarded",
+            "X-Forwarded-For",
+            "x_forwarded_for",
+            "X-Forwarded_For",
+            "X.Forwarded.For",
+            "X-Forwarded",
+            "X-Forwarded-",
+            "X-Forwarded-Anything-At-All",
+            "X_REAL_IP",
+            "x-real-ip",
+        ];
+        let no =
+            ["X-Forwardedfor", "Forwarded-For", "X-Real-IPs", "X-Real", "X", "", "XForwardedFor"];
+        for name in yes {
+            assert!(is_identity(name.as_bytes()), "{name}");
+        }
+        for name in no {
+            assert!(!is_identity(name.as_bytes()), "{name}");
+        }
+    }
+}
