@@ -13,3 +13,5 @@ pub mod ids;
 pub mod http;
 
 pub mod config;
+
+pub mod proxy;

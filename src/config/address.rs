@@ -196,7 +196,7 @@ mod tests {
             ("unix:/run/x.sock", Unix),
             ("/run/x.sock", Unix),
             ("http://10.0.0.1:80", Url),
-            ("10.0.0.1:80 ", Malformed),
+            ("10.0.0.1:80 ", Port),
             ("300.0.0.1:80", Malformed),
         ];
         for (text, expected) in cases {

@@ -113,7 +113,8 @@ pub(super) fn show_size(bytes: u64) -> String {
 
 fn show<'a>(value: u64, mut units: impl Iterator<Item = &'a (&'static str, u64)>) -> String {
     // The last unit has the factor 1 and divides everything; zero is shown in it, too.
-    let unit = units.find(|(_, factor)| *factor == 1 || (value != 0 && value % factor == 0));
+    let unit =
+        units.find(|(_, factor)| *factor == 1 || (value != 0 && value.is_multiple_of(*factor)));
     unit.map_or_else(|| value.to_string(), |(name, factor)| format!("{}{name}", value / factor))
 }
 
