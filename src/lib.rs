@@ -19,3 +19,5 @@ pub mod stats;
 pub mod net;
 
 pub mod balancer;
+
+pub mod proxy;

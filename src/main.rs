@@ -1,2 +1,189 @@
-//! The command line.
-fn main() {}
+//! The command line: arguments in, one of the commands, an exit code out.
+//!
+//! Exit codes: 0 ok, 1 the user's mistake (configuration, arguments), 2 the system refused, 70 a
+//! bug.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ringway::config::{self, Checked, LoadError, Report};
+
+/// The user's mistake.
+const EXIT_USER: u8 = 1;
+/// The system refused.
+const EXIT_SYSTEM: u8 = 2;
+
+/// An io_uring, thread-per-core HTTP reverse proxy and load balancer.
+#[derive(Debug, Parser)]
+#[command(name = "ringway", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve.
+    Run(RunArgs),
+    /// Three origins inside the process and a proxy in front of them: no file, no network needed.
+    Demo(DemoArgs),
+    /// Validate a configuration file: all mistakes at once.
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/ringway/ringway.toml")]
+    config: PathBuf,
+    /// How the workers reach the kernel.
+    #[arg(long, value_enum, default_value_t = DriverArg::Auto)]
+    driver: DriverArg,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Where the proxy listens.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// How the workers reach the kernel.
+    #[arg(long, value_enum, default_value_t = DriverArg::Auto)]
+    driver: DriverArg,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The configuration file.
+    file: PathBuf,
+    /// Print the whole configuration with its defaults.
+    #[arg(long)]
+    effective: bool,
+}
+
+/// How the workers reach the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DriverArg {
+    /// io_uring, or epoll where io_uring is refused.
+    Auto,
+    /// io_uring or nothing.
+    #[value(name = "io_uring")]
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(Cli { command: Command::Run(args) }) => run(&args),
+        Ok(Cli { command: Command::Demo(args) }) => demo(&args),
+        Ok(Cli { command: Command::Check(args) }) => check(&args),
+        // Help and version are "errors" that go to the standard output.
+        Err(error) => {
+            let code = if error.use_stderr() { EXIT_USER } else { 0 };
+            finish(code, error.print())
+        }
+    }
+}
+
+fn run(args: &RunArgs) -> ExitCode {
+    let checked = match load(&args.config) {
+        Ok(checked) => checked,
+        Err(code) => return code,
+    };
+    complain(&report_text(&checked.warnings));
+    complain(&format!("ringway: run is not connected yet (driver {:?})\n", args.driver));
+    ExitCode::from(EXIT_SYSTEM)
+}
+
+fn demo(args: &DemoArgs) -> ExitCode {
+    let (listen, driver) = (args.listen, args.driver);
+    complain(&format!("ringway: demo is not connected yet ({listen}, driver {driver:?})\n"));
+    ExitCode::from(EXIT_SYSTEM)
+}
+
+fn check(args: &CheckArgs) -> ExitCode {
+    let checked = match load(&args.file) {
+        Ok(checked) => checked,
+        Err(code) => return code,
+    };
+    complain(&report_text(&checked.warnings));
+    let summary = summary(&args.file, &checked);
+    if args.effective {
+        // The standard output is a configuration file then.
+        complain(&summary);
+        return finish(0, print(&config::effective(&checked.config)));
+    }
+    finish(0, print(&summary))
+}
+
+fn summary(file: &Path, checked: &Checked) -> String {
+    let config = &checked.config;
+    let counts = [
+        (config.listeners.len(), "listener"),
+        (config.routes.len(), "route"),
+        (config.pools.len(), "pool"),
+        (checked.warnings.findings.len(), "warning"),
+    ];
+    let counts = counts.iter().filter(|(count, what)| *count > 0 || *what != "warning");
+    let counts: Vec<String> = counts.map(|(count, what)| plural(*count, what)).collect();
+    format!("{}: ok, {}\n", file.display(), counts.join(", "))
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Loads a configuration, or says why not.
+fn load(file: &Path) -> Result<Checked, ExitCode> {
+    config::load_file(file).map_err(|error| {
+        match &error {
+            LoadError::Mistakes(report) => {
+                complain(&report_text(report));
+                let errors = plural(report.errors(), "error");
+                complain(&format!("{}: {errors}\n", file.display()));
+            }
+            LoadError::Read { source, .. } => {
+                complain(&format!("ringway: {error}\n"));
+                if source.kind() == io::ErrorKind::NotFound {
+                    complain(
+                        "help: \"ringway demo\" needs no file; \"ringway run --config FILE\" \
+                         takes another one\n",
+                    );
+                }
+            }
+            LoadError::NotText { .. } => complain(&format!("ringway: {error}\n")),
+        }
+        ExitCode::from(EXIT_USER)
+    })
+}
+
+/// With colours for a terminal.
+fn report_text(report: &Report) -> String {
+    if io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        format!("{report:#}")
+    } else {
+        report.to_string()
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// To the standard error. Where that is closed, there is nobody to tell.
+fn complain(text: &str) {
+    io::stderr().write_all(text.as_bytes()).unwrap_or_default();
+}
+
+/// The exit code after the last output: a reader that has gone (`| head`) is no failure.
+fn finish(code: u8, printed: io::Result<()>) -> ExitCode {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_SYSTEM),
+        _ => ExitCode::from(code),
+    }
+}

@@ -155,7 +155,7 @@ pub struct RouteConfig {
 }
 
 /// A host to match, in lower case, without a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// This host.
     Exact(String),

@@ -2,6 +2,31 @@
 //!
 //! Owns names, defaults, bounds and messages. Must not know run-time state.
 
+mod address;
+mod check;
+mod check_listener;
+mod check_pool;
+mod check_route;
+mod check_server;
 mod checked;
+mod document;
+mod effective;
+mod error;
+mod host;
+pub mod keys;
+mod load;
+mod message;
+mod nearest;
+mod path;
+mod render;
+mod scalar;
 
+pub use address::{AddressError, CidrError};
 pub use checked::*;
+pub use effective::effective;
+pub use error::{ConfigError, Mistake, Place, Severity, Span};
+pub use host::HostError;
+pub use load::{Checked, LoadError, load, load_file};
+pub use path::PathError;
+pub use render::Report;
+pub use scalar::ScalarError;

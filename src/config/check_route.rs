@@ -1,0 +1,189 @@
+//! `[[route]]`, and routes that earlier ones leave nothing.
+
+use std::collections::HashMap;
+
+use super::check;
+use super::checked::{HostPattern, HostPolicy, PathPattern, RouteConfig};
+use super::document::{At, Findings, Table};
+use super::error::{Mistake, Span};
+use super::nearest::nearest;
+use super::path::PathError;
+use super::{host, path};
+use crate::ids::{ListenerId, PoolId};
+
+/// What a route may refer to.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    pub(super) listeners: check::Names<'a>,
+    pub(super) pools: check::Names<'a>,
+}
+
+pub(super) fn route(
+    source: &str,
+    table: &Table<'_>,
+    names: &Names<'_>,
+    findings: &mut Findings,
+) -> RouteConfig {
+    let mut pool = None;
+    if table.required("pool", findings).is_some()
+        && let Some(name) = table.text("pool", findings)
+    {
+        pool = names.pools.find(name, findings);
+    }
+    RouteConfig {
+        listeners: listeners(table, names, findings),
+        hosts: hosts(table, findings),
+        path: path_pattern(source, table, findings),
+        methods: methods(table, findings),
+        pool: PoolId(pool.unwrap_or(0)),
+        host: host_policy(table, findings),
+        via: table.flag("via", findings),
+    }
+}
+
+fn listeners(
+    table: &Table<'_>,
+    names: &Names<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<ListenerId>> {
+    let mut ids: Vec<(ListenerId, Span)> = Vec::new();
+    for name in table.texts("listeners", true, findings)? {
+        if let Some(id) = names.listeners.find(name, findings) {
+            push_once(&mut ids, ListenerId(id), name.span, findings);
+        }
+    }
+    Some(ids.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Adds a thing that may stand in its list only once.
+fn push_once<T: PartialEq>(
+    list: &mut Vec<(T, Span)>,
+    thing: T,
+    span: Span,
+    findings: &mut Findings,
+) {
+    match list.iter().find(|(other, _)| *other == thing) {
+        Some(&(_, first)) => findings.add(span, Mistake::Twice { first }),
+        None => list.push((thing, span)),
+    }
+}
+
+fn hosts(table: &Table<'_>, findings: &mut Findings) -> Vec<HostPattern> {
+    let mut hosts = Vec::new();
+    for text in table.texts("hosts", true, findings).unwrap_or_default() {
+        match host::pattern(text.value) {
+            Ok(pattern) => push_once(&mut hosts, pattern, text.span, findings),
+            Err(why) => findings.add(text.span, Mistake::BadHost(why)),
+        }
+    }
+    hosts.into_iter().map(|(host, _)| host).collect()
+}
+
+fn path_pattern(source: &str, table: &Table<'_>, findings: &mut Findings) -> PathPattern {
+    let Some(text) = table.text("path", findings) else { return PathPattern::Any };
+    path::pattern(text.value).unwrap_or_else(|why| {
+        let span = match &why {
+            PathError::Regex(_, Some(at)) => regex_span(source, text, *at),
+            _ => text.span,
+        };
+        findings.add(span, Mistake::BadPath(why));
+        PathPattern::Any
+    })
+}
+
+/// From where the expression goes wrong to its end; the whole text where it is written with
+/// escapes, so that its offsets are not those of the file.
+fn regex_span(source: &str, text: At<&str>, at: usize) -> Span {
+    let written = source.get(text.span.start..text.span.end).unwrap_or_default();
+    let Some(begin) = written.find(text.value) else { return text.span };
+    let rest = text.value.trim_start_matches('~').trim_start();
+    let skipped = text.value.len() - rest.len();
+    let offset = rest.char_indices().nth(at).map_or(rest.len(), |(offset, _)| offset);
+    let start = text.span.start + begin + skipped + offset;
+    Span { start, end: (text.span.start + begin + text.value.len()).max(start) }
+}
+
+fn methods(table: &Table<'_>, findings: &mut Findings) -> Vec<Vec<u8>> {
+    let mut methods = Vec::new();
+    for text in table.texts("methods", true, findings).unwrap_or_default() {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if text.value.is_empty() || !text.value.bytes().all(token) {
+            findings.add(text.span, Mistake::BadMethod);
+        } else if text.value.bytes().any(|b| b.is_ascii_lowercase()) {
+            let upper = text.value.to_ascii_uppercase();
+            findings.add(text.span, Mistake::MethodCase { upper });
+        } else {
+            push_once(&mut methods, text.value.as_bytes().to_vec(), text.span, findings);
+        }
+    }
+    methods.into_iter().map(|(method, _)| method).collect()
+}
+
+fn host_policy(table: &Table<'_>, findings: &mut Findings) -> HostPolicy {
+    let Some(text) = table.text("host", findings) else { return HostPolicy::Preserve };
+    match text.value {
+        "preserve" => HostPolicy::Preserve,
+        "member" => HostPolicy::Member,
+        literal => {
+            if !host::is_authority(literal) {
+                findings.add(text.span, Mistake::BadHostPolicy);
+            } else if !literal.contains(['.', ':'])
+                && let Some(nearest) = nearest(literal, ["preserve", "member"])
+            {
+                findings.add(text.span, Mistake::HostLooksLike { nearest });
+            }
+            HostPolicy::Literal(literal.to_owned())
+        }
+    }
+}
+
+/// Warns of each route all of whose requests go to earlier routes with the same hosts and path.
+pub(super) fn shadowed(routes: &[RouteConfig], spans: &[Span], findings: &mut Findings) {
+    let mut seen: HashMap<(String, Option<&HostPattern>), Vec<usize>> = HashMap::new();
+    for (index, route) in routes.iter().enumerate() {
+        let path = path_text(&route.path);
+        let hosts: Vec<_> = match route.hosts.as_slice() {
+            [] => vec![None],
+            hosts => hosts.iter().map(Some).collect(),
+        };
+        let mut first = None;
+        let mut all = true;
+        for host in hosts {
+            let earlier = seen.entry((path.clone(), host)).or_default();
+            let taker = earlier.iter().find(|at| routes.get(**at).is_some_and(|e| e.takes(route)));
+            match taker {
+                Some(&at) => first = first.or(Some(at)),
+                None => all = false,
+            }
+            earlier.push(index);
+        }
+        if let (true, Some(&span)) = (all, spans.get(index))
+            && let Some(&first) = first.and_then(|first| spans.get(first))
+        {
+            findings.add(span, Mistake::ShadowedRoute { first });
+        }
+    }
+}
+
+/// A text that tells paths apart.
+fn path_text(path: &PathPattern) -> String {
+    match path {
+        PathPattern::Any => String::new(),
+        PathPattern::Exact(path) => path.clone(),
+        PathPattern::Prefix(path) => format!("{path}/*"),
+        PathPattern::Regex(regex) => format!("~{regex}"),
+    }
+}
+
+impl RouteConfig {
+    /// Whether it takes every request on the listeners and with the methods of `later`.
+    fn takes(&self, later: &Self) -> bool {
+        let listeners = match (&self.listeners, &later.listeners) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(mine), Some(theirs)) => theirs.iter().all(|id| mine.contains(id)),
+        };
+        let methods = later.methods.iter().all(|method| self.allows(method));
+        listeners && methods && (self.methods.is_empty() || !later.methods.is_empty())
+    }
+}

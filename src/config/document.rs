@@ -1,0 +1,323 @@
+//! The file as written: tables of known keys with their spans, in file order.
+//!
+//! Unknown keys are reported when a table is opened; values are read by the kind that `keys`
+//! gives them, with their bounds. What values mean together is for the `check_*` files.
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, Mistake, Place, Span};
+use super::keys::{self, Key, Kind};
+use super::message::is_future_balance;
+use super::nearest::nearest;
+use super::scalar::{self, show_duration, show_size};
+
+/// Where mistakes are collected.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    found: Vec<ConfigError>,
+}
+
+impl Findings {
+    /// Notes a mistake.
+    pub(super) fn add(&mut self, span: Span, mistake: Mistake) {
+        self.found.push(ConfigError { span, mistake });
+    }
+
+    /// All of them, by position.
+    pub(super) fn sorted(mut self) -> Vec<ConfigError> {
+        self.found.sort_by_key(|error| error.span);
+        self.found
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) span: Span,
+}
+
+type Value<'a> = &'a Spanned<DeValue<'a>>;
+
+/// Where a parsed thing stands.
+pub(super) fn span_of<T>(thing: &Spanned<T>) -> Span {
+    let span = thing.span();
+    Span { start: span.start, end: span.end }
+}
+
+/// A table as written.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    place: Place,
+    /// Its header, or what stands for one.
+    pub(super) span: Span,
+    /// Known keys, in file order.
+    entries: Vec<(&'static Key, Value<'a>)>,
+}
+
+/// The entries of a table in file order.
+pub(super) fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(At<&'a str>, Value<'a>)> {
+    let mut entries: Vec<_> = table
+        .iter()
+        .map(|(key, value)| (At { value: key.get_ref().as_ref(), span: span_of(key) }, value))
+        .collect();
+    entries.sort_by_key(|(key, _)| key.span);
+    entries
+}
+
+impl<'a> Table<'a> {
+    /// Reads the keys of a table, and reports those that are unknown.
+    pub(super) fn open(
+        place: Place,
+        span: Span,
+        table: &'a DeTable<'a>,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut entries = Vec::new();
+        for (name, value) in in_order(table) {
+            match place.section.key(name.value) {
+                Some(key) => entries.push((key, value)),
+                None => findings.add(name.span, unknown(name.value, &place)),
+            }
+        }
+        Self { place, span, entries }
+    }
+
+    /// The table behind a key, or one with nothing in it.
+    pub(super) fn table(&self, name: &str, findings: &mut Findings) -> Self {
+        let section = match self.place.section.key(name) {
+            Some(Key { kind: Kind::Table(section), .. }) => *section,
+            _ => self.place.section,
+        };
+        let place = Place { section, name: self.place.name.clone() };
+        match self.get(name) {
+            Some((key, value)) => match value.get_ref() {
+                DeValue::Table(table) => Self::open(place, span_of(value), table, findings),
+                _ => {
+                    findings.add(span_of(value), wrong_type(key, value));
+                    Self { place, span: span_of(value), entries: Vec::new() }
+                }
+            },
+            None => Self { place, span: self.span, entries: Vec::new() },
+        }
+    }
+
+    /// The value of a key, if it stands there.
+    pub(super) fn get(&self, name: &str) -> Option<(&'static Key, Value<'a>)> {
+        self.entries.iter().find(|(key, _)| key.name == name).copied()
+    }
+
+    /// The value of a key; its absence is reported.
+    pub(super) fn required(
+        &self,
+        name: &'static str,
+        findings: &mut Findings,
+    ) -> Option<(&'static Key, Value<'a>)> {
+        let found = self.get(name);
+        if found.is_none() {
+            let mistake = Mistake::MissingKey { key: name, place: self.place.clone() };
+            findings.add(self.span, mistake);
+        }
+        found
+    }
+
+    /// What the table of keys says of one of this section.
+    fn kind(&self, name: &str) -> Option<Kind> {
+        let kind = self.place.section.key(name).map(|key| key.kind);
+        debug_assert!(kind.is_some(), "{name} is no key of {}", self.place);
+        kind
+    }
+
+    /// A duration.
+    pub(super) fn time(&self, name: &str, findings: &mut Findings) -> Duration {
+        let Some(Kind::Time { default }) = self.kind(name) else { return Duration::ZERO };
+        let Some((key, value)) = self.get(name) else { return default };
+        let mistake = match value.get_ref() {
+            DeValue::String(text) => match scalar::duration(text) {
+                Ok(time) if (keys::TIME_MIN..=keys::TIME_MAX).contains(&time) => return time,
+                Ok(_) => Mistake::OutOfBounds {
+                    key: key.name,
+                    min: show_duration(keys::TIME_MIN),
+                    max: show_duration(keys::TIME_MAX),
+                },
+                Err(why) => Mistake::BadDuration { why, number: text.parse().ok() },
+            },
+            DeValue::Integer(_) => {
+                Mistake::BadDuration { why: scalar::ScalarError::NoUnit, number: integer(value) }
+            }
+            _ => wrong_type(key, value),
+        };
+        findings.add(span_of(value), mistake);
+        default
+    }
+
+    /// A size in bytes; `None` where the key says `"none"`.
+    pub(super) fn size(&self, name: &str, findings: &mut Findings) -> Option<u64> {
+        let Some(Kind::Size { default, min, max }) = self.kind(name) else { return None };
+        let Some((key, value)) = self.get(name) else { return default };
+        let read = match value.get_ref() {
+            DeValue::String(text) if default.is_none() && text == "none" => return None,
+            DeValue::String(text) => scalar::size(text).map_err(Mistake::BadSize),
+            DeValue::Integer(_) => Ok(integer(value).unwrap_or(u64::MAX)),
+            _ => Err(wrong_type(key, value)),
+        };
+        match read {
+            Ok(size) if (min..=max).contains(&size) => return Some(size),
+            Ok(_) => {
+                let (min, max) = (show_size(min), show_size(max));
+                findings.add(span_of(value), Mistake::OutOfBounds { key: key.name, min, max });
+            }
+            Err(mistake) => findings.add(span_of(value), mistake),
+        }
+        default
+    }
+
+    /// A size that always has a bound.
+    pub(super) fn bounded(&self, name: &str, findings: &mut Findings) -> usize {
+        let size = self.size(name, findings).unwrap_or(0);
+        usize::try_from(size).unwrap_or(usize::MAX)
+    }
+
+    /// A number of things.
+    pub(super) fn count(&self, name: &str, findings: &mut Findings) -> usize {
+        let Some(Kind::Count { default, min, max }) = self.kind(name) else { return 0 };
+        let mut count = default;
+        if let Some((key, value)) = self.get(name) {
+            match (value.get_ref(), integer(value)) {
+                (DeValue::Integer(_), Some(number)) if (min..=max).contains(&number) => {
+                    count = number;
+                }
+                (DeValue::Integer(_), _) => {
+                    let (min, max) = (min.to_string(), max.to_string());
+                    findings.add(span_of(value), Mistake::OutOfBounds { key: key.name, min, max });
+                }
+                _ => findings.add(span_of(value), wrong_type(key, value)),
+            }
+        }
+        usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, name: &str, findings: &mut Findings) -> bool {
+        let Some(Kind::Flag { default }) = self.kind(name) else { return false };
+        let Some((key, value)) = self.get(name) else { return default };
+        value.get_ref().as_bool().unwrap_or_else(|| {
+            findings.add(span_of(value), wrong_type(key, value));
+            default
+        })
+    }
+
+    /// Which of the words of a key, by its position in the table of keys.
+    pub(super) fn choice(&self, name: &str, findings: &mut Findings) -> usize {
+        let Some(Kind::Choice(choices)) = self.kind(name) else { return 0 };
+        let Some((key, value)) = self.get(name) else { return 0 };
+        let mistake = match value.get_ref() {
+            DeValue::String(word) => match choices.iter().position(|choice| choice == word) {
+                Some(index) => return index,
+                None if key.name == "balance" && is_future_balance(word) => {
+                    Mistake::FutureChoice { key: key.name, choices }
+                }
+                None => {
+                    let nearest = nearest(word, choices.iter().copied());
+                    Mistake::NotAChoice { key: key.name, choices, nearest }
+                }
+            },
+            DeValue::Table(table)
+                if key.name == "balance"
+                    && table.keys().any(|k| is_future_balance(k.get_ref())) =>
+            {
+                Mistake::FutureChoice { key: key.name, choices }
+            }
+            _ => wrong_type(key, value),
+        };
+        findings.add(span_of(value), mistake);
+        0
+    }
+
+    /// A text.
+    pub(super) fn text(&self, name: &str, findings: &mut Findings) -> Option<At<&'a str>> {
+        let (key, value) = self.get(name)?;
+        text(key, value, findings)
+    }
+
+    /// A list of texts that is not empty; or one text, where `single` allows it. `None`: absent,
+    /// or not one good text in it.
+    pub(super) fn texts(
+        &self,
+        name: &str,
+        single: bool,
+        findings: &mut Findings,
+    ) -> Option<Vec<At<&'a str>>> {
+        let (key, value) = self.get(name)?;
+        match value.get_ref() {
+            DeValue::Array(array) if array.is_empty() => {
+                findings.add(span_of(value), Mistake::EmptyList { key: key.name });
+                None
+            }
+            DeValue::Array(array) => {
+                Some(array.iter().filter_map(|item| text(key, item, findings)).collect())
+            }
+            DeValue::String(_) if single => text(key, value, findings).map(|text| vec![text]),
+            _ => {
+                findings.add(span_of(value), wrong_type(key, value));
+                None
+            }
+        }
+    }
+}
+
+/// A text where one is expected.
+pub(super) fn text<'a>(
+    key: &Key,
+    value: Value<'a>,
+    findings: &mut Findings,
+) -> Option<At<&'a str>> {
+    let DeValue::String(text) = value.get_ref() else {
+        findings.add(span_of(value), wrong_type(key, value));
+        return None;
+    };
+    Some(At { value: text.as_ref(), span: span_of(value) })
+}
+
+/// An integer that is not negative and fits.
+pub(super) fn integer(value: Value<'_>) -> Option<u64> {
+    let integer = value.get_ref().as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// The mistake of a value that has another type than its key.
+pub(super) fn wrong_type(key: &Key, value: Value<'_>) -> Mistake {
+    let expected = match key.kind {
+        Kind::Time { .. } => "a duration",
+        Kind::Size { .. } => "a size",
+        Kind::Count { .. } => "a number",
+        Kind::Flag { .. } => "true or false",
+        Kind::Choice(_) => "a word",
+        Kind::Form(form, _) => form,
+        Kind::Table(_) => "a table",
+    };
+    let found = match value.get_ref() {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    Mistake::WrongType { key: key.name, expected, found, example: key.example }
+}
+
+fn unknown(name: &str, place: &Place) -> Mistake {
+    match keys::home(place.section, name) {
+        Some((key, home)) if home == place.section => Mistake::FutureKey { key },
+        Some((key, home)) => Mistake::ElsewhereKey { key, place: place.clone(), home },
+        None => {
+            let nearest = nearest(name, place.section.keys().map(|key| key.name));
+            Mistake::UnknownKey { key: name.to_owned(), place: place.clone(), nearest }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A checked configuration as TOML, with every default filled in. It loads to the same.
+
+use std::fmt::Write as _;
+
+use super::checked::{
+    AccessLog, AccessLogFormat, Balance, Config, HostPattern, HostPolicy, ListenerConfig,
+    PathPattern, PoolConfig, RouteConfig, Workers,
+};
+use super::scalar::{show_duration as time, show_size};
+
+/// The whole configuration as a file that says everything.
+#[must_use]
+pub fn effective(config: &Config) -> String {
+    let mut out = String::new();
+    process(&mut out, config);
+    for it in &config.listeners {
+        listener(&mut out, it);
+    }
+    for it in &config.routes {
+        route(&mut out, config, it);
+    }
+    for it in &config.pools {
+        pool(&mut out, it);
+    }
+    out
+}
+
+/// `key = value`; writing to a `String` cannot fail.
+fn line(out: &mut String, key: &str, value: impl std::fmt::Display) {
+    writeln!(out, "{key} = {value}").unwrap_or_default();
+}
+
+fn process(out: &mut String, config: &Config) {
+    let server = &config.server;
+    out.push_str("[server]\n");
+    match &server.workers {
+        Workers::Auto => line(out, "workers", quote("auto")),
+        Workers::Count(count) => line(out, "workers", count),
+        Workers::Cores(cores) => line(out, "workers", list(cores.iter().map(usize::to_string))),
+    }
+    match &server.access_log {
+        AccessLog::Off => line(out, "access_log", quote("off")),
+        AccessLog::Stdout => line(out, "access_log", quote("stdout")),
+        AccessLog::File(path) => line(out, "access_log", quote(&path.to_string_lossy())),
+    }
+    let format = match server.access_log_format {
+        AccessLogFormat::Common => "common",
+        AccessLogFormat::Json => "json",
+    };
+    line(out, "access_log_format", quote(format));
+    line(out, "drain_timeout", quote(&time(server.drain_timeout)));
+    let limits = &config.limits;
+    out.push_str("\n[limits]\n");
+    line(out, "access_log_queue", limits.access_log_queue);
+    line(out, "response_head", size(limits.response_head as u64));
+    line(out, "response_headers", limits.response_headers);
+    line(out, "trailers", size(limits.trailers as u64));
+}
+
+fn listener(out: &mut String, listener: &ListenerConfig) {
+    out.push_str(&format!("\n[listener.{}]\n", name(&listener.name)));
+    line(out, "bind", list(listener.bind.iter().map(|address| quote(&address.to_string()))));
+    let t = &listener.timeouts;
+    let times = [
+        ("head", t.head),
+        ("body", t.body),
+        ("idle", t.idle),
+        ("write", t.write),
+        ("tunnel", t.tunnel),
+    ];
+    line(out, "timeouts", table(times.map(|(key, value)| (key, quote(&time(value))))));
+    let l = &listener.limits;
+    let limits = [
+        ("head", size(l.head as u64)),
+        ("headers", l.headers.to_string()),
+        ("connections", l.connections.to_string()),
+        ("body", l.body.map_or_else(|| quote("none"), size)),
+    ];
+    line(out, "limits", table(limits));
+    let blocks = listener.trusted_proxies.iter().map(|block| quote(&block.to_string()));
+    line(out, "trusted_proxies", list(blocks));
+    line(out, "defer_accept", listener.defer_accept);
+}
+
+fn route(out: &mut String, config: &Config, route: &RouteConfig) {
+    out.push_str("\n[[route]]\n");
+    if let Some(ids) = &route.listeners {
+        let names = ids.iter().filter_map(|id| config.listener(*id)).map(|l| quote(&l.name));
+        line(out, "listeners", list(names));
+    }
+    if !route.hosts.is_empty() {
+        let hosts = route.hosts.iter().map(|host| match host {
+            HostPattern::Exact(host) => quote(host),
+            HostPattern::Wildcard(suffix) => quote(&format!("*{suffix}")),
+        });
+        line(out, "hosts", list(hosts));
+    }
+    match &route.path {
+        PathPattern::Any => {}
+        PathPattern::Exact(path) => line(out, "path", quote(path)),
+        PathPattern::Prefix(path) => line(out, "path", quote(&format!("{path}/*"))),
+        PathPattern::Regex(regex) => line(out, "path", quote(&format!("~ {regex}"))),
+    }
+    if !route.methods.is_empty() {
+        let methods = route.methods.iter().map(|method| quote(&String::from_utf8_lossy(method)));
+        line(out, "methods", list(methods));
+    }
+    line(out, "pool", quote(config.pool(route.pool).map_or("", |pool| &pool.name)));
+    match &route.host {
+        HostPolicy::Preserve => line(out, "host", quote("preserve")),
+        HostPolicy::Member => line(out, "host", quote("member")),
+        HostPolicy::Literal(text) => line(out, "host", quote(text)),
+    }
+    line(out, "via", route.via);
+}
+
+fn pool(out: &mut String, pool: &PoolConfig) {
+    out.push_str(&format!("\n[pool.{}]\n", name(&pool.name)));
+    let balance = match pool.balance {
+        Balance::RoundRobin => "round-robin",
+        Balance::LeastConnections => "least-connections",
+    };
+    line(out, "balance", quote(balance));
+    out.push_str("members = [\n");
+    for member in &pool.members {
+        let address = ("address", quote(&member.address.to_string()));
+        let fields = table([address, ("weight", member.weight.to_string())]);
+        out.push_str(&format!("  {fields},\n"));
+    }
+    out.push_str("]\n");
+    let k = &pool.keepalive;
+    let keepalive = [("idle", k.idle.to_string()), ("idle_timeout", quote(&time(k.idle_timeout)))];
+    line(out, "keepalive", table(keepalive));
+    let t = &pool.timeouts;
+    let timeouts = [("connect", quote(&time(t.connect))), ("response", quote(&time(t.response)))];
+    line(out, "timeouts", table(timeouts));
+}
+
+fn size(bytes: u64) -> String {
+    quote(&show_size(bytes))
+}
+
+/// A name as a key: in quotes where a dot would cut it.
+fn name(name: &str) -> String {
+    if name.contains('.') { quote(name) } else { name.to_owned() }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn table<const N: usize>(fields: [(&str, String); N]) -> String {
+    let fields = fields.map(|(key, value)| format!("{key} = {value}"));
+    format!("{{ {} }}", fields.join(", "))
+}
+
+/// A basic string of TOML.
+fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

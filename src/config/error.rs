@@ -1,0 +1,251 @@
+//! What can be wrong with a configuration file, and where. Must not know how it is shown.
+
+use std::fmt;
+
+use super::address::{AddressError, CidrError};
+use super::host::HostError;
+use super::keys::Section;
+use super::path::PathError;
+use super::scalar::ScalarError;
+
+/// A range of bytes of the file; both ends lie on character boundaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+/// A mistake, or something worth a warning, at a place of the file.
+#[derive(Clone, Debug)]
+pub struct ConfigError {
+    /// Where.
+    pub span: Span,
+    /// What.
+    pub mistake: Mistake,
+}
+
+/// A section of this file: with the name of the listener or pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which kind of section.
+    pub section: Section,
+    /// The name, where the section or the one above has one.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = self.section.header();
+        match &self.name {
+            Some(name) => f.write_str(&header.replace("NAME", name)),
+            None => f.write_str(header),
+        }
+    }
+}
+
+/// What is wrong.
+#[derive(Clone, Debug)]
+pub enum Mistake {
+    // The form of the file.
+    /// It is no TOML here.
+    Syntax(Box<toml::de::Error>),
+    /// No section knows the key.
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// Where it stands.
+        place: Place,
+        /// The key of that section that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// Another section knows the key.
+    ElsewhereKey {
+        /// As written.
+        key: &'static str,
+        /// Where it stands.
+        place: Place,
+        /// Where it belongs.
+        home: Section,
+    },
+    /// A later version brings the key.
+    FutureKey {
+        /// As written.
+        key: &'static str,
+    },
+    /// A key without which the section means nothing.
+    MissingKey {
+        /// Its name.
+        key: &'static str,
+        /// Where it is missing.
+        place: Place,
+    },
+    /// No `[listener.NAME]`, or no `[[route]]`.
+    MissingSection(Section),
+    /// `[listener]` or `[pool]` without a name.
+    Unnamed(Section),
+    /// `[route]` where `[[route]]` is meant.
+    NotAList,
+    /// A listener's or pool's name that is no word.
+    BadName,
+    /// More sections of a kind, or entries of a list, than can be numbered.
+    TooMany {
+        /// The most.
+        max: usize,
+    },
+
+    // Values.
+    /// A value of another type.
+    WrongType {
+        /// The key.
+        key: &'static str,
+        /// What it may hold.
+        expected: &'static str,
+        /// What it holds.
+        found: &'static str,
+        /// A line that uses the key.
+        example: &'static str,
+    },
+    /// No duration.
+    BadDuration {
+        /// Why.
+        why: ScalarError,
+        /// The number that stands without its unit.
+        number: Option<u64>,
+    },
+    /// No size.
+    BadSize(ScalarError),
+    /// Too small or too large.
+    OutOfBounds {
+        /// The key.
+        key: &'static str,
+        /// The least, as it is written.
+        min: String,
+        /// The most, as it is written.
+        max: String,
+    },
+    /// None of the words that the key may hold.
+    NotAChoice {
+        /// The key.
+        key: &'static str,
+        /// The words.
+        choices: &'static [&'static str],
+        /// The one that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// A word that a later version brings.
+    FutureChoice {
+        /// The key.
+        key: &'static str,
+        /// The words that this version knows.
+        choices: &'static [&'static str],
+    },
+    /// A list with nothing in it.
+    EmptyList {
+        /// The key.
+        key: &'static str,
+    },
+    /// The same thing twice in a list.
+    Twice {
+        /// Where it stands first.
+        first: Span,
+    },
+    /// No `IP:PORT`.
+    BadAddress(AddressError),
+    /// A member without a port to connect to.
+    PortZero,
+    /// An address that is bound already.
+    DuplicateBind {
+        /// Where.
+        first: Span,
+    },
+    /// No address block.
+    BadCidr(CidrError),
+    /// No host to match.
+    BadHost(HostError),
+    /// No path of a route.
+    BadPath(PathError),
+    /// No method (RFC 9110 section 9.1: a token).
+    BadMethod,
+    /// A method in lower case: methods are case-sensitive.
+    MethodCase {
+        /// In upper case.
+        upper: String,
+    },
+    /// Neither `preserve` nor `member` nor a text that may be sent as `Host`.
+    BadHostPolicy,
+    /// No core id.
+    BadCore,
+    /// Neither a word that `access_log` knows nor the path of a file.
+    BadAccessLog {
+        /// The word that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// A name that nothing has.
+    UnknownName {
+        /// Of a listener or of a pool.
+        section: Section,
+        /// The name that was probably meant.
+        nearest: Option<String>,
+        /// Whether there are none at all.
+        none: bool,
+    },
+    /// A pool all of whose members have the weight 0.
+    NoWeight,
+
+    // Warnings.
+    /// A pool that no route names.
+    UnusedPool,
+    /// A listener that no route serves.
+    UnusedListener,
+    /// A route that an earlier one leaves nothing.
+    ShadowedRoute {
+        /// The earlier route.
+        first: Span,
+    },
+    /// A literal `Host` that looks like a mistyped word.
+    HostLooksLike {
+        /// The word.
+        nearest: &'static str,
+    },
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// It can, but probably does not do what was meant.
+    Warning,
+}
+
+impl Mistake {
+    /// How bad it is.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::UnusedPool
+            | Self::UnusedListener
+            | Self::ShadowedRoute { .. }
+            | Self::HostLooksLike { .. } => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.mistake {
+            Mistake::Syntax(error) => Some(error),
+            Mistake::BadPath(PathError::Regex(error, _)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.mistake, f)
+    }
+}

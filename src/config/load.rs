@@ -1,0 +1,95 @@
+//! From a text or a file to a configuration, or to the report of what is wrong with it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::check::check;
+use super::checked::Config;
+use super::render::Report;
+
+/// A configuration, and what is odd about it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings; often none.
+    pub warnings: Report,
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The file cannot be read.
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no text in UTF-8.
+    NotText {
+        /// Which.
+        path: PathBuf,
+        /// The line of the first bad byte, counted from 1.
+        line: usize,
+    },
+    /// The file has mistakes.
+    Mistakes(Report),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, source } => {
+                // The number that the error adds to its text tells an operator nothing.
+                let text = source.to_string();
+                let reason = text.split(" (os error").next().unwrap_or_default();
+                write!(f, "cannot read {}: {reason}", path.display())
+            }
+            Self::NotText { path, line } => {
+                write!(f, "{} is no text in UTF-8: see line {line}", path.display())
+            }
+            Self::Mistakes(report) => fmt::Display::fmt(report, f),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::NotText { .. } | Self::Mistakes(_) => None,
+        }
+    }
+}
+
+/// Checks the text of a configuration; `name` stands for the file in the report.
+///
+/// # Errors
+/// All mistakes of the text (with the warnings between them), by position. Of a text that is not
+/// TOML, its syntax errors alone.
+pub fn load(text: &str, name: &str) -> Result<Checked, Report> {
+    match check(text) {
+        Ok((config, warnings)) => {
+            Ok(Checked { config, warnings: Report::new(name, text, warnings) })
+        }
+        Err(mistakes) => Err(Report::new(name, text, mistakes)),
+    }
+}
+
+/// Reads and checks a configuration file. Blocks: for the start of the process, or the control
+/// thread.
+///
+/// # Errors
+/// The file cannot be read or is no text; its mistakes, as [`load`] reports them.
+pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
+    let read_error = |source| LoadError::Read { path: path.to_owned(), source };
+    let bytes = std::fs::read(path).map_err(read_error)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = good.filter(|byte| **byte == b'\n').count() + 1;
+        LoadError::NotText { path: path.to_owned(), line }
+    })?;
+    load(&text, &path.display().to_string()).map_err(LoadError::Mistakes)
+}

@@ -1,0 +1,218 @@
+//! The words for each mistake: what is wrong (`Display`), and what to do about it (`help`).
+
+use std::fmt;
+
+use super::address::{AddressError, CidrError};
+use super::error::{Mistake, Span};
+use super::host::HostError;
+use super::keys::{self, Section};
+use super::path::PathError;
+use super::scalar::ScalarError;
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(error) => write!(f, "{}", error.message()),
+            Self::UnknownKey { key, place, .. } => write!(f, "unknown key {key:?} in {place}"),
+            Self::ElsewhereKey { key, place, home } => elsewhere(f, key, place, *home),
+            Self::FutureKey { key } => write!(f, "{key:?} is not supported by this version yet"),
+            Self::MissingKey { key, place } => write!(f, "{place} needs {key:?}"),
+            Self::MissingSection(section) => write!(f, "there is no {}", section.header()),
+            Self::Unnamed(Section::Pool) => f.write_str("a pool needs a name"),
+            Self::Unnamed(_) => f.write_str("a listener needs a name"),
+            Self::NotAList => f.write_str("\"route\" is a list of tables"),
+            Self::BadName => f.write_str(
+                "a name has 1 to 64 characters: letters, digits, \"-\", \"_\" and \".\"",
+            ),
+            Self::TooMany { max } => write!(f, "there are more than {max}"),
+            Self::UnknownName { section: Section::Pool, .. } => {
+                f.write_str("there is no such pool")
+            }
+            Self::UnknownName { .. } => f.write_str("there is no such listener"),
+            Self::NoWeight => f.write_str("every member of this pool has the weight 0"),
+            Self::UnusedPool => f.write_str("no route uses this pool"),
+            Self::UnusedListener => f.write_str("no route serves this listener"),
+            Self::ShadowedRoute { .. } => {
+                f.write_str("this route never matches: an earlier one takes all its requests")
+            }
+            Self::HostLooksLike { nearest } => {
+                write!(f, "members get this text as Host: was {nearest:?} meant?")
+            }
+            value => value.fmt_value(f),
+        }
+    }
+}
+
+fn elsewhere(
+    f: &mut fmt::Formatter<'_>,
+    key: &str,
+    place: &super::error::Place,
+    home: Section,
+) -> fmt::Result {
+    let (here, there) = (place.section.hat(), home.hat());
+    if here == there {
+        write!(f, "{key:?} is a key of {}, not of {place}", home.header())
+    } else {
+        write!(f, "{key:?} is a key of {} ({there}), not of {place} ({here})", home.header())
+    }
+}
+
+impl Mistake {
+    /// Mistakes in values.
+    fn fmt_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongType { key, expected, found, .. } => {
+                write!(f, "{key:?} is {expected}, not {found}")
+            }
+            Self::BadDuration { why, .. } => write!(f, "this is no duration: {why}"),
+            Self::BadSize(why) => write!(f, "this is no size: {why}"),
+            Self::OutOfBounds { key, min, max } => {
+                write!(f, "{key:?} must lie between {min} and {max}")
+            }
+            Self::NotAChoice { key, .. } => write!(f, "{key:?} does not know this word"),
+            Self::FutureChoice { key, .. } => {
+                write!(f, "this value of {key:?} is not supported by this version yet")
+            }
+            Self::EmptyList { key } => write!(f, "{key:?} is an empty list"),
+            Self::Twice { .. } => f.write_str("this is listed already"),
+            Self::BadAddress(why) => write!(f, "this is no address: {why}"),
+            Self::PortZero => f.write_str("a member cannot be reached on port 0"),
+            Self::DuplicateBind { .. } => f.write_str("this address is bound already"),
+            Self::BadCidr(why) => write!(f, "this is no address block: {why}"),
+            Self::BadHost(why) => write!(f, "this is no host: {why}"),
+            Self::BadPath(PathError::Regex(..)) => f.write_str("bad regular expression"),
+            Self::BadPath(why) => write!(f, "this is no path: {why}"),
+            Self::BadMethod => f.write_str("this is no method"),
+            Self::MethodCase { .. } => {
+                f.write_str("methods are case-sensitive: no client sends this one")
+            }
+            Self::BadHostPolicy => f.write_str("this cannot be sent as Host"),
+            Self::BadCore => f.write_str("a core id is a number from 0 to 1023"),
+            Self::BadAccessLog { .. } => f.write_str("this is no place for an access log"),
+            _ => Ok(()),
+        }
+    }
+
+    /// What to do about it, if there is something to say. `line` tells the line of a span.
+    #[must_use]
+    pub fn help(&self, line: impl Fn(Span) -> usize) -> Option<String> {
+        match self {
+            Self::UnknownKey { nearest: Some(nearest), .. } => Some(did_you_mean(nearest)),
+            Self::UnknownKey { place, nearest: None, .. } => {
+                let known: Vec<_> = place.section.keys().map(|key| key.name).collect();
+                Some(format!("{place} knows {}", known.join(", ")))
+            }
+            Self::ElsewhereKey { key, home, .. } => Some(match home.key(key) {
+                Some(known) => {
+                    format!("write it under {}, as in: {}", home.header(), known.example)
+                }
+                None => "and this version does not support it yet".to_owned(),
+            }),
+            Self::MissingKey { key, place } => {
+                place.section.key(key).map(|key| format!("as in: {}", key.example))
+            }
+            Self::MissingSection(Section::Listener) => {
+                Some("add one, as in: [listener.web] with bind = [\"0.0.0.0:8080\"]".to_owned())
+            }
+            Self::MissingSection(_) => {
+                Some("add one, as in: [[route]] with pool = \"NAME\"".to_owned())
+            }
+            Self::Unnamed(section) => Section::Root
+                .key(if *section == Section::Pool { "pool" } else { "listener" })
+                .map(|key| format!("write {}", key.example)),
+            Self::NotAList => Some("write [[route]]".to_owned()),
+            Self::UnknownName { nearest: Some(nearest), .. } => Some(did_you_mean(nearest)),
+            Self::UnknownName { section, none: true, .. } => {
+                Some(format!("there is no {} at all", section.header()))
+            }
+            Self::Twice { first } | Self::DuplicateBind { first } => {
+                Some(format!("it stands first in line {}", line(*first)))
+            }
+            Self::ShadowedRoute { first } => {
+                Some(format!("the earlier route begins in line {}", line(*first)))
+            }
+            Self::NoWeight => Some("give one of them a weight of at least 1".to_owned()),
+            Self::UnusedPool => Some("name it in a route: pool = \"...\"".to_owned()),
+            Self::UnusedListener => Some("every request to it is answered with 404".to_owned()),
+            value => value.help_value(),
+        }
+    }
+
+    fn help_value(&self) -> Option<String> {
+        match self {
+            Self::WrongType { example, .. } => Some(format!("as in: {example}")),
+            Self::BadDuration { number: Some(n), .. } => {
+                Some(format!("write \"{n}s\" for seconds"))
+            }
+            Self::BadDuration { why: ScalarError::Unit(Some(unit)), .. } => {
+                Some(format!("did you mean the unit \"{unit}\"?"))
+            }
+            Self::BadDuration { .. } => {
+                Some("write a number and ms, s, m or h, as in \"500ms\" or \"10s\"".to_owned())
+            }
+            Self::BadSize(ScalarError::Unit(Some(unit))) => {
+                Some(format!("did you mean the unit \"{unit}\"?"))
+            }
+            Self::BadSize(_) => Some(
+                "write a number of bytes, or a number and KiB, MiB, GiB, as in \"64KiB\""
+                    .to_owned(),
+            ),
+            Self::NotAChoice { nearest: Some(nearest), .. } => Some(did_you_mean(nearest)),
+            Self::NotAChoice { choices, .. } | Self::FutureChoice { choices, .. } => {
+                Some(format!("it may be {}", quoted(choices)))
+            }
+            Self::BadAddress(why) => help_address(*why).map(str::to_owned),
+            Self::BadCidr(CidrError::HostBits(block)) => Some(format!("write \"{block}\"")),
+            Self::BadCidr(_) => {
+                Some("as in \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"".to_owned())
+            }
+            Self::BadHost(HostError::Character(c)) if !c.is_ascii() => {
+                Some("write the name in its ASCII form, as in \"xn--bcher-kva.example\"".to_owned())
+            }
+            Self::BadHost(HostError::Port | HostError::Url) => {
+                Some("write the name alone, as in \"example.com\"".to_owned())
+            }
+            Self::BadPath(PathError::Normal(normal)) => Some(format!("write {normal:?}")),
+            Self::BadPath(PathError::Star) => {
+                Some("use a regular expression, as in \"~ ^/x/[^/]+/y$\"".to_owned())
+            }
+            Self::BadPath(why @ PathError::Regex(..)) => Some(why.to_string()),
+            Self::MethodCase { upper } => Some(format!("write {upper:?}")),
+            Self::BadMethod => Some("as in: methods = [\"GET\", \"HEAD\"]".to_owned()),
+            Self::BadHostPolicy => {
+                Some("write \"preserve\", \"member\", or a host with or without a port".to_owned())
+            }
+            Self::BadAccessLog { nearest: Some(nearest) } => Some(did_you_mean(nearest)),
+            Self::BadAccessLog { nearest: None } => {
+                Some("write \"off\", \"stdout\" or a path with a \"/\" in it".to_owned())
+            }
+            Self::FutureKey { .. } => Some("leave it out".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn did_you_mean(word: &str) -> String {
+    format!("did you mean {word:?}?")
+}
+
+fn quoted(words: &[&str]) -> String {
+    words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or ")
+}
+
+const fn help_address(why: AddressError) -> Option<&'static str> {
+    match why {
+        AddressError::NoPort | AddressError::Url | AddressError::Malformed => {
+            Some("write IP:PORT, as in \"127.0.0.1:8080\" or \"[::1]:8080\"")
+        }
+        AddressError::OnlyPort => Some("write \"0.0.0.0:PORT\" for every IPv4 address of the host"),
+        AddressError::Brackets => Some("as in \"[::1]:8080\""),
+        AddressError::Name => Some("write IP:PORT"),
+        AddressError::Unix | AddressError::Port => None,
+    }
+}
+
+/// The words that `choices` and the future know, for [`Mistake::NotAChoice`] of `balance`.
+pub(super) fn is_future_balance(word: &str) -> bool {
+    keys::FUTURE_BALANCE.contains(&word)
+}

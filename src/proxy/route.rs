@@ -1,0 +1,269 @@
+//! Which route takes a request. Pure, compiled once per configuration and worker.
+//!
+//! The precedence is total. Of the routes that match the listener, the host and the path, the
+//! first of this order that also allows the method takes the request:
+//! 1. by host: exact, then the longest wildcard suffix, then any;
+//! 2. then by path: exact, then the longest prefix, then regular expressions, then any;
+//! 3. then file order.
+//!
+//! So a host whose routes do not match the path leaves the request to the next level of hosts. If
+//! routes matched but none allows the method, the answer is 405, with the methods of all of them.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use regex::bytes::Regex;
+
+use crate::config::{Config, HostPattern, PathPattern, RouteConfig};
+use crate::ids::{ListenerId, RouteId};
+
+/// The outcome of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// This route takes the request.
+    Route(RouteId),
+    /// Routes match, but none allows the method: 405, with [`Router::allowed`] in `Allow`.
+    MethodNotAllowed,
+    /// No route matches: 404.
+    None,
+}
+
+/// The routes of a configuration, compiled for each listener.
+#[derive(Debug)]
+pub struct Router {
+    listeners: Vec<Hosts>,
+    /// By `RouteId`; empty: any method.
+    methods: Vec<Vec<Vec<u8>>>,
+}
+
+/// The routes of one listener by host.
+#[derive(Debug, Default)]
+struct Hosts {
+    exact: HashMap<Vec<u8>, Paths>,
+    /// By suffix with its leading dot.
+    wildcard: HashMap<Vec<u8>, Paths>,
+    /// Bytes of the longest suffix: a longer tail of a host is not looked up, so that a host of
+    /// many labels costs no more than a configured one.
+    wildcard_max: usize,
+    any: Paths,
+}
+
+/// The routes of one host by path; each list in file order.
+#[derive(Debug, Default)]
+struct Paths {
+    exact: HashMap<Vec<u8>, Vec<RouteId>>,
+    /// Bytes of the longest exact path.
+    exact_max: usize,
+    prefixes: Vec<Prefix>,
+    regexes: Vec<(Regex, RouteId)>,
+    any: Vec<RouteId>,
+}
+
+/// A prefix, with its slash: `/x/*` holds `/x/`. Sorted by text.
+#[derive(Debug)]
+struct Prefix {
+    text: Vec<u8>,
+    /// The position of the longest other prefix that this one starts with.
+    parent: Option<usize>,
+    routes: Vec<RouteId>,
+}
+
+impl Router {
+    /// Compiles the routes of `config`. Each worker builds its own: clones of a regular expression
+    /// share no scratch memory.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut listeners: Vec<Hosts> = config.listeners.iter().map(|_| Hosts::default()).collect();
+        for (route, id) in config.routes.iter().zip(0..=u16::MAX) {
+            for (hosts, listener) in listeners.iter_mut().zip(0..=u16::MAX) {
+                let listener = ListenerId(listener);
+                if route.listeners.as_ref().is_none_or(|ids| ids.contains(&listener)) {
+                    hosts.insert(route, RouteId(id));
+                }
+            }
+        }
+        listeners.iter_mut().for_each(Hosts::link);
+        let methods = config.routes.iter().map(|route| route.methods.clone()).collect();
+        Self { listeners, methods }
+    }
+
+    /// The route for a request: `host` in lower case without a port (empty: none was sent), `path`
+    /// in normal form without a query, `method` as sent. Allocates nothing.
+    #[must_use]
+    pub fn find(&self, listener: ListenerId, host: &[u8], path: &[u8], method: &[u8]) -> Found {
+        let mut matched = false;
+        let mut visit = |id: RouteId| {
+            matched = true;
+            let allows = self.methods_of(id).is_none_or(|list| list.iter().any(|m| m == method));
+            if allows { ControlFlow::Break(id) } else { ControlFlow::Continue(()) }
+        };
+        match self.walk(listener, host, path, &mut visit) {
+            ControlFlow::Break(id) => Found::Route(id),
+            ControlFlow::Continue(()) if matched => Found::MethodNotAllowed,
+            ControlFlow::Continue(()) => Found::None,
+        }
+    }
+
+    /// The methods of all routes that match but for the method, each once, by precedence: the value
+    /// of `Allow` after [`Found::MethodNotAllowed`] (RFC 9110 section 10.2.1). Allocates.
+    #[must_use]
+    pub fn allowed(&self, listener: ListenerId, host: &[u8], path: &[u8]) -> Vec<&[u8]> {
+        let mut allowed: Vec<&[u8]> = Vec::new();
+        let mut visit = |id: RouteId| {
+            for method in self.methods_of(id).into_iter().flatten() {
+                if !allowed.contains(&method.as_slice()) {
+                    allowed.push(method);
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        // No visit breaks.
+        let (ControlFlow::Continue(()) | ControlFlow::Break(_)) =
+            self.walk(listener, host, path, &mut visit);
+        allowed
+    }
+
+    /// The methods of a route; `None`: any.
+    fn methods_of(&self, id: RouteId) -> Option<&[Vec<u8>]> {
+        self.methods.get(id.index()).map(Vec::as_slice).filter(|methods| !methods.is_empty())
+    }
+
+    /// Visits the routes that match, by precedence. A route may come twice, for two of its hosts.
+    fn walk(
+        &self,
+        listener: ListenerId,
+        host: &[u8],
+        path: &[u8],
+        visit: &mut impl FnMut(RouteId) -> ControlFlow<RouteId>,
+    ) -> ControlFlow<RouteId> {
+        let Some(hosts) = self.listeners.get(listener.index()) else {
+            return ControlFlow::Continue(());
+        };
+        if let Some(paths) = hosts.exact.get(host) {
+            paths.walk(path, visit)?;
+        }
+        if !hosts.wildcard.is_empty() {
+            // The first dot begins the longest suffix. A wildcard needs a label before its dot.
+            let longest = host.len().saturating_sub(hosts.wildcard_max).max(1);
+            for dot in memchr::memchr_iter(b'.', host).filter(|dot| *dot >= longest) {
+                let suffix = host.get(dot..).unwrap_or_default();
+                if let Some(paths) = hosts.wildcard.get(suffix) {
+                    paths.walk(path, visit)?;
+                }
+            }
+        }
+        hosts.any.walk(path, visit)
+    }
+}
+
+impl Hosts {
+    fn insert(&mut self, route: &RouteConfig, id: RouteId) {
+        if route.hosts.is_empty() {
+            self.any.insert(&route.path, id);
+        }
+        for host in &route.hosts {
+            let paths = match host {
+                HostPattern::Exact(host) => self.exact.entry(host.clone().into_bytes()),
+                HostPattern::Wildcard(suffix) => {
+                    self.wildcard_max = self.wildcard_max.max(suffix.len());
+                    self.wildcard.entry(suffix.clone().into_bytes())
+                }
+            };
+            paths.or_default().insert(&route.path, id);
+        }
+    }
+
+    fn link(&mut self) {
+        self.exact.values_mut().for_each(Paths::link);
+        self.wildcard.values_mut().for_each(Paths::link);
+        self.any.link();
+    }
+}
+
+impl Paths {
+    fn insert(&mut self, path: &PathPattern, id: RouteId) {
+        match path {
+            PathPattern::Any => self.any.push(id),
+            PathPattern::Exact(path) => {
+                self.exact_max = self.exact_max.max(path.len());
+                self.exact.entry(path.clone().into_bytes()).or_default().push(id);
+            }
+            PathPattern::Prefix(path) => {
+                let text = [path.as_bytes(), b"/"].concat();
+                self.prefixes.push(Prefix { text, parent: None, routes: vec![id] });
+            }
+            PathPattern::Regex(regex) => self.regexes.push((regex.clone(), id)),
+        }
+    }
+
+    /// Sorts the prefixes, joins equal ones (the sort is stable: their routes stay in file order)
+    /// and finds their parents.
+    fn link(&mut self) {
+        self.prefixes.sort_by(|a, b| a.text.cmp(&b.text));
+        self.prefixes.dedup_by(|later, earlier| {
+            let same = later.text == earlier.text;
+            if same {
+                earlier.routes.append(&mut later.routes);
+            }
+            same
+        });
+        // In this order, those that an entry starts with are the open ones of a stack.
+        let mut open: Vec<(usize, Vec<u8>)> = Vec::new();
+        for (index, prefix) in self.prefixes.iter_mut().enumerate() {
+            while open.last().is_some_and(|(_, text)| !prefix.text.starts_with(text)) {
+                open.pop();
+            }
+            prefix.parent = open.last().map(|(parent, _)| *parent);
+            open.push((index, prefix.text.clone()));
+        }
+    }
+
+    fn walk(
+        &self,
+        path: &[u8],
+        visit: &mut impl FnMut(RouteId) -> ControlFlow<RouteId>,
+    ) -> ControlFlow<RouteId> {
+        if path.len() <= self.exact_max
+            && let Some(routes) = self.exact.get(path)
+        {
+            routes.iter().copied().try_for_each(&mut *visit)?;
+        }
+        // The greatest prefix at or before the path is the longest that it starts with, or has that
+        // one among its parents.
+        let after = self.prefixes.partition_point(|prefix| prefix.at_or_before(path));
+        let mut candidate = after.checked_sub(1);
+        while let Some(prefix) = candidate.and_then(|index| self.prefixes.get(index)) {
+            if prefix.matches(path) {
+                prefix.routes.iter().copied().try_for_each(&mut *visit)?;
+            }
+            candidate = prefix.parent;
+        }
+        for (regex, id) in &self.regexes {
+            if regex.is_match(path) {
+                visit(*id)?;
+            }
+        }
+        self.any.iter().copied().try_for_each(visit)
+    }
+}
+
+impl Prefix {
+    /// `/x/` matches `/x` and everything that starts with `/x/`.
+    fn matches(&self, path: &[u8]) -> bool {
+        path.starts_with(&self.text) || self.text.strip_suffix(b"/") == Some(path)
+    }
+
+    /// Whether it is not greater than `path` with a slash at its end.
+    fn at_or_before(&self, path: &[u8]) -> bool {
+        let order = match self.text.split_at_checked(path.len()) {
+            Some((head, tail)) => head.cmp(path).then_with(|| tail.cmp(b"/")),
+            None => self.text.as_slice().cmp(path),
+        };
+        order != Ordering::Greater
+    }
+}
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;
