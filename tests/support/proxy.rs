@@ -1,0 +1,299 @@
+//! The real binary as a child: started with a file, watched by its log, stopped with the test.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::stats::{self, Stats};
+use super::system::{self, Confinement};
+use super::{PATIENCE, Setup, eventually};
+
+/// A running `ringway run`.
+pub(crate) struct Proxy {
+    child: Child,
+    address: SocketAddr,
+    /// Its standard error.
+    pub(crate) log: Lines,
+    /// Its standard output.
+    pub(crate) output: Lines,
+    directory: Directory,
+}
+
+/// Lines that a thread reads from a pipe.
+#[derive(Clone)]
+pub(crate) struct Lines {
+    shared: Arc<(Mutex<Vec<String>>, Condvar)>,
+    reader: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// A directory that goes when it is dropped.
+pub(crate) struct Directory(PathBuf);
+
+/// What became of a child that was run to its end.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; `None` for a signal.
+    pub(crate) code: Option<i32>,
+    /// Its standard error.
+    pub(crate) log: String,
+}
+
+impl Proxy {
+    /// Starts the binary with `setup` and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start(setup: &Setup) -> Proxy {
+        let directory = Directory::new();
+        let file = directory.path().join("ringway.toml");
+        // Tests name files of theirs by this placeholder.
+        let text = setup.text().replace("{directory}", &directory.path().to_string_lossy());
+        fs::write(&file, &text).expect("writing the configuration");
+        let driver = setup.chosen_driver();
+        let config = file.to_string_lossy().into_owned();
+        let mut command = command(&["run", "--config", &config, "--driver", &driver]);
+        let (child, log, output) = spawn(&mut command, setup.confinement());
+        let mut proxy =
+            Proxy { child, address: SocketAddr::from(([0; 4], 0)), log, output, directory };
+        let told = |line: &str| has_word(line, "ready");
+        assert!(proxy.log.wait(0, told).is_some(), "not ready; the configuration:\n{text}");
+        let lines = proxy.log.all();
+        let listening = lines.iter().find(|line| has_word(line, "listening"));
+        let listening = listening.expect("a line that says where it listens");
+        assert_eq!(value_in(listening, "listener"), Some("web"), "{listening}");
+        let address = value_in(listening, "address").expect("an address");
+        proxy.address = address.parse().expect("an address");
+        proxy
+    }
+
+    /// Where the listener `web` listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The value of `key` in the line that said ready.
+    pub(crate) fn ready_value(&self, key: &str) -> Option<String> {
+        let lines = self.log.all();
+        let ready = lines.iter().find(|line| has_word(line, "ready"))?;
+        value_in(ready, key).map(str::to_owned)
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: i32) {
+        system::signal(self.pid(), signal);
+    }
+
+    /// Its counters of this moment.
+    #[track_caller]
+    pub(crate) fn stats(&self) -> Stats {
+        let before = self.log.all().len();
+        self.signal(libc::SIGUSR1);
+        let end = self.log.wait(before, stats::is_end).expect("a dump of the counters");
+        let lines = self.log.all();
+        Stats::parse(lines[before..end].iter().map(String::as_str))
+    }
+
+    /// Waits until the counter `name` is `value`.
+    #[track_caller]
+    pub(crate) fn wait_stat(&self, name: &str, value: i64) {
+        let mut last = 0;
+        let reached = within(PATIENCE, || {
+            last = self.stats().total(name);
+            last == value
+        });
+        assert!(reached, "{name} is {last}, should be {value}");
+    }
+
+    /// Waits until no connection and no lease is left.
+    #[track_caller]
+    pub(crate) fn wait_idle(&self) {
+        self.wait_stat("upstream_active", 0);
+        self.wait_stat("connections_active", 0);
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let kib = line.split_whitespace().nth(1).and_then(|text| text.parse::<u64>().ok());
+        kib.expect("a number") * 1024
+    }
+
+    /// Waits for the process to end by itself; its exit code.
+    #[track_caller]
+    pub(crate) fn wait_exit(&mut self) -> Option<i32> {
+        wait_child(&mut self.child).code()
+    }
+
+    /// Whether the process still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("waiting").is_none()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Both fail only when the process is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        let text = self.log.text();
+        if thread::panicking() {
+            eprintln!("--- the proxy's log\n{text}---");
+        } else {
+            assert!(!text.contains("panicked at"), "the proxy panicked:\n{text}");
+        }
+    }
+}
+
+impl Lines {
+    fn read_from(pipe: impl Read + Send + 'static) -> Lines {
+        let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+        let writer = Arc::clone(&shared);
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                let Ok(line) = line else { return };
+                writer.0.lock().expect("the lines").push(line);
+                writer.1.notify_all();
+            }
+        });
+        Lines { shared, reader: Arc::new(Mutex::new(Some(reader))) }
+    }
+
+    /// The lines so far.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.shared.0.lock().expect("the lines").clone()
+    }
+
+    /// The whole text, up to the end of the pipe. Only for a child that has ended.
+    pub(crate) fn text(&self) -> String {
+        if let Some(reader) = self.reader.lock().expect("the reader").take() {
+            reader.join().expect("the reader");
+        }
+        self.all().iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Waits for a line from number `from` on that `wanted` accepts; its number.
+    pub(crate) fn wait(&self, from: usize, wanted: impl Fn(&str) -> bool) -> Option<usize> {
+        let deadline = Instant::now() + PATIENCE;
+        let (lines, changed) = &*self.shared;
+        let mut lines = lines.lock().expect("the lines");
+        loop {
+            let found = lines.iter().skip(from).position(|line| wanted(line));
+            if let Some(at) = found {
+                return Some(from + at);
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            lines = changed.wait_timeout(lines, left).expect("the lines").0;
+        }
+    }
+}
+
+impl Directory {
+    /// A new, empty one.
+    pub(crate) fn new() -> Directory {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ringway-e2e-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a directory");
+        Directory(path)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Left behind, it is only litter in a temporary directory.
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Runs the binary with `arguments` to its end.
+#[track_caller]
+pub(crate) fn run_to_end(arguments: &[&str], confinement: Confinement) -> Ended {
+    let (mut child, log, _) = spawn(&mut command(arguments), confinement);
+    let status = wait_child(&mut child);
+    Ended { code: status.code(), log: log.text() }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(arguments).env_remove("RUST_LOG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn spawn(command: &mut Command, confinement: Confinement) -> (Child, Lines, Lines) {
+    system::confine(command, confinement);
+    let mut child = command.spawn().expect("starting ringway");
+    let log = Lines::read_from(child.stderr.take().expect("a pipe"));
+    let output = Lines::read_from(child.stdout.take().expect("a pipe"));
+    (child, log, output)
+}
+
+#[track_caller]
+fn wait_child(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    let ended = within(PATIENCE, || {
+        status = child.try_wait().expect("waiting for ringway");
+        status.is_some()
+    });
+    if !ended {
+        drop(child.kill());
+    }
+    status.expect("ringway ends by itself")
+}
+
+/// Whether `condition` comes true in time.
+fn within(time: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + time;
+    while Instant::now() < deadline {
+        if condition() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    condition()
+}
+
+/// Whether `line` has `word` as a word of its own.
+pub(crate) fn has_word(line: &str, word: &str) -> bool {
+    line.split_whitespace().any(|part| part == word)
+}
+
+/// The value of `key=value` in `line`, without quotes.
+pub(crate) fn value_in<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
+    let mut values = pairs.filter(|(name, _)| *name == key).map(|(_, value)| value);
+    values.next().map(|value| value.trim_matches('"'))
+}
+
+/// Waits until the file at `path` has at least `count` lines; the lines.
+#[track_caller]
+pub(crate) fn wait_lines(path: &Path, count: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    eventually("the lines are written", || {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        lines = text.lines().map(str::to_owned).collect();
+        lines.len() >= count && text.ends_with('\n')
+    });
+    lines
+}

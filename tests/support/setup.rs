@@ -1,0 +1,146 @@
+//! A configuration with one listener `web`, written from a test's few words.
+
+use std::net::SocketAddr;
+
+use super::origin::Origin;
+use super::proxy::Proxy;
+use super::system::Confinement;
+
+/// A configuration and how to start the proxy with it. Lines are TOML.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    workers: usize,
+    server: String,
+    limits: String,
+    listener: String,
+    route: String,
+    pool: String,
+    /// Takes the place of the one route and the one pool.
+    body: Option<String>,
+    members: Vec<SocketAddr>,
+    confinement: Confinement,
+    driver: Option<String>,
+}
+
+impl Setup {
+    /// Everything goes to a pool of these origins.
+    pub(crate) fn to(origins: &[&Origin]) -> Setup {
+        let members: Vec<_> = origins.iter().map(|origin| origin.address()).collect();
+        Setup::to_addresses(&members)
+    }
+
+    /// Everything goes to a pool of these addresses.
+    pub(crate) fn to_addresses(members: &[SocketAddr]) -> Setup {
+        Setup {
+            workers: 2,
+            server: String::new(),
+            limits: String::new(),
+            listener: String::new(),
+            route: String::new(),
+            pool: String::new(),
+            body: None,
+            members: members.to_vec(),
+            confinement: Confinement::default(),
+            driver: None,
+        }
+    }
+
+    /// Routes and pools as written here.
+    pub(crate) fn with_body(body: impl Into<String>) -> Setup {
+        let mut setup = Setup::to_addresses(&[]);
+        setup.body = Some(body.into());
+        setup
+    }
+
+    /// This many workers instead of two.
+    pub(crate) fn workers(mut self, workers: usize) -> Setup {
+        self.workers = workers;
+        self
+    }
+
+    /// A line more in `[server]`.
+    pub(crate) fn server(mut self, line: impl AsRef<str>) -> Setup {
+        push(&mut self.server, line.as_ref());
+        self
+    }
+
+    /// A line more in `[limits]`.
+    pub(crate) fn limits(mut self, line: impl AsRef<str>) -> Setup {
+        push(&mut self.limits, line.as_ref());
+        self
+    }
+
+    /// A line more in `[listener.web]`.
+    pub(crate) fn listener(mut self, line: impl AsRef<str>) -> Setup {
+        push(&mut self.listener, line.as_ref());
+        self
+    }
+
+    /// A line more in the one route.
+    pub(crate) fn route(mut self, line: impl AsRef<str>) -> Setup {
+        push(&mut self.route, line.as_ref());
+        self
+    }
+
+    /// A line more in the one pool.
+    pub(crate) fn pool(mut self, line: impl AsRef<str>) -> Setup {
+        push(&mut self.pool, line.as_ref());
+        self
+    }
+
+    /// At most this many open files in the child.
+    pub(crate) fn files(mut self, files: u64) -> Setup {
+        self.confinement.files = Some(files);
+        self
+    }
+
+    /// A child to which the kernel refuses io_uring.
+    pub(crate) fn without_io_uring(mut self) -> Setup {
+        self.confinement.no_io_uring = true;
+        self
+    }
+
+    /// This driver, whatever the environment asks for.
+    pub(crate) fn driver(mut self, driver: &str) -> Setup {
+        self.driver = Some(driver.to_owned());
+        self
+    }
+
+    /// The driver that the child is asked to use.
+    pub(crate) fn chosen_driver(&self) -> String {
+        let asked = std::env::var("RINGWAY_TEST_DRIVER").unwrap_or_else(|_| "auto".to_owned());
+        self.driver.clone().unwrap_or(asked)
+    }
+
+    /// What the child lives with.
+    pub(crate) fn confinement(&self) -> Confinement {
+        self.confinement
+    }
+
+    /// The file.
+    pub(crate) fn text(&self) -> String {
+        let Setup { workers, server, limits, listener, route, pool, members, .. } = self;
+        let members: Vec<_> = members.iter().map(|member| format!("\"{member}\"")).collect();
+        let members = members.join(", ");
+        let body = self.body.clone().unwrap_or_else(|| {
+            format!(
+                "[[route]]\npool = \"main\"\n{route}\n[pool.main]\nmembers = [{members}]\n{pool}"
+            )
+        });
+        format!(
+            "[server]\nworkers = {workers}\n{server}\n[limits]\n{limits}\n\
+             [listener.web]\nbind = [\"127.0.0.1:0\"]\n{listener}\n{body}"
+        )
+    }
+
+    /// Starts the proxy and waits until it serves.
+    #[track_caller]
+    pub(crate) fn start(self) -> Proxy {
+        Proxy::start(&self)
+    }
+}
+
+fn push(lines: &mut String, line: &str) {
+    lines.push_str(line);
+    lines.push('\n');
+}

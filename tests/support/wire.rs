@@ -1,0 +1,227 @@
+//! The bytes of one connection: buffered reading, whole bodies, and how the peer ended it.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::PATIENCE;
+use super::message::{Framing, Head, Message, field};
+
+/// How much of what an origin receives is kept for inspection.
+const RECORDED: usize = 1 << 20;
+
+/// How a peer ended its direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With FIN.
+    Clean,
+    /// With RST.
+    Reset,
+}
+
+/// A connection and what was read from it but not yet used.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    unread: Vec<u8>,
+    record: Option<Arc<Mutex<Vec<u8>>>>,
+}
+
+impl Wire {
+    /// Wraps a connected stream.
+    pub(crate) fn new(stream: TcpStream) -> Wire {
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
+        Wire { stream, unread: Vec::new(), record: None }
+    }
+
+    /// Copies everything that is read from now on into `record`, up to a bound.
+    pub(crate) fn record_into(&mut self, record: Arc<Mutex<Vec<u8>>>) {
+        self.record = Some(record);
+    }
+
+    /// The socket itself.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Writes all of `bytes`.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Writes zeros until `total` of them are sent or none was accepted for `silence`; how many.
+    pub(crate) fn send_until_stuck(&mut self, total: u64, silence: Duration) -> io::Result<u64> {
+        let block = [b'.'; 64 * 1024];
+        let mut sent = 0;
+        self.stream.set_write_timeout(Some(silence))?;
+        while sent < total {
+            let part = block.len().min(usize::try_from(total - sent).unwrap_or(usize::MAX));
+            match self.stream.write(&block[..part]) {
+                Ok(n) => sent += n as u64,
+                Err(error) if is_timeout(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(sent)
+    }
+
+    /// Ends our direction; the peer sees FIN.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Drops the connection with RST.
+    pub(crate) fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    }
+
+    /// Reads more into the buffer; 0 at the end.
+    fn fill(&mut self) -> io::Result<usize> {
+        let mut block = [0; 64 * 1024];
+        let n = self.stream.read(&mut block)?;
+        self.unread.extend_from_slice(&block[..n]);
+        if let Some(record) = &self.record {
+            let mut record = record.lock().expect("the record");
+            let room = RECORDED.saturating_sub(record.len()).min(n);
+            record.extend_from_slice(&block[..room]);
+        }
+        Ok(n)
+    }
+
+    /// Takes everything up to and with `mark`. `None`: the end came before the first byte.
+    pub(crate) fn through(&mut self, mark: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(at) = self.unread.windows(mark.len()).position(|window| window == mark) {
+                return Ok(Some(self.unread.drain(..at + mark.len()).collect()));
+            }
+            if self.fill()? == 0 {
+                let torn = io::Error::from(io::ErrorKind::UnexpectedEof);
+                return if self.unread.is_empty() { Ok(None) } else { Err(torn) };
+            }
+        }
+    }
+
+    /// Takes between 1 and `max` bytes.
+    pub(crate) fn some(&mut self, max: usize) -> io::Result<Vec<u8>> {
+        if self.unread.is_empty() && self.fill()? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let n = self.unread.len().min(max);
+        Ok(self.unread.drain(..n).collect())
+    }
+
+    /// Takes exactly `n` bytes.
+    pub(crate) fn exactly(&mut self, n: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(n);
+        while bytes.len() < n {
+            bytes.extend(self.some(n - bytes.len())?);
+        }
+        Ok(bytes)
+    }
+
+    /// The next head; `None` when the peer ended the connection instead.
+    pub(crate) fn head(&mut self) -> io::Result<Option<Head>> {
+        Ok(self.through(b"\r\n\r\n")?.map(|raw| Head::parse(&raw)))
+    }
+
+    /// One chunk of a chunked body; empty for the last one, whose trailers are left unread.
+    pub(crate) fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let line = self.through(b"\r\n")?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let size = usize::from_str_radix(text.trim_end(), 16).expect("a plain chunk size");
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let data = self.exactly(size)?;
+        assert_eq!(self.exactly(2)?, b"\r\n", "the end of a chunk");
+        Ok(data)
+    }
+
+    /// The trailer section behind the last chunk.
+    pub(crate) fn trailers(&mut self) -> io::Result<Vec<(String, String)>> {
+        let mut trailers = Vec::new();
+        loop {
+            let line = self.through(b"\r\n")?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            match line.strip_suffix(b"\r\n") {
+                Some([]) => return Ok(trailers),
+                Some(line) => trailers.push(field(&String::from_utf8_lossy(line))),
+                None => unreachable!("the mark was found"),
+            }
+        }
+    }
+
+    /// Passes a body to `sink` as it comes; its trailers.
+    pub(crate) fn body_into(
+        &mut self,
+        framing: Framing,
+        mut sink: impl FnMut(&[u8]),
+    ) -> io::Result<Vec<(String, String)>> {
+        match framing {
+            Framing::Nothing => {}
+            Framing::Length(mut left) => {
+                while left > 0 {
+                    let part = self.some(usize::try_from(left).unwrap_or(usize::MAX))?;
+                    left -= part.len() as u64;
+                    sink(&part);
+                }
+            }
+            Framing::Chunked => loop {
+                match self.chunk()? {
+                    last if last.is_empty() => return self.trailers(),
+                    data => sink(&data),
+                }
+            },
+            Framing::UntilClose => {
+                let (bytes, end) = self.rest()?;
+                assert_eq!(end, End::Clean, "a close-delimited body");
+                sink(&bytes);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// The message that `head` began.
+    pub(crate) fn message(&mut self, head: Head, framing: Framing) -> io::Result<Message> {
+        let mut body = Vec::new();
+        let trailers = self.body_into(framing, |part| body.extend_from_slice(part))?;
+        Ok(Message { head, body, trailers })
+    }
+
+    /// Everything up to the end of the connection, and how it ended.
+    pub(crate) fn rest(&mut self) -> io::Result<(Vec<u8>, End)> {
+        let end = loop {
+            match self.fill() {
+                Ok(0) => break End::Clean,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break End::Reset,
+                Err(error) => return Err(error),
+            }
+        };
+        Ok((std::mem::take(&mut self.unread), end))
+    }
+
+    /// Whether nothing at all arrives for `silence`.
+    pub(crate) fn silent_for(&mut self, silence: Duration) -> io::Result<bool> {
+        if !self.unread.is_empty() {
+            return Ok(false);
+        }
+        self.stream.set_read_timeout(Some(silence))?;
+        let result = self.fill();
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        match result {
+            Ok(_) => Ok(false),
+            Err(error) if is_timeout(&error) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a socket timeout ended the call.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
