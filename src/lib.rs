@@ -21,3 +21,7 @@ pub mod net;
 pub mod balancer;
 
 pub mod proxy;
+
+pub mod control;
+
+pub mod server;

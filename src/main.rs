@@ -10,11 +10,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringway::config::{self, Checked, LoadError, Report};
+use ringway::net::{Driver, DriverChoice};
+use ringway::server::{self, Options, StartError, demo};
 
 /// The user's mistake.
 const EXIT_USER: u8 = 1;
 /// The system refused.
 const EXIT_SYSTEM: u8 = 2;
+/// A bug.
+const EXIT_BUG: u8 = 70;
 
 /// An io_uring, thread-per-core HTTP reverse proxy and load balancer.
 #[derive(Debug, Parser)]
@@ -75,6 +79,16 @@ enum DriverArg {
     Epoll,
 }
 
+impl From<DriverArg> for DriverChoice {
+    fn from(arg: DriverArg) -> Self {
+        match arg {
+            DriverArg::Auto => Self::Auto,
+            DriverArg::IoUring => Self::IoUring,
+            DriverArg::Epoll => Self::Epoll,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(Cli { command: Command::Run(args) }) => run(&args),
@@ -94,14 +108,42 @@ fn run(args: &RunArgs) -> ExitCode {
         Err(code) => return code,
     };
     complain(&report_text(&checked.warnings));
-    complain(&format!("ringway: run is not connected yet (driver {:?})\n", args.driver));
-    ExitCode::from(EXIT_SYSTEM)
+    serve(Options { config: checked.config, driver: args.driver.into() })
+}
+
+fn serve(options: Options) -> ExitCode {
+    match server::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &StartError) -> ExitCode {
+    complain(&format!("ringway: {error}\n"));
+    ExitCode::from(error.exit_code())
 }
 
 fn demo(args: &DemoArgs) -> ExitCode {
-    let (listen, driver) = (args.listen, args.driver);
-    complain(&format!("ringway: demo is not connected yet ({listen}, driver {driver:?})\n"));
-    ExitCode::from(EXIT_SYSTEM)
+    let choice = args.driver.into();
+    let origins = Driver::choose(choice)
+        .map_err(StartError::Driver)
+        .and_then(|(driver, _)| demo::start_origins(driver).map_err(StartError::Bind));
+    let origins = match origins {
+        Ok(origins) => origins,
+        Err(error) => return refused(&error),
+    };
+    let text = demo::config(args.listen, &origins);
+    let advice = demo::advice(args.listen);
+    if let Err(error) = print(&format!("# The configuration that runs now:\n{text}{advice}\n")) {
+        return finish(0, Err(error));
+    }
+    match config::load(&text, "demo") {
+        Ok(checked) => serve(Options { config: checked.config, driver: choice }),
+        Err(report) => {
+            complain(&report_text(&report));
+            ExitCode::from(EXIT_BUG)
+        }
+    }
 }
 
 fn check(args: &CheckArgs) -> ExitCode {

@@ -53,7 +53,7 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// The field line of a Content-Length.
 pub fn content_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"content-length: ");
+    out.extend_from_slice(b"Content-Length: ");
     decimal(out, length);
     out.extend_from_slice(CRLF);
 }
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn lines() {
         assert_eq!(written(|out| field(out, b"A", b"b c")), "A: b c\r\n");
-        assert_eq!(written(|out| content_length(out, 120)), "content-length: 120\r\n");
+        assert_eq!(written(|out| content_length(out, 120)), "Content-Length: 120\r\n");
         assert_eq!(written(|out| request_line(out, b"GET", b"/a", None)), "GET /a HTTP/1.1\r\n");
         assert_eq!(
             written(|out| request_line(out, b"GET", b"/a", Some(b""))),

@@ -7,6 +7,7 @@
 //! The sweep also notices clients that left while a member is still working on their answer.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -37,10 +38,24 @@ struct Entry {
     read: u32,
     write: u32,
     cause: Option<Cause>,
+    /// The read deadline is for a request that may never come.
+    idle: bool,
     /// The socket of the client that this connection works for.
     client: RawFd,
     /// Looks in a row at which that client had closed its side.
     hung_up: u8,
+}
+
+impl Entry {
+    const UNUSED: Self = Self {
+        fd: NOBODY,
+        read: NEVER,
+        write: NEVER,
+        cause: None,
+        idle: false,
+        client: NOBODY,
+        hung_up: 0,
+    };
 }
 
 struct Table {
@@ -70,8 +85,7 @@ fn tick_after(now: u32, span: Duration) -> u32 {
 
 impl Deadlines {
     pub(super) fn new(fd: RawFd) -> Self {
-        let entry =
-            Entry { fd, read: NEVER, write: NEVER, cause: None, client: NOBODY, hung_up: 0 };
+        let entry = Entry { fd, ..Entry::UNUSED };
         let index = TABLE.with_borrow_mut(|table| {
             if let Some(index) = table.free.pop() {
                 if let Some(slot) = table.entries.get_mut(index as usize) {
@@ -99,8 +113,18 @@ impl Deadlines {
         self.update(|entry, now| entry.read = tick_after(now, span));
     }
 
+    pub(super) fn arm_idle(&self, span: Duration) {
+        self.update(|entry, now| {
+            entry.read = tick_after(now, span);
+            entry.idle = true;
+        });
+    }
+
     pub(super) fn disarm_read(&self) {
-        self.update(|entry, _| entry.read = NEVER);
+        self.update(|entry, _| {
+            entry.read = NEVER;
+            entry.idle = false;
+        });
     }
 
     pub(super) fn arm_write(&self, span: Duration) {
@@ -129,18 +153,21 @@ impl Drop for Deadlines {
         _ = TABLE.try_with(|table| {
             let mut table = table.borrow_mut();
             if let Some(entry) = table.entries.get_mut(self.index as usize) {
-                *entry = Entry {
-                    fd: NOBODY,
-                    read: NEVER,
-                    write: NEVER,
-                    cause: None,
-                    client: NOBODY,
-                    hung_up: 0,
-                };
+                *entry = Entry::UNUSED;
                 table.free.push(self.index);
             }
         });
     }
+}
+
+/// Lets connections that wait for a request wait for `span` at the most.
+pub fn hurry_idle(span: Duration) {
+    TABLE.with_borrow_mut(|table| {
+        let latest = tick_after(table.now, span);
+        for entry in table.entries.iter_mut().filter(|entry| entry.idle) {
+            entry.read = entry.read.min(latest);
+        }
+    });
 }
 
 /// Ticks since the worker's sweep began.
@@ -187,9 +214,9 @@ fn notice_hangups(table: &mut Table) {
     }
 }
 
-/// Looks at all deadlines of this worker every [`TICK`], for ever; calls `each` after each look with
-/// the number of the tick.
-pub async fn sweep(mut each: impl FnMut(u32)) {
+/// Looks at all deadlines of this worker every [`TICK`]; calls `each` after each look with the
+/// number of the tick, until it breaks.
+pub async fn sweep(mut each: impl FnMut(u32) -> ControlFlow<()>) {
     let start = clock::coarse();
     let mut looked = 0;
     loop {
@@ -204,7 +231,9 @@ pub async fn sweep(mut each: impl FnMut(u32)) {
                 notice_hangups(table);
             }
         });
-        each(now);
+        if each(now).is_break() {
+            return;
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use monoio::io::AsyncReadRent;
 use monoio::net::UnixStream;
 
 use super::buffer::{Buffer, Size};
+use super::driver::Driver;
 
 /// The sending end, for any thread.
 #[derive(Debug)]
@@ -31,7 +32,6 @@ pub fn inbox<T>(bound: usize) -> io::Result<(Ringer<T>, Inbox<T>)> {
     let (sender, receiver) = bounded(bound);
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    theirs.set_nonblocking(true)?;
     Ok((Ringer { messages: sender, bell: ours }, Inbox { messages: receiver, bell: theirs }))
 }
 
@@ -57,7 +57,9 @@ impl<T> Inbox<T> {
     ///
     /// # Errors
     /// The runtime could not take the socket.
-    pub async fn serve(self, mut each: impl FnMut(T)) -> io::Result<()> {
+    pub async fn serve(self, driver: Driver, mut each: impl FnMut(T)) -> io::Result<()> {
+        // Under io_uring a non-blocking socket would fail instead of waiting.
+        self.bell.set_nonblocking(driver == Driver::Epoll)?;
         let mut bell = UnixStream::from_std(self.bell)?;
         let mut rings = Buffer::take(Size::Small);
         loop {

@@ -30,7 +30,8 @@ pub struct Listening {
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
-    source: io::Error,
+    /// What the system said.
+    pub source: io::Error,
 }
 
 impl fmt::Display for BindError {
@@ -170,6 +171,11 @@ impl Acceptor {
     pub fn refuse_new(&self) {
         // Where filters are forbidden, a connection in the last microseconds may be reset.
         _ = socket::refuse_new_connections(self.listener.as_raw_fd());
+    }
+
+    /// Closes: a pending [`Acceptor::ready`] ends; what was not accepted is reset.
+    pub fn close(&self) {
+        socket::shutdown_both(self.listener.as_raw_fd());
     }
 
     fn borrow(&self) -> BorrowedFd<'_> {

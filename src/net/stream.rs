@@ -160,6 +160,11 @@ impl Stream {
         self.deadlines.arm_read(span);
     }
 
+    /// As [`Stream::arm_read`], for a request that may never come: [`super::hurry_idle`] shortens it.
+    pub fn arm_idle(&self, span: Duration) {
+        self.deadlines.arm_idle(span);
+    }
+
     /// Receiving may take any time.
     pub fn disarm_read(&self) {
         self.deadlines.disarm_read();

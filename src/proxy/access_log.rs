@@ -70,7 +70,12 @@ impl Record {
     }
 }
 
-fn record(listener: ListenerId, head: Option<&RequestHead>, facts: &Facts, took: Duration) -> Record {
+fn record(
+    listener: ListenerId,
+    head: Option<&RequestHead>,
+    facts: &Facts,
+    took: Duration,
+) -> Record {
     let value = |name| head.and_then(|head| head.value(name)).unwrap_or_default();
     let texts: [&[u8]; 6] = [
         head.map_or(b"", RequestHead::method_bytes),

@@ -1,6 +1,8 @@
 //! Message bodies on their way through: decoded from what one side sends, encoded for the other.
 
-use crate::http::{ChunkDecoder, ChunkError, Event, Framing, chunk_size_line, field};
+use crate::http::{
+    ChunkDecoder, ChunkError, Event, Framing, encode::chunk_size_line, encode::field,
+};
 use crate::net::Buffer;
 
 /// Room that a chunk's size line and line ends need at the most.
@@ -113,7 +115,7 @@ fn append(sink: Sink, data: &[u8], out: &mut Buffer) -> usize {
     match sink {
         Sink::Raw => tail.extend_from_slice(data),
         Sink::Chunked => {
-            chunk_size_line(tail, count as u64);
+            chunk_size_line(tail, count);
             tail.extend_from_slice(data);
             tail.extend_from_slice(b"\r\n");
         }
@@ -163,8 +165,14 @@ mod tests {
     fn bodies_come_out_as_they_went_in() {
         let data = vec![b'x'; 5000];
         for piece in [1, 7, 1000] {
-            assert_eq!(run(Framing::Length(5000), Sink::Raw, &data, piece), (data.clone(), true, 5000));
-            assert_eq!(run(Framing::UntilClose, Sink::Raw, &data, piece), (data.clone(), false, 5000));
+            assert_eq!(
+                run(Framing::Length(5000), Sink::Raw, &data, piece),
+                (data.clone(), true, 5000)
+            );
+            assert_eq!(
+                run(Framing::UntilClose, Sink::Raw, &data, piece),
+                (data.clone(), false, 5000)
+            );
         }
         let chunked = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nEtag: 1\r\n\r\n";
         for piece in [1, 2, 5, 100] {

@@ -19,6 +19,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Bytes that are read and dropped in that time.
 const LINGER_BYTES: usize = 1 << 20;
 
+/// How long an idle connection may still send a request once the worker drains.
+pub const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Serves a connection until it ends.
 pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
     let context = place.context();
@@ -28,8 +31,14 @@ pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
         Client { stream, peer, listener: place.listener(), received: Buffer::default() };
     let mut first = true;
     loop {
-        let idle = if first { listener.timeouts.head } else { listener.timeouts.idle };
-        if !await_request(context, &mut client, idle).await {
+        let patience = match (first, context.is_draining()) {
+            (true, false) => listener.timeouts.head,
+            (false, false) => listener.timeouts.idle,
+            // Its request may be on its way.
+            (true, true) => listener.timeouts.head.min(DRAIN_PATIENCE),
+            (false, true) => return,
+        };
+        if !await_request(context, &mut client, patience).await {
             return;
         }
         let mut scratch = context.take_scratch();
@@ -56,9 +65,6 @@ pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
 async fn await_request(context: &Context, client: &mut Client, idle: Duration) -> bool {
     if !client.received.is_empty() {
         return true;
-    }
-    if context.is_draining() {
-        return false;
     }
     client.received = Buffer::take(Size::Small);
     client.stream.arm_idle(idle);

@@ -32,6 +32,8 @@ pub struct Context {
     /// Where access log lines go, if anywhere.
     pub access_log: Option<access_log::Sender>,
     draining: Cell<bool>,
+    // Boxed: a connection's task holds a pointer, not two heads.
+    #[allow(clippy::vec_box)]
     scratch: RefCell<Vec<Box<Scratch>>>,
 }
 

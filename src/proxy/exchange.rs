@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::access_log;
 use super::answer::{Answered, Buffers, answer};
-use super::reasons;
 use super::context::{Context, Scratch};
 use super::forwarded::Peer;
+use super::reasons;
 use super::route::Found;
 use super::{reject, request, tunnel, upload};
 use crate::balancer::{Connection, Lease, Tried};
@@ -154,8 +154,7 @@ async fn run(
     {
         return Err(Reason::BodyTooLarge);
     }
-    let found =
-        context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
+    let found = context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
     let id = match found {
         Found::Route(id) => id,
         Found::MethodNotAllowed => return Err(Reason::MethodNotAllowed),
@@ -220,8 +219,10 @@ async fn deliver(
         let mut buffers = Buffers::new();
         match attempt(ask, &lease, &connection, received, response, &mut buffers, facts).await {
             Ok(answered) => {
-                return finish(ask, lease, connection, received, response, buffers, facts, answered)
-                    .await;
+                return finish(
+                    ask, lease, connection, received, response, buffers, facts, answered,
+                )
+                .await;
             }
             Err(lost) if lost.unanswered && connection.reused && replayable => {
                 row.add(Counter::UpstreamRetries, 1);
@@ -262,8 +263,10 @@ async fn attempt(
     buffers.out.clear();
     facts.client.set(request::write(buffers.out.tail(), ask, member));
     let Some(body) = facts.whole.get() else {
-        return Box::pin(upload::duplex(ask, upstream, patience, received, response, buffers, facts))
-            .await;
+        return Box::pin(upload::duplex(
+            ask, upstream, patience, received, response, buffers, facts,
+        ))
+        .await;
     };
     buffers.out.tail().extend_from_slice(received.data().get(..body).unwrap_or_default());
     upstream.arm_write(patience);
@@ -340,7 +343,7 @@ async fn fail(
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
-        context.router.allowed(client.listener, head.host(), head.path())
+        context.router.allowed(client.listener, head.host(), head.path()).join(&b", "[..])
     } else {
         Vec::new()
     };

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::config::Cidr;
-use crate::http::{Name, RequestHead, decimal, field};
+use crate::http::{Name, RequestHead, encode::decimal, encode::field};
 
 /// Text of an address, formatted once per connection.
 #[derive(Clone, Copy, Debug)]
@@ -102,8 +102,7 @@ pub(super) fn write(
     }
     out.extend_from_slice(peer.text.as_bytes());
     let chain = out.get(start..).unwrap_or_default();
-    let client =
-        if peer.trusted { client_of(chain, peer.address, trusted) } else { peer.address };
+    let client = if peer.trusted { client_of(chain, peer.address, trusted) } else { peer.address };
     out.extend_from_slice(b"\r\n");
 
     let kept = |name| if peer.trusted { head.value(name) } else { None };

@@ -7,10 +7,10 @@ pub mod access_log;
 mod answer;
 mod body;
 mod connection;
-mod reasons;
 mod context;
 mod exchange;
 mod forwarded;
+mod reasons;
 mod reject;
 mod request;
 mod response;
@@ -18,5 +18,5 @@ pub mod route;
 mod tunnel;
 mod upload;
 
-pub use connection::serve;
+pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Place};

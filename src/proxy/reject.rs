@@ -6,7 +6,7 @@ use super::access_log;
 use super::context::Context;
 use super::exchange::{Client, Ending, Facts};
 use crate::clock;
-use crate::http::{Method, RequestHead, date, field, reason_phrase, status_line};
+use crate::http::{Method, RequestHead, date, encode};
 use crate::net::{Buffer, Size};
 use crate::stats::{Counter, Reason};
 
@@ -27,13 +27,13 @@ fn write(out: &mut Vec<u8>, answer: &Answer<'_>) {
     let (side, code, prose) = (reason.side().word(), reason.code(), reason.prose());
     // Writing to a vector cannot fail.
     _ = writeln!(body, "ringway: {side} {code}: {prose}");
-    status_line(out, reason.status(), reason_phrase(reason.status()).as_bytes());
+    encode::status_line(out, reason.status(), encode::reason_phrase(reason.status()).as_bytes());
     out.extend_from_slice(b"Date: ");
     date::write(out, clock::unix().as_secs());
     out.extend_from_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
     _ = write!(out, "Content-Length: {}\r\n", body.len());
     if !answer.allow.is_empty() {
-        field(out, b"Allow", answer.allow);
+        encode::field(out, b"Allow", answer.allow);
     }
     if !answer.keep {
         out.extend_from_slice(b"Connection: close\r\n");

@@ -5,19 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use super::exchange::Ask;
 use super::forwarded;
 use crate::config::HostPolicy;
-use crate::http::{FieldRef, Framing, Name, RequestHead, decimal, field};
+use crate::http::{FieldRef, Framing, Name, RequestHead, encode};
 
 /// Appends the whole head for the member at `member`; returns the client's address.
 pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpAddr {
     let head = ask.head;
-    out.extend_from_slice(head.method_bytes());
-    out.push(b' ');
-    out.extend_from_slice(head.path());
-    if let Some(query) = head.query() {
-        out.push(b'?');
-        out.extend_from_slice(query);
-    }
-    out.extend_from_slice(b" HTTP/1.1\r\n");
+    encode::request_line(out, head.method_bytes(), head.path(), head.query());
     write_host(out, ask, member);
     let mut te_trailers = false;
     for entry in head.fields() {
@@ -25,7 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpA
             te_trailers |= accepts_trailers(entry.value);
         }
         if passes(head, &entry, ask.peer.trusted) {
-            field(out, entry.name_bytes, entry.value);
+            encode::field(out, entry.name_bytes, entry.value);
         }
     }
     write_framing(out, ask.framing);
@@ -35,7 +28,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpA
     }
     match (ask.upgrade, te_trailers) {
         (Some(protocol), _) => {
-            field(out, b"Upgrade", protocol);
+            encode::field(out, b"Upgrade", protocol);
             out.extend_from_slice(b"Connection: Upgrade\r\n");
         }
         (None, true) => out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n"),
@@ -46,7 +39,8 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpA
 }
 
 fn accepts_trailers(te: &[u8]) -> bool {
-    te.split(|byte| *byte == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    te.split(|byte| *byte == b',')
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Whether a client's field goes on to the member as it is.
@@ -68,8 +62,8 @@ fn write_host(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) {
     use std::io::Write;
     let asked = ask.head.authority();
     match &ask.route.host {
-        HostPolicy::Preserve if !asked.is_empty() => field(out, b"Host", asked),
-        HostPolicy::Literal(host) => field(out, b"Host", host.as_bytes()),
+        HostPolicy::Preserve if !asked.is_empty() => encode::field(out, b"Host", asked),
+        HostPolicy::Literal(host) => encode::field(out, b"Host", host.as_bytes()),
         // HTTP/1.0 without Host: what the client connected to is what it asked for.
         HostPolicy::Preserve => {
             let local = ask.stream.local_address().unwrap_or(member);
@@ -84,9 +78,7 @@ fn write_framing(out: &mut Vec<u8>, framing: Framing) {
     match framing {
         Framing::None | Framing::UntilClose => {}
         Framing::Length(length) => {
-            out.extend_from_slice(b"Content-Length: ");
-            decimal(out, length);
-            out.extend_from_slice(b"\r\n");
+            encode::content_length(out, length);
         }
         Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }

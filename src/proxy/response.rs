@@ -1,6 +1,6 @@
 //! The head that a client gets, built anew from what the member sent.
 
-use crate::http::{Framing, Name, ResponseHead, decimal, field, status_line};
+use crate::http::{Framing, Name, ResponseHead, encode};
 
 /// How the client's side of an answer goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +46,12 @@ pub(super) fn write(
     connection: ConnectionField,
     via: bool,
 ) {
-    status_line(out, head.status(), head.reason());
+    encode::status_line(out, head.status(), head.reason());
     write_fields(out, head, body == BodyField::AsSent && !matches!(head.status(), 100..=199 | 204));
     match body {
         BodyField::AsSent | BodyField::Close => {}
         BodyField::Length(length) => {
-            out.extend_from_slice(b"Content-Length: ");
-            decimal(out, length);
-            out.extend_from_slice(b"\r\n");
+            encode::content_length(out, length);
         }
         BodyField::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
@@ -70,10 +68,10 @@ pub(super) fn write(
 
 /// Appends the head of an interim answer (1xx), or of the 101 that opens a tunnel.
 pub(super) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead, upgrade: Option<&[u8]>) {
-    status_line(out, head.status(), head.reason());
+    encode::status_line(out, head.status(), head.reason());
     write_fields(out, head, false);
     if let Some(protocol) = upgrade {
-        field(out, b"Upgrade", protocol);
+        encode::field(out, b"Upgrade", protocol);
         out.extend_from_slice(b"Connection: Upgrade\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -87,7 +85,7 @@ fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, with_length: bool) {
             _ => !head.is_hop_by_hop(&entry),
         };
         if passes {
-            field(out, entry.name_bytes, entry.value);
+            encode::field(out, entry.name_bytes, entry.value);
         }
     }
 }

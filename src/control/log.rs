@@ -1,0 +1,17 @@
+//! The process's own log: one line an event on the standard error, `key=value`.
+
+use std::io::Write;
+
+/// Sends events to the standard error from now on.
+pub fn start() {
+    let subscriber =
+        tracing_subscriber::fmt().with_target(false).with_writer(std::io::stderr).finish();
+    // Fails if a log is there already, as in tests that start several servers.
+    _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Text as it is, for reports of many lines.
+pub fn raw(text: &str) {
+    // A closed standard error must not stop the server.
+    _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,112 @@
+//! The control loop over the workers: reports, and the orderly end.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::run::StartError;
+use super::worker::Command;
+use crate::control::access_log::Writer;
+use crate::control::{Event, Signals, log};
+use crate::ids::WorkerId;
+use crate::net::Ringer;
+use crate::stats::{Counter, Row, report};
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Every exchange was finished.
+    Drained,
+    /// So many connections were still open at the deadline or the second signal.
+    Cut(u64),
+}
+
+/// All workers, seen from the control thread.
+#[derive(Debug)]
+pub(super) struct Crew {
+    workers: Vec<(JoinHandle<()>, Ringer<Command>)>,
+    rows: Vec<Arc<Row>>,
+    ends: UnboundedReceiver<WorkerId>,
+    log_writer: Option<Writer>,
+    drain_timeout: Duration,
+}
+
+impl Crew {
+    pub(super) const fn new(
+        rows: Vec<Arc<Row>>,
+        ends: UnboundedReceiver<WorkerId>,
+        log_writer: Option<Writer>,
+        drain_timeout: Duration,
+    ) -> Self {
+        Self { workers: Vec::new(), rows, ends, log_writer, drain_timeout }
+    }
+
+    pub(super) fn add(&mut self, thread: JoinHandle<()>, ringer: Ringer<Command>) {
+        self.workers.push((thread, ringer));
+    }
+
+    /// Runs until the process is told to end. Signals are handled before `ready` is asked whether
+    /// the workers run.
+    pub(super) async fn serve(
+        mut self,
+        ready: impl FnOnce() -> Result<(), StartError>,
+    ) -> Result<Outcome, StartError> {
+        let mut signals = Signals::new().map_err(StartError::System)?;
+        ready()?;
+        loop {
+            tokio::select! {
+                event = signals.next() => match event {
+                    Event::Terminate => break,
+                    other => self.on_event(other),
+                },
+                Some(lost) = self.ends.recv() => return Err(StartError::WorkerLost(lost)),
+            }
+        }
+        Ok(self.drain(&mut signals).await)
+    }
+
+    fn on_event(&self, event: Event) {
+        match event {
+            Event::Report => log::raw(&report(&self.rows)),
+            Event::HangUp => tracing::warn!("SIGHUP: this version cannot reload its configuration"),
+            Event::Upgrade => tracing::warn!("SIGUSR2: this version cannot upgrade in place"),
+            Event::Terminate => {}
+        }
+    }
+
+    fn open_connections(&self) -> u64 {
+        self.rows.iter().map(|row| row.get(Counter::ConnectionsActive)).sum()
+    }
+
+    async fn drain(mut self, signals: &mut Signals) -> Outcome {
+        let connections = self.open_connections();
+        tracing::info!(connections, timeout = ?self.drain_timeout, "draining");
+        for (_, ringer) in &self.workers {
+            // The inbox holds more commands than are ever sent.
+            _ = ringer.send(Command::Drain);
+        }
+        let mut left = self.workers.len();
+        let deadline = tokio::time::sleep(self.drain_timeout);
+        tokio::pin!(deadline);
+        while left > 0 {
+            tokio::select! {
+                Some(_) = self.ends.recv() => left -= 1,
+                () = &mut deadline => return Outcome::Cut(self.open_connections()),
+                event = signals.next() => match event {
+                    Event::Terminate => return Outcome::Cut(self.open_connections()),
+                    other => self.on_event(other),
+                },
+            }
+        }
+        for (thread, _) in self.workers {
+            // A panic of a worker has been printed by its thread.
+            _ = thread.join();
+        }
+        if let Some(writer) = self.log_writer {
+            writer.finish();
+        }
+        Outcome::Drained
+    }
+}

@@ -1,0 +1,8 @@
+//! The process: start order, the workers, drain.
+
+pub mod demo;
+mod drain;
+mod run;
+mod worker;
+
+pub use run::{Options, StartError, run};

@@ -1,0 +1,195 @@
+//! Start order: driver, sockets, access log, workers; then the control loop until the end.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use crossbeam_channel::bounded;
+use tokio::sync::mpsc;
+
+use super::drain::{Crew, Outcome};
+use super::worker::Plan;
+use crate::balancer::SharedPools;
+use crate::config::{Config, Workers};
+use crate::control::{access_log, log};
+use crate::ids::{ListenerId, WorkerId};
+use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
+use crate::stats::Row;
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to serve.
+    pub config: Config,
+    /// On which event loop.
+    pub driver: DriverChoice,
+}
+
+/// The system refused something that serving needs.
+#[derive(Debug)]
+pub enum StartError {
+    /// No event loop.
+    Driver(DriverError),
+    /// An address.
+    Bind(BindError),
+    /// The access log's file.
+    AccessLog(io::Error),
+    /// A thread, a ring, or another resource.
+    System(io::Error),
+    /// `server.workers` names a core that the process may not use.
+    Core(usize),
+    /// A worker ended by itself.
+    WorkerLost(WorkerId),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Driver(error) => write!(f, "{error}"),
+            Self::Bind(error) => write!(f, "{error}"),
+            Self::AccessLog(error) => write!(f, "cannot open server.access_log: {error}"),
+            Self::System(error) => write!(f, "cannot start: {error}"),
+            Self::Core(core) => {
+                write!(f, "server.workers names core {core}, which this process may not use")
+            }
+            Self::WorkerLost(worker) => write!(f, "worker {} ended by itself: a bug", worker.0),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Driver(error) => Some(error),
+            Self::Bind(error) => Some(error),
+            Self::AccessLog(error) | Self::System(error) => Some(error),
+            Self::Core(_) | Self::WorkerLost(_) => None,
+        }
+    }
+}
+
+impl StartError {
+    /// The process's exit code: 70 for a bug, else 2.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::WorkerLost(_) => 70,
+            _ => 2,
+        }
+    }
+}
+
+/// Serves until the process is told to end.
+///
+/// # Errors
+/// The system refused something at the start, or a worker was lost.
+pub fn run(options: Options) -> Result<(), StartError> {
+    log::start();
+    let driver = choose_driver(options.driver)?;
+    let cores = choose_cores(&options.config.server.workers)?;
+    let config = Arc::new(options.config);
+    let listening = bind_all(&config, cores.len())?;
+    let (log_sender, log_writer) =
+        access_log::start(&config).map_err(StartError::AccessLog)?.unzip();
+    let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
+    let (ended, ends) = mpsc::unbounded_channel();
+    let mut crew = Crew::new(rows.clone(), ends, log_writer, config.server.drain_timeout);
+    let shared = Arc::new(SharedPools::new(&config.pools, cores.len()));
+    let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
+    let (started, starts) = bounded(cores.len());
+    let mut sockets = by_worker(listening, cores.len());
+    for (((number, core), row), sockets) in
+        (0u16..).zip(cores.iter().copied()).zip(&rows).zip(sockets.drain(..))
+    {
+        let (ringer, inbox) = net::inbox(8).map_err(StartError::System)?;
+        let plan = Plan {
+            id: WorkerId(number),
+            core,
+            driver,
+            config: Arc::clone(&config),
+            shared: Arc::clone(&shared),
+            open: Arc::clone(&open),
+            row: Arc::clone(row),
+            access_log: log_sender.clone(),
+            sockets,
+            inbox,
+            started: started.clone(),
+            ended: ended.clone(),
+        };
+        crew.add(plan.start().map_err(StartError::System)?, ringer);
+    }
+    drop((log_sender, started, ended));
+    let serve = async { crew.serve(|| wait_for(&starts, cores.len(), driver)).await };
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match control.map_err(StartError::System)?.block_on(serve)? {
+        Outcome::Drained => tracing::info!("drained"),
+        Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
+    }
+    Ok(())
+}
+
+/// Waits until every worker's loop runs.
+fn wait_for(
+    starts: &crossbeam_channel::Receiver<io::Result<()>>,
+    workers: usize,
+    driver: Driver,
+) -> Result<(), StartError> {
+    for _ in 0..workers {
+        let started = starts.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()));
+        started.map_err(StartError::System)?;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, workers, driver = driver.name(), mode = driver.mode(), "ready");
+    Ok(())
+}
+
+fn choose_driver(choice: DriverChoice) -> Result<Driver, StartError> {
+    let (driver, refusal) = Driver::choose(choice).map_err(StartError::Driver)?;
+    if let Some(refusal) = refusal {
+        tracing::warn!(driver = driver.name(), "falling back: {refusal}");
+    }
+    Ok(driver)
+}
+
+/// A core for each worker; none: not pinned, as there are more workers than cores.
+fn choose_cores(workers: &Workers) -> Result<Vec<Option<usize>>, StartError> {
+    let cores = net::cores();
+    match workers {
+        Workers::Auto if cores.is_empty() => Ok(vec![None]),
+        Workers::Auto => Ok(cores.into_iter().map(Some).collect()),
+        Workers::Count(count) => Ok((0..*count).map(|n| cores.get(n).copied()).collect()),
+        Workers::Cores(wanted) => match wanted.iter().find(|core| !cores.contains(core)) {
+            Some(core) => Err(StartError::Core(*core)),
+            None => Ok(wanted.iter().copied().map(Some).collect()),
+        },
+    }
+}
+
+fn bind_all(config: &Config, workers: usize) -> Result<Vec<(ListenerId, Listening)>, StartError> {
+    let mut all = Vec::new();
+    for (listener, id) in config.listeners.iter().zip(0u16..) {
+        for address in &listener.bind {
+            let listening =
+                net::bind(*address, workers, listener.defer_accept).map_err(StartError::Bind)?;
+            let address = listening.address;
+            tracing::info!(listener = %listener.name, %address, "listening");
+            all.push((ListenerId(id), listening));
+        }
+    }
+    Ok(all)
+}
+
+/// Deals each address's sockets out to the workers.
+fn by_worker(
+    all: Vec<(ListenerId, Listening)>,
+    workers: usize,
+) -> Vec<Vec<(ListenerId, std::net::TcpListener)>> {
+    let mut dealt: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+    for (listener, listening) in all {
+        for (hand, socket) in dealt.iter_mut().zip(listening.sockets) {
+            hand.push((listener, socket));
+        }
+    }
+    dealt
+}

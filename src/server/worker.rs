@@ -1,0 +1,203 @@
+//! One worker: a pinned thread with its own event loop, listening sockets, connections to members
+//! and counters.
+
+use std::cell::Cell;
+use std::io;
+use std::net::TcpListener;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::balancer::{Pools, SharedPools};
+use crate::config::Config;
+use crate::ids::{ListenerId, WorkerId};
+use crate::net::{self, Acceptor, Driver, Inbox, Stream, TICK};
+use crate::proxy::{self, Context, DRAIN_PATIENCE, Place};
+use crate::stats::{Counter, Row};
+
+/// How long accepting pauses when the process has no descriptors left: trying at once would burn
+/// the core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections accepted before others get their turn.
+const ACCEPT_BATCH: usize = 64;
+
+/// What the control thread tells a worker.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Command {
+    /// Accept no more, finish what is under way, then end.
+    Drain,
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) id: WorkerId,
+    pub(super) core: Option<usize>,
+    pub(super) driver: Driver,
+    pub(super) config: Arc<Config>,
+    pub(super) shared: Arc<SharedPools>,
+    pub(super) open: Arc<[AtomicUsize]>,
+    pub(super) row: Arc<Row>,
+    pub(super) access_log: Option<proxy::access_log::Sender>,
+    pub(super) sockets: Vec<(ListenerId, TcpListener)>,
+    pub(super) inbox: Inbox<Command>,
+    /// Told once the loop runs, or why it does not.
+    pub(super) started: Sender<io::Result<()>>,
+    /// Told when the worker has ended.
+    pub(super) ended: UnboundedSender<WorkerId>,
+}
+
+/// Tells the control thread of the worker's end, whatever the cause.
+struct Farewell(UnboundedSender<WorkerId>, WorkerId);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // Nobody listens any more once the process is about to exit.
+        _ = self.0.send(self.1);
+    }
+}
+
+impl Plan {
+    /// Starts the thread.
+    pub(super) fn start(self) -> io::Result<JoinHandle<()>> {
+        let name = format!("ringway-{}", self.id.0);
+        std::thread::Builder::new().name(name).spawn(move || {
+            let farewell = Farewell(self.ended.clone(), self.id);
+            if let Some(core) = self.core
+                && !net::pin(core)
+            {
+                tracing::warn!(worker = self.id.0, core, "cannot be pinned to its core");
+            }
+            let started = self.started.clone();
+            if let Err(error) = net::block_on(self.driver, self.serve()) {
+                // The main thread waits for exactly one word.
+                _ = started.send(Err(error));
+            }
+            drop(farewell);
+        })
+    }
+
+    async fn serve(self) {
+        let pools = Pools::new(&self.config.pools, &self.shared, self.id, &self.row);
+        let context =
+            Rc::new(Context::new(self.config, pools, self.row, self.open, self.access_log));
+        let mut doors = Vec::new();
+        for (listener, socket) in self.sockets {
+            let port = socket.local_addr().map_or(0, |address| address.port());
+            match Acceptor::new(socket, self.driver) {
+                Ok(acceptor) => {
+                    doors.push(Rc::new(Door { acceptor, listener, port, closed: Cell::new(false) }))
+                }
+                Err(error) => {
+                    _ = self.started.send(Err(error));
+                    return;
+                }
+            }
+        }
+        for door in &doors {
+            let task = accept_all(Rc::clone(door), Rc::clone(&context));
+            net::spawn(task, count_panic(&context));
+        }
+        let doors: Rc<[Rc<Door>]> = doors.into();
+        let inbox = {
+            let (doors, context) = (Rc::clone(&doors), Rc::clone(&context));
+            let inbox = self.inbox;
+            async move {
+                let obey = |command| match command {
+                    Command::Drain => {
+                        let task = drain(Rc::clone(&doors), Rc::clone(&context));
+                        net::spawn(task, count_panic(&context));
+                    }
+                };
+                // Ends with the process.
+                _ = inbox.serve(self.driver, obey).await;
+            }
+        };
+        net::spawn(inbox, count_panic(&context));
+        _ = self.started.send(Ok(()));
+        net::sweep(|tick| housekeep(&context, &doors, tick)).await;
+        context.pools.close_idle();
+    }
+}
+
+/// A listening socket of this worker.
+#[derive(Debug)]
+struct Door {
+    acceptor: Acceptor,
+    listener: ListenerId,
+    port: u16,
+    closed: Cell<bool>,
+}
+
+fn count_panic(context: &Rc<Context>) -> impl FnOnce() + 'static {
+    let row = Arc::clone(&context.row);
+    move || row.add(Counter::Panics, 1)
+}
+
+fn housekeep(context: &Context, doors: &[Rc<Door>], tick: u32) -> ControlFlow<()> {
+    context.pools.housekeep(tick);
+    context.row.set(Counter::Completions, net::completions());
+    context.row.set(Counter::Wakes, net::wakes());
+    let over = context.is_draining()
+        && doors.iter().all(|door| door.closed.get())
+        && context.row.get(Counter::ConnectionsActive) == 0;
+    if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+async fn accept_all(door: Rc<Door>, context: Rc<Context>) {
+    while !door.closed.get() {
+        let ready = door.acceptor.ready().await;
+        if door.closed.get() {
+            return;
+        }
+        if ready.is_err() || !accept_waiting(&door, &context) {
+            context.row.add(Counter::AcceptPauses, 1);
+            net::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
+
+/// Accepts what waits; false if the system has no room for more.
+fn accept_waiting(door: &Door, context: &Rc<Context>) -> bool {
+    for _ in 0..ACCEPT_BATCH {
+        match door.acceptor.accept() {
+            Ok(Some((stream, peer))) => welcome(door, context, stream, peer),
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::SocketAddr) {
+    context.row.add(Counter::Accepts, 1);
+    // Without a place the connection is closed at once, and counted.
+    if let Some(place) = Place::take(context, door.listener) {
+        net::spawn(proxy::serve(place, stream, peer, door.port), count_panic(context));
+    }
+}
+
+/// Closes the doors so that no connection on its way in is lost, then lets idle ones go.
+async fn drain(doors: Rc<[Rc<Door>]>, context: Rc<Context>) {
+    for door in doors.iter() {
+        door.acceptor.refuse_new();
+    }
+    // Handshakes under way complete meanwhile.
+    net::sleep(TICK).await;
+    for door in doors.iter() {
+        while let Ok(Some((stream, peer))) = door.acceptor.accept() {
+            welcome(door, &context, stream, peer);
+        }
+        door.closed.set(true);
+        door.acceptor.close();
+    }
+    context.drain();
+    net::hurry_idle(DRAIN_PATIENCE);
+}
