@@ -5,17 +5,19 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender as ChannelSender, bounded, select};
 
 mod format;
 
 use crate::config::{AccessLog, AccessLogFormat, Config};
 use crate::proxy::access_log::{Record, Sender};
 
-/// The running writer. It ends when the last sender is dropped.
+/// The running writer.
 #[derive(Debug)]
 pub struct Writer {
     thread: JoinHandle<()>,
+    /// Dropped to end it.
+    stop: ChannelSender<()>,
 }
 
 /// Where lines go.
@@ -53,37 +55,47 @@ pub fn start(config: &Arc<Config>) -> io::Result<Option<(Sender, Writer)>> {
         }
     };
     let (sender, records) = bounded(config.limits.access_log_queue);
+    let (stop, stopped) = bounded(0);
     let config = Arc::clone(config);
     let thread = std::thread::Builder::new()
         .name("ringway-log".into())
-        .spawn(move || write_all(&records, target, &config))?;
-    Ok(Some((sender, Writer { thread })))
+        .spawn(move || write_all(&records, &stopped, target, &config))?;
+    Ok(Some((sender, Writer { thread, stop })))
 }
 
 impl Writer {
-    /// Waits until the last line is written. All senders must have been dropped.
+    /// Waits until every line handed over so far is written.
     pub fn finish(self) {
+        drop(self.stop);
         // A panic of the writer has been printed by its thread.
         _ = self.thread.join();
     }
 }
 
-fn write_all(records: &Receiver<Record>, target: Target, config: &Config) {
+fn write_all(
+    records: &Receiver<Record>,
+    stopped: &Receiver<()>,
+    target: Target,
+    config: &Config,
+) {
     let mut out = BufWriter::with_capacity(64 << 10, target);
     let mut line = Vec::with_capacity(512);
     let mut failing = false;
-    // Sleeps only when everything is written.
-    while let Ok(record) = records.recv() {
-        let mut next = Some(record);
+    loop {
+        // Sleeps only when everything is written.
+        let first = select! {
+            recv(records) -> record => record.ok(),
+            recv(stopped) -> _ => None,
+        };
+        let last = first.is_none();
         let mut result = Ok(());
-        while let Some(record) = next {
+        for record in first.into_iter().chain(records.try_iter()) {
             line.clear();
             match config.server.access_log_format {
                 AccessLogFormat::Common => format::common(&mut line, &record, config),
                 AccessLogFormat::Json => format::json(&mut line, &record, config),
             }
             result = result.and(out.write_all(&line));
-            next = records.try_recv().ok();
         }
         result = result.and(out.flush());
         match (&result, failing) {
@@ -92,5 +104,8 @@ fn write_all(records: &Receiver<Record>, target: Target, config: &Config) {
             _ => {}
         }
         failing = result.is_err();
+        if last {
+            return;
+        }
     }
 }
