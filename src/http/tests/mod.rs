@@ -1,5 +1,6 @@
 //! Tests of whole heads: tables of good and refused ones, and properties over random ones.
 
+mod chunked;
 mod generate;
 mod properties;
 mod refused;

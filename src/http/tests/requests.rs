@@ -6,9 +6,13 @@ fn accepted(text: &str) -> RequestHead {
     request(text.as_bytes()).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
+/// A line without its version; form, authority, host, path and query.
+type TargetCase =
+    (&'static str, TargetForm, &'static str, &'static str, &'static str, Option<&'static str>);
+
 #[test]
 fn targets() {
-    let cases: &[(&str, TargetForm, &str, &str, &str, Option<&str>)] = &[
+    let cases: &[TargetCase] = &[
         ("GET /", TargetForm::Origin, "h:1", "h", "/", None),
         ("GET /a?", TargetForm::Origin, "h:1", "h", "/a", Some("")),
         ("GET /a?b?c", TargetForm::Origin, "h:1", "h", "/a", Some("b?c")),
