@@ -60,13 +60,13 @@ impl SizeLine {
             self.size = self.size << 4 | u64::from(digit);
             return Ok(None);
         }
+        if self.line > MAX_LINE {
+            return Err(ChunkError::LineTooLong);
+        }
         if self.at == At::Lf {
             return self.finish(byte).map(Some);
         }
         self.at = self.step(byte)?;
-        if self.line > MAX_LINE {
-            return Err(ChunkError::LineTooLong);
-        }
         if !matches!(self.at, At::Size | At::Lf) {
             self.extensions += 1;
             if self.extensions > MAX_EXTENSIONS {

@@ -98,3 +98,142 @@ fn wrong_encoding(value: &[u8]) -> FramingError {
 fn holds_chunked(coding: &[u8]) -> bool {
     coding.windows(b"chunk".len()).any(|part| part.eq_ignore_ascii_case(b"chunk"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{HeadLimits, Parsed};
+    use super::FramingError::*;
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 50 };
+
+    fn request(version: &str, fields: &str) -> Result<Framing, FramingError> {
+        let text = format!("POST / HTTP/{version}\r\nHost: h\r\n{fields}\r\n");
+        let mut head = RequestHead::new();
+        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parsed::Complete(text.len())));
+        request_framing(&head)
+    }
+
+    fn response(line: &str, fields: &str, method: Method) -> Result<Framing, FramingError> {
+        let text = format!("HTTP/{line}\r\n{fields}\r\n");
+        let mut head = ResponseHead::new();
+        assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parsed::Complete(text.len())));
+        response_framing(&head, method)
+    }
+
+    /// Declarations and what they mean, in a request and in the answer to a GET alike.
+    const DECLARED: &[(&str, Result<Framing, FramingError>)] = &[
+        ("Content-Length: 0\r\n", Ok(Framing::Length(0))),
+        ("content-length:\t5 \r\n", Ok(Framing::Length(5))),
+        ("Content-Length: 005\r\n", Ok(Framing::Length(5))),
+        ("Content-Length: 9223372036854775807\r\n", Ok(Framing::Length(i64::MAX as u64))),
+        ("Transfer-Encoding: chunked\r\n", Ok(Framing::Chunked)),
+        ("TRANSFER-ENCODING:\t CHUNKed \t\r\n", Ok(Framing::Chunked)),
+        // Content-Length.
+        ("Content-Length:\r\n", Err(BadContentLength)),
+        ("Content-Length: +5\r\n", Err(BadContentLength)),
+        ("Content-Length: -5\r\n", Err(BadContentLength)),
+        ("Content-Length: 5, 5\r\n", Err(BadContentLength)),
+        ("Content-Length: 5,\r\n", Err(BadContentLength)),
+        ("Content-Length: 5 5\r\n", Err(BadContentLength)),
+        ("Content-Length: 0x5\r\n", Err(BadContentLength)),
+        ("Content-Length: a\r\n", Err(BadContentLength)),
+        ("Content-Length: 5.0\r\n", Err(BadContentLength)),
+        ("Content-Length: 5e1\r\n", Err(BadContentLength)),
+        ("Content-Length: \"5\"\r\n", Err(BadContentLength)),
+        ("Content-Length: 5;\r\n", Err(BadContentLength)),
+        ("Content-Length: 1_000\r\n", Err(BadContentLength)),
+        ("Content-Length: \u{b2}\r\n", Err(BadContentLength)),
+        ("Content-Length: 9223372036854775808\r\n", Err(ContentLengthTooLarge)),
+        ("Content-Length: 18446744073709551616\r\n", Err(ContentLengthTooLarge)),
+        ("Content-Length: 99999999999999999999999999999\r\n", Err(ContentLengthTooLarge)),
+        ("Content-Length: 5\r\nContent-Length: 5\r\n", Err(RepeatedContentLength)),
+        ("Content-Length: 5\r\nA: b\r\ncontent-length: 6\r\n", Err(RepeatedContentLength)),
+        // Both.
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", Err(LengthAndEncoding)),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(LengthAndEncoding)),
+        ("Transfer-Encoding: x\r\nContent-Length: 0\r\n", Err(LengthAndEncoding)),
+        ("Transfer-Encoding:\r\nContent-Length: 5\r\n", Err(LengthAndEncoding)),
+        // Transfer-Encoding.
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            Err(RepeatedTransferEncoding),
+        ),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n", Err(RepeatedTransferEncoding)),
+        (
+            "Transfer-Encoding: gzip\r\nTransfer-encoding: chunked\r\n",
+            Err(RepeatedTransferEncoding),
+        ),
+        ("Transfer-Encoding:\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: chunked, chunked\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: xchunked\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: chunkedx\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: chunk\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: x chunked\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: chunked x\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: chunked;q=1\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: gzip;q=1, chunked\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: \"chunked\"\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: 'chunked'\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: chunked,\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: ,chunked\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: : chunked\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: [chunked]\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: \u{ff}chunked\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: gzip\r\n", Err(UnsupportedTransferCoding)),
+        ("Transfer-Encoding: identity\r\n", Err(UnsupportedTransferCoding)),
+        ("Transfer-Encoding: gzip, chunked\r\n", Err(UnsupportedTransferCoding)),
+        ("Transfer-Encoding: chunked, gzip\r\n", Err(UnsupportedTransferCoding)),
+        ("Transfer-Encoding: identity, chunked\r\n", Err(UnsupportedTransferCoding)),
+        ("Transfer-Encoding: cow\r\n", Err(UnsupportedTransferCoding)),
+    ];
+
+    #[test]
+    fn declarations() {
+        for (fields, expected) in DECLARED {
+            assert_eq!(request("1.1", fields), *expected, "{fields}");
+            assert_eq!(response("1.1 200 OK", fields, Method::Get), *expected, "{fields}");
+            // What may not be passed on is refused where no body follows too.
+            let bodiless = expected.map(|_| Framing::None);
+            assert_eq!(response("1.1 200 OK", fields, Method::Head), bodiless, "{fields}");
+            assert_eq!(response("1.1 304 x", fields, Method::Get), bodiless, "{fields}");
+            // These may declare nothing: what they do declare is dropped unread.
+            for line in ["1.1 100 x", "1.1 101 x", "1.1 103 x", "1.1 204 x"] {
+                assert_eq!(response(line, fields, Method::Get), Ok(Framing::None), "{fields}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_only_look_like_framing_declare_nothing() {
+        for name in ["Content_Length", "Content-Lengths", "Content-Lengt", "XContent-Length"] {
+            assert_eq!(request("1.1", &format!("{name}: 5\r\n")), Ok(Framing::None), "{name}");
+        }
+        for name in ["Transfer_Encoding", "Transfer-Encodin", "XTransfer-Encoding"] {
+            let field = format!("{name}: chunked\r\n");
+            assert_eq!(request("1.1", &field), Ok(Framing::None), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_declared() {
+        assert_eq!(request("1.1", ""), Ok(Framing::None));
+        assert_eq!(request("1.0", ""), Ok(Framing::None));
+        for method in [Method::Get, Method::Post, Method::Other] {
+            assert_eq!(response("1.1 200 OK", "", method), Ok(Framing::UntilClose));
+            assert_eq!(response("1.0 500", "", method), Ok(Framing::UntilClose));
+        }
+        assert_eq!(response("1.1 200 OK", "", Method::Head), Ok(Framing::None));
+        assert_eq!(response("1.1 304", "", Method::Get), Ok(Framing::None));
+        assert_eq!(response("1.1 200 OK", "", Method::Connect), Ok(Framing::None));
+        assert_eq!(response("1.1 403 No", "", Method::Connect), Ok(Framing::UntilClose));
+    }
+
+    #[test]
+    fn http_10_knows_lengths_only() {
+        let chunked = "Transfer-Encoding: chunked\r\n";
+        assert_eq!(request("1.0", "Content-Length: 5\r\n"), Ok(Framing::Length(5)));
+        assert_eq!(request("1.0", chunked), Err(TransferEncodingInHttp10));
+        assert_eq!(response("1.0 200", chunked, Method::Get), Err(TransferEncodingInHttp10));
+    }
+}

@@ -1,1 +1,292 @@
-//! One function for each fuzz target: it takes any bytes and asserts what must hold of the result.
+//! One function for each fuzz target: it takes any bytes and asserts what must hold of the result,
+//! whatever they are. The targets in `fuzz/` only call these, and tests run them over corpora.
+
+use super::chunked::{ChunkDecoder, Event};
+use super::encode;
+use super::error::{ChunkError, ParseError};
+use super::fields::FieldRef;
+use super::framing::{Framing, request_framing, response_framing};
+use super::head::{HeadLimits, Parsed};
+use super::method::{Method, Version};
+use super::name::{Name, is_identity};
+use super::request::RequestHead;
+use super::response::ResponseHead;
+use super::target::TargetForm;
+
+const LIMITS: HeadLimits = HeadLimits { bytes: 2048, fields: 20 };
+/// What is written anew may be a little larger than what was read.
+const WIDER: HeadLimits = HeadLimits { bytes: 1 << 16, fields: 40 };
+const MAX_TRAILERS: usize = 512;
+
+/// A request head: any split gives the same result, and what is accepted means the same when it
+/// is written anew and read again.
+pub fn request_head(data: &[u8]) {
+    let mut head = RequestHead::new();
+    let whole = head.parse(data, &LIMITS);
+    let mut split = RequestHead::new();
+    check_split(in_pieces(data, |input| split.parse(input, &LIMITS)), whole);
+    let Ok(Parsed::Complete(len)) = whole else { return };
+    check_end(data, len);
+    check_fields(head.fields(), |field| head.is_hop_by_hop(field));
+    assert!(head.fields().len() <= LIMITS.fields);
+    check_path(&head);
+
+    let again = reparse(&head);
+    assert_eq!(head.method_bytes(), again.method_bytes());
+    assert_eq!(head.path(), again.path());
+    assert_eq!(head.query(), again.query());
+    assert_eq!(head.authority(), again.authority());
+    assert_eq!(head.host(), again.host());
+    assert_eq!(head.connection(), again.connection());
+    let end_to_end = |field: &FieldRef<'_>| field.name != Name::Host;
+    assert!(head.fields().filter(end_to_end).eq(again.fields().filter(end_to_end)));
+    if head.version() == Version::Http11 {
+        assert_eq!(request_framing(&head), request_framing(&again));
+    }
+}
+
+/// Writes `head` as the proxy does, with every field, and parses that.
+fn reparse(head: &RequestHead) -> RequestHead {
+    let mut out = Vec::new();
+    let target = match head.target_form() {
+        TargetForm::Authority => head.authority(),
+        _ => head.path(),
+    };
+    encode::request_line(&mut out, head.method_bytes(), target, head.query());
+    encode::field(&mut out, b"host", head.authority());
+    for field in head.fields().filter(|field| field.name != Name::Host) {
+        encode::field(&mut out, field.name_bytes, field.value);
+    }
+    out.extend_from_slice(encode::CRLF);
+    let mut again = RequestHead::new();
+    assert_eq!(again.parse(&out, &WIDER), Ok(Parsed::Complete(out.len())));
+    again
+}
+
+/// A response head: as [`request_head`].
+pub fn response_head(data: &[u8]) {
+    let mut head = ResponseHead::new();
+    let whole = head.parse(data, &LIMITS);
+    let mut split = ResponseHead::new();
+    check_split(in_pieces(data, |input| split.parse(input, &LIMITS)), whole);
+    let Ok(Parsed::Complete(len)) = whole else { return };
+    check_end(data, len);
+    check_fields(head.fields(), |field| head.is_hop_by_hop(field));
+    assert!((100..=599).contains(&head.status()));
+
+    let mut out = Vec::new();
+    encode::status_line(&mut out, head.status(), head.reason());
+    for field in head.fields() {
+        encode::field(&mut out, field.name_bytes, field.value);
+    }
+    out.extend_from_slice(encode::CRLF);
+    let mut again = ResponseHead::new();
+    assert_eq!(again.parse(&out, &WIDER), Ok(Parsed::Complete(out.len())));
+    assert_eq!((head.status(), head.reason()), (again.status(), again.reason()));
+    assert!(head.fields().eq(again.fields()));
+    if head.version() == Version::Http11 {
+        let framing = response_framing(&head, Method::Get);
+        assert_eq!(framing, response_framing(&again, Method::Get));
+    }
+}
+
+/// The framing of a request and of a response with `data` as their fields: what is accepted says so
+/// once and in one way, by a reading of the fields that shares nothing with the one under test.
+pub fn framing(data: &[u8]) {
+    let mut text = b"POST / HTTP/1.1\r\nHost: a\r\n".to_vec();
+    text.extend_from_slice(data);
+    let mut request = RequestHead::new();
+    if let Ok(Parsed::Complete(_)) = request.parse(&text, &LIMITS)
+        && let Ok(framing) = request_framing(&request)
+    {
+        check_framing(framing, request.fields(), Framing::None);
+    }
+    let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
+    text.extend_from_slice(data);
+    let mut response = ResponseHead::new();
+    if let Ok(Parsed::Complete(_)) = response.parse(&text, &LIMITS)
+        && let Ok(framing) = response_framing(&response, Method::Get)
+    {
+        check_framing(framing, response.fields(), Framing::UntilClose);
+        assert_eq!(response_framing(&response, Method::Head), Ok(Framing::None));
+    }
+}
+
+fn check_framing<'a>(
+    framing: Framing,
+    fields: impl Iterator<Item = FieldRef<'a>>,
+    undeclared: Framing,
+) {
+    let declaring = |field: &FieldRef<'_>| {
+        let name = field.name_bytes.to_ascii_lowercase();
+        matches!(name.as_slice(), b"content-length" | b"transfer-encoding")
+    };
+    let declared: Vec<FieldRef<'_>> = fields.filter(declaring).collect();
+    match declared.as_slice() {
+        [] => assert_eq!(framing, undeclared),
+        [field] if field.name_bytes.len() == b"content-length".len() => {
+            let length = std::str::from_utf8(field.value).ok().and_then(|text| text.parse().ok());
+            assert_eq!(length.map(Framing::Length), Some(framing));
+            assert!(!field.value.starts_with(b"+"));
+        }
+        [field] => {
+            assert_eq!(framing, Framing::Chunked);
+            assert_eq!(field.value.to_ascii_lowercase(), b"chunked");
+        }
+        _ => assert_eq!(declared.len(), 1, "{framing:?} from {declared:?}"),
+    }
+}
+
+/// A chunked body: any split gives the same data, end, trailers or error, and the data survive
+/// being encoded anew.
+pub fn chunked(data: &[u8]) {
+    let whole = decode(data, data.len().max(1));
+    for piece in [1, 2, 3, 7, 64] {
+        assert_eq!(decode(data, piece), whole, "in pieces of {piece}");
+    }
+    let Ok(Some(body)) = whole else { return };
+    assert!(body.consumed <= data.len());
+    let mut out = Vec::new();
+    if !body.data.is_empty() {
+        encode::chunk_size_line(&mut out, body.data.len());
+        out.extend_from_slice(&body.data);
+        out.extend_from_slice(encode::CRLF);
+    }
+    out.extend_from_slice(encode::LAST_CHUNK_BEFORE_TRAILERS);
+    for (name, value) in &body.trailers {
+        encode::field(&mut out, name, value);
+    }
+    out.extend_from_slice(encode::CRLF);
+    let consumed = out.len();
+    assert_eq!(decode(&out, out.len()), Ok(Some(Body { consumed, ..body })));
+}
+
+/// A decoded body.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Body {
+    data: Vec<u8>,
+    consumed: usize,
+    trailers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Decodes `data` given `piece` bytes at a time; nothing when the body does not end.
+fn decode(data: &[u8], piece: usize) -> Result<Option<Body>, ChunkError> {
+    let mut decoder = ChunkDecoder::new(MAX_TRAILERS);
+    let mut body = Body::default();
+    for input in data.chunks(piece) {
+        let mut input = input;
+        loop {
+            let step = decoder.decode(input)?;
+            body.consumed += step.consumed;
+            match step.event {
+                Event::NeedMore => {
+                    assert_eq!(step.consumed, input.len());
+                    break;
+                }
+                Event::Data { start, end } => {
+                    assert!(start < end && end <= step.consumed);
+                    body.data.extend_from_slice(input.get(start..end).unwrap_or_default());
+                }
+                Event::End => {
+                    assert!(decoder.is_done());
+                    check_fields(decoder.trailers(), |field| field.name.is_hop_by_hop());
+                    let own = |f: FieldRef<'_>| (f.name_bytes.to_vec(), f.value.to_vec());
+                    body.trailers = decoder.trailers().map(own).collect();
+                    return Ok(Some(body));
+                }
+            }
+            input = input.get(step.consumed..).unwrap_or_default();
+        }
+    }
+    assert!(!decoder.is_done());
+    Ok(None)
+}
+
+/// A request target, with each method that has a form of its own.
+pub fn target(data: &[u8]) {
+    for method in ["GET", "OPTIONS", "CONNECT"] {
+        let mut text = format!("{method} ").into_bytes();
+        text.extend_from_slice(data);
+        text.extend_from_slice(b" HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut head = RequestHead::new();
+        let Ok(Parsed::Complete(len)) = head.parse(&text, &LIMITS) else { continue };
+        if len == text.len() && head.fields().len() == 1 {
+            assert_eq!(head.target_bytes(), data);
+        }
+        check_path(&head);
+        let again = reparse(&head);
+        assert_eq!((head.path(), head.query()), (again.path(), again.query()));
+        assert_eq!((head.authority(), head.host()), (again.authority(), again.host()));
+    }
+}
+
+/// The path of a head is in its normal form, judged by its looks.
+fn check_path(head: &RequestHead) {
+    let path = head.path();
+    match head.target_form() {
+        TargetForm::Authority => assert!(path.is_empty()),
+        TargetForm::Asterisk => assert_eq!(path, b"*"),
+        TargetForm::Absolute if path == b"*" => assert_eq!(head.method(), Method::Options),
+        TargetForm::Absolute | TargetForm::Origin => {
+            assert!(path.starts_with(b"/"));
+            assert!(!path.split(|&byte| byte == b'/').any(|part| matches!(part, b"." | b"..")));
+        }
+    }
+    assert!(path.iter().all(|byte| byte.is_ascii_graphic() && !b"#?\\".contains(byte)));
+    for escape in path.split(|&byte| byte == b'%').skip(1) {
+        let digits = escape.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        assert!(digits.is_some_and(|digits| !digits.contains(|c: char| c.is_ascii_lowercase())));
+        assert!(byte.is_some_and(|byte| byte != 0 && !byte.is_ascii_alphanumeric()));
+        assert!(byte.is_some_and(|byte| !b"-._~".contains(&byte)));
+    }
+    assert!(!head.host().iter().any(u8::is_ascii_uppercase));
+}
+
+/// Fields hold nothing that ends a line or a name, and are what their flags say.
+fn check_fields<'a>(
+    fields: impl Iterator<Item = FieldRef<'a>>,
+    is_hop_by_hop: impl Fn(&FieldRef<'a>) -> bool,
+) {
+    for field in fields {
+        assert!(!field.name_bytes.is_empty());
+        assert!(field.name_bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != b':'));
+        assert!(!field.value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0 | 0x7f)));
+        assert_eq!(field.value.trim_ascii(), field.value);
+        assert_eq!(field.name, Name::of(field.name_bytes));
+        assert_eq!(field.identity, is_identity(field.name_bytes));
+        assert!(is_hop_by_hop(&field) || !field.name.is_hop_by_hop());
+    }
+}
+
+/// A complete head ends where its first empty line does, apart from those before it.
+fn check_end(data: &[u8], len: usize) {
+    let head = data.get(..len).unwrap_or_default();
+    assert!(head.ends_with(b"\r\n\r\n"), "no empty line ends the head");
+    let mut start = head;
+    while let Some(rest) = start.strip_prefix(b"\r\n") {
+        start = rest;
+    }
+    assert_eq!(memchr::memmem::find(start, b"\r\n\r\n"), Some(start.len() - 4));
+}
+
+/// The same, except that a mistake may show only when more bytes follow.
+fn check_split(split: Result<Parsed, ParseError>, whole: Result<Parsed, ParseError>) {
+    assert!(split == whole || (split == Ok(Parsed::Partial) && whole.is_err()), "{split:?}");
+}
+
+/// Parses growing prefixes of `data` until one is enough. The step depends on the data, so that a
+/// fuzzer finds splits too.
+fn in_pieces(
+    data: &[u8],
+    mut parse: impl FnMut(&[u8]) -> Result<Parsed, ParseError>,
+) -> Result<Parsed, ParseError> {
+    let step = 1 + usize::from(data.last().copied().unwrap_or(0) % 13);
+    for len in (0..data.len()).step_by(step) {
+        match parse(data.get(..len).unwrap_or_default()) {
+            Ok(Parsed::Partial) => {}
+            result => return result,
+        }
+    }
+    parse(data)
+}

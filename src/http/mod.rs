@@ -22,6 +22,8 @@ mod name;
 mod request;
 mod response;
 mod target;
+#[cfg(test)]
+mod tests;
 mod trailers;
 
 pub use chunked::{ChunkDecoder, Event, Step};

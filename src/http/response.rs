@@ -51,7 +51,8 @@ impl ResponseHead {
     /// After [`Parsed::Partial`] call it again with the same bytes and more behind them.
     ///
     /// # Errors
-    /// Anything that the grammar does not allow, as soon as it is seen, and heads above `limits`.
+    /// Anything that the grammar does not allow, and heads above `limits`: usually as soon as it is
+    /// seen, at the latest when the head is complete, so that a head in small pieces stays cheap.
     pub fn parse(&mut self, input: &[u8], limits: &HeadLimits) -> Result<Parsed, ParseError> {
         let limit = limits.byte_limit();
         if !self.progress.is_due(input, limit) {

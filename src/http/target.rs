@@ -173,3 +173,145 @@ fn decode_segment(mut segment: &[u8], out: &mut Vec<u8>) -> Result<(), ParseErro
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn normal(path: &[u8]) -> Result<Vec<u8>, ParseError> {
+        let mut out = b"before".to_vec();
+        normalise(path, &mut out)?;
+        Ok(out.strip_prefix(b"before").unwrap().to_vec())
+    }
+
+    #[test]
+    fn normal_forms() {
+        let cases = [
+            ("/", "/"),
+            ("/a", "/a"),
+            ("/a/", "/a/"),
+            ("//", "//"),
+            ("/a//b", "/a//b"),
+            ("/.", "/"),
+            ("/./", "/"),
+            ("/a/.", "/a/"),
+            ("/a/./b", "/a/b"),
+            ("/a/..", "/"),
+            ("/a/../", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/b/../c", "/a/c"),
+            ("/a/b/../../c", "/c"),
+            ("/a//../b", "/a/b"),
+            ("//..", "/"),
+            ("//../a", "/a"),
+            ("/...", "/..."),
+            ("/.a/..b/c.", "/.a/..b/c."),
+            ("/a/%2e%2E/b", "/b"),
+            ("/a/.%2e/b", "/b"),
+            ("/%2e", "/"),
+            ("/%7Euser/%41%2d%5f", "/~user/A-_"),
+            ("/a%2fb%5cc", "/a%2Fb%5Cc"),
+            ("/a%2F..%2Fb", "/a%2F..%2Fb"),
+            ("/a%2f../b", "/a%2F../b"),
+            ("/%25%32%65", "/%252e"),
+            ("/%252e%252e/", "/%252e%252e/"),
+            ("/%c3%a9%0a%0D%20%7f", "/%C3%A9%0A%0D%20%7F"),
+            ("/a;b=c/..;/d", "/a;b=c/..;/d"),
+            ("/%3b%3f%23", "/%3B%3F%23"),
+        ];
+        for (path, expected) in cases {
+            let normal = normal(path.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8_lossy(&normal), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_without_a_normal_form() {
+        let cases = [
+            ("/..", ParseError::AboveRoot),
+            ("/../", ParseError::AboveRoot),
+            ("/a/../..", ParseError::AboveRoot),
+            ("/a/../../b", ParseError::AboveRoot),
+            ("/./%2e%2e", ParseError::AboveRoot),
+            ("//../..", ParseError::AboveRoot),
+            ("/%", ParseError::BadEscape),
+            ("/%4", ParseError::BadEscape),
+            ("/%4/1", ParseError::BadEscape),
+            ("/%zz", ParseError::BadEscape),
+            ("/%+1", ParseError::BadEscape),
+            ("/% 41", ParseError::BadEscape),
+            ("/%%34%31", ParseError::BadEscape),
+            ("/%00", ParseError::EncodedNul),
+            ("/a%00.html", ParseError::EncodedNul),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(normal(path.as_bytes()), Err(expected), "{path}");
+        }
+    }
+
+    /// The same in three plain steps, each a pass of its own.
+    fn naive(path: &str) -> Option<String> {
+        let mut decoded = String::new();
+        let mut chars = path.chars();
+        while let Some(c) = chars.next() {
+            if c != '%' {
+                decoded.push(c);
+                continue;
+            }
+            let digits: String = chars.by_ref().take(2).collect();
+            let valid = digits.len() == 2 && digits.chars().all(|digit| digit.is_ascii_hexdigit());
+            let byte = valid.then(|| u8::from_str_radix(&digits, 16).unwrap())?;
+            match char::from(byte) {
+                '\0' => return None,
+                c if c.is_ascii_alphanumeric() || "-._~".contains(c) => decoded.push(c),
+                _ => decoded.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        let segments: Vec<&str> = decoded.split('/').skip(1).collect();
+        let mut kept = Vec::new();
+        for (index, segment) in segments.iter().enumerate() {
+            let is_last = index + 1 == segments.len();
+            match *segment {
+                "." => {}
+                ".." => {
+                    kept.pop()?;
+                }
+                segment => {
+                    kept.push(segment);
+                    continue;
+                }
+            }
+            if is_last {
+                kept.push("");
+            }
+        }
+        Some(kept.iter().map(|segment| format!("/{segment}")).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn normal_form_equals_the_naive_one(
+            path in "(/|/\\.|/\\.\\.|a|\\.|%2[eEfF]|%5c|%7[eE]|%4|%zz|%00|%41|[!-~&&[^?#%]]){0,12}",
+        ) {
+            let path = format!("/{path}");
+            let expected = naive(&path);
+            let found = normal(path.as_bytes()).ok();
+            prop_assert_eq!(&found, &expected.map(String::into_bytes));
+            if let Some(found) = found {
+                let again = normal(&found);
+                prop_assert_eq!(again, Ok(found), "not a fixed point");
+            }
+        }
+
+        /// Paths that are passed on without a copy are those that a copy would not change.
+        #[test]
+        fn plain_paths_are_normal(path in "(/|a|\\.|%41|b\\.|[!-~&&[^?#]]){0,12}") {
+            let path = format!("/{path}");
+            if is_plain(path.as_bytes()) {
+                prop_assert_eq!(normal(path.as_bytes()), Ok(path.into_bytes()));
+            }
+        }
+    }
+}
