@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::check_listener::{self, Binds};
 use super::checked::Config;
 use super::document::{At, Findings, Table, in_order, span_of, wrong_type};
-use super::error::{ConfigError, Mistake, Place, Severity, Span};
+use super::error::{ConfigError, Mistake, Place, Span};
 use super::keys::Section;
 use super::nearest::nearest;
 use super::{check_pool, check_route, check_server};
@@ -26,11 +26,7 @@ pub(super) fn check(text: &str) -> Result<(Config, Vec<ConfigError>), Vec<Config
     }
     let mut findings = Findings::default();
     let config = config(text, &document, &mut findings);
-    let found = findings.sorted();
-    if found.iter().any(|error| error.mistake.severity() == Severity::Error) {
-        return Err(found);
-    }
-    Ok((config, found))
+    if findings.has_errors() { Err(findings.sorted()) } else { Ok((config, findings.sorted())) }
 }
 
 /// Syntax errors: of each line the first, for the others mostly follow from it.
@@ -43,10 +39,10 @@ fn syntax(text: &str, errors: Vec<toml::de::Error>) -> Vec<ConfigError> {
         findings.add(span, Mistake::Syntax(Box::new(error)));
     }
     let mut errors = findings.sorted();
-    let line = |error: &ConfigError| {
-        text.bytes().take(error.span.start).filter(|byte| *byte == b'\n').count()
-    };
-    errors.dedup_by_key(|error| line(error));
+    errors.dedup_by(|later, earlier| {
+        let between = text.get(earlier.span.start..later.span.start);
+        between.is_some_and(|between| !between.contains('\n'))
+    });
     errors
 }
 
@@ -77,6 +73,7 @@ impl<'a> Names<'a> {
             names.sort_unstable();
             let mistake = Mistake::UnknownName {
                 section: self.section,
+                name: name.value.to_owned(),
                 nearest: nearest(name.value, names).map(str::to_owned),
                 none: self.by_name.is_empty(),
             };
@@ -118,9 +115,12 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
         written.iter().map(|table| check_route::route(text, table, &names, findings)).collect();
 
     let config = Config { server, limits, listeners, routes, pools };
-    let spans: Vec<_> = written.iter().map(|table| table.span).collect();
-    check_route::shadowed(&config.routes, &spans, findings);
-    unused(&config, &named_listeners, &named_pools, findings);
+    // A mistake leaves a stand-in behind, of which a warning would be wrong.
+    if !findings.has_errors() {
+        let spans: Vec<_> = written.iter().map(|table| table.span).collect();
+        check_route::shadowed(&config.routes, &spans, findings);
+        unused(&config, &named_listeners, &named_pools, findings);
+    }
     config
 }
 
@@ -214,7 +214,6 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
             }
         }
     }
-    // A route without a good `pool` holds the id of the first pool; its mistake is told anyway.
     for (named, _) in pools.iter().zip(pool_used).filter(|(_, used)| !used) {
         findings.add(named.name.span, Mistake::UnusedPool);
     }

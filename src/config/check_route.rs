@@ -96,7 +96,7 @@ fn path_pattern(source: &str, table: &Table<'_>, findings: &mut Findings) -> Pat
 fn regex_span(source: &str, text: At<&str>, at: usize) -> Span {
     let written = source.get(text.span.start..text.span.end).unwrap_or_default();
     let Some(begin) = written.find(text.value) else { return text.span };
-    let rest = text.value.trim_start_matches('~').trim_start();
+    let rest = text.value.strip_prefix('~').unwrap_or(text.value).trim_start();
     let skipped = text.value.len() - rest.len();
     let offset = rest.char_indices().nth(at).map_or(rest.len(), |(offset, _)| offset);
     let start = text.span.start + begin + skipped + offset;

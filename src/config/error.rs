@@ -129,6 +129,8 @@ pub enum Mistake {
     NotAChoice {
         /// The key.
         key: &'static str,
+        /// As written.
+        word: String,
         /// The words.
         choices: &'static [&'static str],
         /// The one that was probably meant.
@@ -186,6 +188,8 @@ pub enum Mistake {
     UnknownName {
         /// Of a listener or of a pool.
         section: Section,
+        /// As written.
+        name: String,
         /// The name that was probably meant.
         nearest: Option<String>,
         /// Whether there are none at all.

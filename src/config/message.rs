@@ -25,10 +25,10 @@ impl fmt::Display for Mistake {
                 "a name has 1 to 64 characters: letters, digits, \"-\", \"_\" and \".\"",
             ),
             Self::TooMany { max } => write!(f, "there are more than {max}"),
-            Self::UnknownName { section: Section::Pool, .. } => {
-                f.write_str("there is no such pool")
+            Self::UnknownName { section: Section::Pool, name, .. } => {
+                write!(f, "there is no pool {name:?}")
             }
-            Self::UnknownName { .. } => f.write_str("there is no such listener"),
+            Self::UnknownName { name, .. } => write!(f, "there is no listener {name:?}"),
             Self::NoWeight => f.write_str("every member of this pool has the weight 0"),
             Self::UnusedPool => f.write_str("no route uses this pool"),
             Self::UnusedListener => f.write_str("no route serves this listener"),
@@ -69,7 +69,7 @@ impl Mistake {
             Self::OutOfBounds { key, min, max } => {
                 write!(f, "{key:?} must lie between {min} and {max}")
             }
-            Self::NotAChoice { key, .. } => write!(f, "{key:?} does not know this word"),
+            Self::NotAChoice { key, word, .. } => write!(f, "{key:?} does not know {word:?}"),
             Self::FutureChoice { key, .. } => {
                 write!(f, "this value of {key:?} is not supported by this version yet")
             }
@@ -80,7 +80,7 @@ impl Mistake {
             Self::DuplicateBind { .. } => f.write_str("this address is bound already"),
             Self::BadCidr(why) => write!(f, "this is no address block: {why}"),
             Self::BadHost(why) => write!(f, "this is no host: {why}"),
-            Self::BadPath(PathError::Regex(..)) => f.write_str("bad regular expression"),
+            Self::BadPath(why @ PathError::Regex(..)) => write!(f, "{why}"),
             Self::BadPath(why) => write!(f, "this is no path: {why}"),
             Self::BadMethod => f.write_str("this is no method"),
             Self::MethodCase { .. } => {
@@ -176,7 +176,6 @@ impl Mistake {
             Self::BadPath(PathError::Star) => {
                 Some("use a regular expression, as in \"~ ^/x/[^/]+/y$\"".to_owned())
             }
-            Self::BadPath(why @ PathError::Regex(..)) => Some(why.to_string()),
             Self::MethodCase { upper } => Some(format!("write {upper:?}")),
             Self::BadMethod => Some("as in: methods = [\"GET\", \"HEAD\"]".to_owned()),
             Self::BadHostPolicy => {
@@ -186,7 +185,7 @@ impl Mistake {
             Self::BadAccessLog { nearest: None } => {
                 Some("write \"off\", \"stdout\" or a path with a \"/\" in it".to_owned())
             }
-            Self::FutureKey { .. } => Some("leave it out".to_owned()),
+            Self::FutureKey { .. } => Some("leave it out for now".to_owned()),
             _ => None,
         }
     }
@@ -212,7 +211,7 @@ const fn help_address(why: AddressError) -> Option<&'static str> {
     }
 }
 
-/// The words that `choices` and the future know, for [`Mistake::NotAChoice`] of `balance`.
+/// Whether a later version brings `word` to `balance`.
 pub(super) fn is_future_balance(word: &str) -> bool {
     keys::FUTURE_BALANCE.contains(&word)
 }

@@ -50,7 +50,7 @@ impl fmt::Display for PathError {
                 other => {
                     let text = other.to_string();
                     let last = text.lines().last().unwrap_or_default();
-                    write!(f, "regular expression: {}", last.trim_start_matches("error: "))
+                    write!(f, "bad regular expression: {}", last.trim_start_matches("error: "))
                 }
             },
         }
