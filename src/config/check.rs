@@ -56,19 +56,21 @@ fn floor(text: &str, offset: usize) -> usize {
 pub(super) struct Names<'a> {
     section: Section,
     by_name: HashMap<&'a str, u16>,
+    /// Whether a mistake hides names: then none is reported as absent.
+    hidden: bool,
 }
 
 impl<'a> Names<'a> {
-    fn new(section: Section, named: &[Named<'a>]) -> Self {
+    fn new(section: Section, written: bool, named: &[Named<'a>]) -> Self {
         let names = named.iter().map(|named| named.name.value);
         let by_name = names.zip(0..=u16::MAX).collect();
-        Self { section, by_name }
+        Self { section, by_name, hidden: written && named.is_empty() }
     }
 
     /// The position of a name; its absence is reported.
     pub(super) fn find(&self, name: At<&str>, findings: &mut Findings) -> Option<u16> {
         let found = self.by_name.get(name.value).copied();
-        if found.is_none() {
+        if found.is_none() && !self.hidden {
             let mut names: Vec<_> = self.by_name.keys().copied().collect();
             names.sort_unstable();
             let mistake = Mistake::UnknownName {
@@ -98,8 +100,8 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
     let named_listeners = named(&root, Section::Listener, findings);
     let named_pools = named(&root, Section::Pool, findings);
     let names = check_route::Names {
-        listeners: Names::new(Section::Listener, &named_listeners),
-        pools: Names::new(Section::Pool, &named_pools),
+        listeners: Names::new(Section::Listener, root.get("listener").is_some(), &named_listeners),
+        pools: Names::new(Section::Pool, root.get("pool").is_some(), &named_pools),
     };
     let mut binds = Binds::default();
     let listeners: Vec<_> = named_listeners

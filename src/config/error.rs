@@ -203,9 +203,9 @@ pub enum Mistake {
     UnusedPool,
     /// A listener that no route serves.
     UnusedListener,
-    /// A route that an earlier one leaves nothing.
+    /// A route that another one leaves nothing.
     ShadowedRoute {
-        /// The earlier route.
+        /// The other route.
         first: Span,
     },
     /// A literal `Host` that looks like a mistyped word.

@@ -33,7 +33,7 @@ impl fmt::Display for Mistake {
             Self::UnusedPool => f.write_str("no route uses this pool"),
             Self::UnusedListener => f.write_str("no route serves this listener"),
             Self::ShadowedRoute { .. } => {
-                f.write_str("this route never matches: an earlier one takes all its requests")
+                f.write_str("this route never matches: another one takes all its requests")
             }
             Self::HostLooksLike { nearest } => {
                 write!(f, "members get this text as Host: was {nearest:?} meant?")
@@ -62,7 +62,7 @@ impl Mistake {
     fn fmt_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongType { key, expected, found, .. } => {
-                write!(f, "{key:?} is {expected}, not {found}")
+                write!(f, "{key:?} takes {expected}; this is {found}")
             }
             Self::BadDuration { why, .. } => write!(f, "this is no duration: {why}"),
             Self::BadSize(why) => write!(f, "this is no size: {why}"),
@@ -129,7 +129,7 @@ impl Mistake {
                 Some(format!("it stands first in line {}", line(*first)))
             }
             Self::ShadowedRoute { first } => {
-                Some(format!("the earlier route begins in line {}", line(*first)))
+                Some(format!("that route begins in line {}", line(*first)))
             }
             Self::NoWeight => Some("give one of them a weight of at least 1".to_owned()),
             Self::UnusedPool => Some("name it in a route: pool = \"...\"".to_owned()),
