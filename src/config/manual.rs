@@ -62,7 +62,7 @@ It follows that
 - `OPTIONS *` has no path: only a route without `path`, or with a regular expression that matches
   `*`, takes it.
 
-Hosts are compared without case and without the port. Paths are compared in their normal form:
+Hosts are compared without case, without the port and without a final dot. Paths are compared in their normal form:
 `%41` is `A`, `/a/../b` is `/b`; double slashes stay.
 ";
 
