@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::check_listener::{self, Binds};
 use super::checked::Config;
 use super::document::{At, Findings, Table, in_order, span_of, wrong_type};
-use super::error::{ConfigError, Mistake, Place, Severity, Span};
+use super::error::{ConfigError, Mistake, Place, Span};
 use super::keys::Section;
 use super::nearest::nearest;
 use super::{check_pool, check_route, check_server};
@@ -26,11 +26,7 @@ pub(super) fn check(text: &str) -> Result<(Config, Vec<ConfigError>), Vec<Config
     }
     let mut findings = Findings::default();
     let config = config(text, &document, &mut findings);
-    let found = findings.sorted();
-    if found.iter().any(|error| error.mistake.severity() == Severity::Error) {
-        return Err(found);
-    }
-    Ok((config, found))
+    if findings.has_errors() { Err(findings.sorted()) } else { Ok((config, findings.sorted())) }
 }
 
 /// Syntax errors: of each line the first, for the others mostly follow from it.
@@ -43,10 +39,10 @@ fn syntax(text: &str, errors: Vec<toml::de::Error>) -> Vec<ConfigError> {
         findings.add(span, Mistake::Syntax(Box::new(error)));
     }
     let mut errors = findings.sorted();
-    let line = |error: &ConfigError| {
-        text.bytes().take(error.span.start).filter(|byte| *byte == b'\n').count()
-    };
-    errors.dedup_by_key(|error| line(error));
+    errors.dedup_by(|later, earlier| {
+        let between = text.get(earlier.span.start..later.span.start);
+        between.is_some_and(|between| !between.contains('\n'))
+    });
     errors
 }
 
@@ -60,23 +56,26 @@ fn floor(text: &str, offset: usize) -> usize {
 pub(super) struct Names<'a> {
     section: Section,
     by_name: HashMap<&'a str, u16>,
+    /// Whether a mistake hides names: then none is reported as absent.
+    hidden: bool,
 }
 
 impl<'a> Names<'a> {
-    fn new(section: Section, named: &[Named<'a>]) -> Self {
+    fn new(section: Section, written: bool, named: &[Named<'a>]) -> Self {
         let names = named.iter().map(|named| named.name.value);
         let by_name = names.zip(0..=u16::MAX).collect();
-        Self { section, by_name }
+        Self { section, by_name, hidden: written && named.is_empty() }
     }
 
     /// The position of a name; its absence is reported.
     pub(super) fn find(&self, name: At<&str>, findings: &mut Findings) -> Option<u16> {
         let found = self.by_name.get(name.value).copied();
-        if found.is_none() {
+        if found.is_none() && !self.hidden {
             let mut names: Vec<_> = self.by_name.keys().copied().collect();
             names.sort_unstable();
             let mistake = Mistake::UnknownName {
                 section: self.section,
+                name: name.value.to_owned(),
                 nearest: nearest(name.value, names).map(str::to_owned),
                 none: self.by_name.is_empty(),
             };
@@ -101,8 +100,8 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
     let named_listeners = named(&root, Section::Listener, findings);
     let named_pools = named(&root, Section::Pool, findings);
     let names = check_route::Names {
-        listeners: Names::new(Section::Listener, &named_listeners),
-        pools: Names::new(Section::Pool, &named_pools),
+        listeners: Names::new(Section::Listener, root.get("listener").is_some(), &named_listeners),
+        pools: Names::new(Section::Pool, root.get("pool").is_some(), &named_pools),
     };
     let mut binds = Binds::default();
     let listeners: Vec<_> = named_listeners
@@ -118,9 +117,12 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
         written.iter().map(|table| check_route::route(text, table, &names, findings)).collect();
 
     let config = Config { server, limits, listeners, routes, pools };
-    let spans: Vec<_> = written.iter().map(|table| table.span).collect();
-    check_route::shadowed(&config.routes, &spans, findings);
-    unused(&config, &named_listeners, &named_pools, findings);
+    // A mistake leaves a stand-in behind, of which a warning would be wrong.
+    if !findings.has_errors() {
+        let spans: Vec<_> = written.iter().map(|table| table.span).collect();
+        check_route::shadowed(&config.routes, &spans, findings);
+        unused(&config, &named_listeners, &named_pools, findings);
+    }
     config
 }
 
@@ -214,7 +216,6 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
             }
         }
     }
-    // A route without a good `pool` holds the id of the first pool; its mistake is told anyway.
     for (named, _) in pools.iter().zip(pool_used).filter(|(_, used)| !used) {
         findings.add(named.name.span, Mistake::UnusedPool);
     }

@@ -96,7 +96,7 @@ fn path_pattern(source: &str, table: &Table<'_>, findings: &mut Findings) -> Pat
 fn regex_span(source: &str, text: At<&str>, at: usize) -> Span {
     let written = source.get(text.span.start..text.span.end).unwrap_or_default();
     let Some(begin) = written.find(text.value) else { return text.span };
-    let rest = text.value.trim_start_matches('~').trim_start();
+    let rest = text.value.strip_prefix('~').unwrap_or(text.value).trim_start();
     let skipped = text.value.len() - rest.len();
     let offset = rest.char_indices().nth(at).map_or(rest.len(), |(offset, _)| offset);
     let start = text.span.start + begin + skipped + offset;
@@ -137,32 +137,43 @@ fn host_policy(table: &Table<'_>, findings: &mut Findings) -> HostPolicy {
     }
 }
 
-/// Warns of each route all of whose requests go to earlier routes with the same hosts and path.
+/// Routes by what tells apart the requests that they take.
+type ByRequest<'a, K> = HashMap<(K, Option<&'a HostPattern>), Vec<(usize, &'a RouteConfig)>>;
+
+/// Warns of each route all of whose requests go to others: to earlier routes with the same hosts
+/// and path, or, of a regular expression, to a `/*` of the same hosts, which comes before it.
 pub(super) fn shadowed(routes: &[RouteConfig], spans: &[Span], findings: &mut Findings) {
-    let mut seen: HashMap<(String, Option<&HostPattern>), Vec<usize>> = HashMap::new();
+    let mut earlier: ByRequest<'_, String> = HashMap::new();
+    let mut all_paths: ByRequest<'_, ()> = HashMap::new();
+    for (index, route) in routes.iter().enumerate() {
+        if matches!(&route.path, PathPattern::Prefix(prefix) if prefix.is_empty()) {
+            for host in hosts_of(route) {
+                all_paths.entry(((), host)).or_default().push((index, route));
+            }
+        }
+    }
     for (index, route) in routes.iter().enumerate() {
         let path = path_text(&route.path);
-        let hosts: Vec<_> = match route.hosts.as_slice() {
-            [] => vec![None],
-            hosts => hosts.iter().map(Some).collect(),
-        };
-        let mut first = None;
-        let mut all = true;
-        for host in hosts {
-            let earlier = seen.entry((path.clone(), host)).or_default();
-            let taker = earlier.iter().find(|at| routes.get(**at).is_some_and(|e| e.takes(route)));
-            match taker {
-                Some(&at) => first = first.or(Some(at)),
-                None => all = false,
-            }
-            earlier.push(index);
+        let is_regex = matches!(route.path, PathPattern::Regex(_));
+        let mut takers = Vec::new();
+        for host in hosts_of(route) {
+            let same = earlier.entry((path.clone(), host)).or_default();
+            let all = all_paths.get(&((), host)).filter(|_| is_regex);
+            let mut others = same.iter().chain(all.into_iter().flatten());
+            takers.push(others.find(|(_, other)| other.takes(route)).map(|(at, _)| *at));
+            same.push((index, route));
         }
-        if let (true, Some(&span)) = (all, spans.get(index))
-            && let Some(&first) = first.and_then(|first| spans.get(first))
+        if let (Some(Some(taker)), true) = (takers.first(), takers.iter().all(Option::is_some))
+            && let (Some(&span), Some(&first)) = (spans.get(index), spans.get(*taker))
         {
             findings.add(span, Mistake::ShadowedRoute { first });
         }
     }
+}
+
+/// The hosts of a route; `None`: any.
+fn hosts_of(route: &RouteConfig) -> Vec<Option<&HostPattern>> {
+    if route.hosts.is_empty() { vec![None] } else { route.hosts.iter().map(Some).collect() }
 }
 
 /// A text that tells paths apart.

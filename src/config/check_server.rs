@@ -37,7 +37,12 @@ fn workers(table: &Table<'_>, findings: &mut Findings) -> Workers {
         DeValue::String(word) if word == "auto" => return Workers::Auto,
         DeValue::String(word) => {
             let nearest = nearest(word, ["auto"]);
-            Mistake::NotAChoice { key: key.name, choices: &["auto"], nearest }
+            Mistake::NotAChoice {
+                key: key.name,
+                word: word.to_string(),
+                choices: &["auto"],
+                nearest,
+            }
         }
         DeValue::Integer(_) => match integer(value).and_then(|n| usize::try_from(n).ok()) {
             Some(count @ 1..=1024) => return Workers::Count(count),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Mistake, Place, Span};
+use super::error::{ConfigError, Mistake, Place, Severity, Span};
 use super::keys::{self, Key, Kind};
 use super::message::is_future_balance;
 use super::nearest::nearest;
@@ -24,6 +24,11 @@ impl Findings {
     /// Notes a mistake.
     pub(super) fn add(&mut self, span: Span, mistake: Mistake) {
         self.found.push(ConfigError { span, mistake });
+    }
+
+    /// Whether there is a mistake among them, not only warnings.
+    pub(super) fn has_errors(&self) -> bool {
+        self.found.iter().any(|error| error.mistake.severity() == Severity::Error)
     }
 
     /// All of them, by position.
@@ -222,7 +227,7 @@ impl<'a> Table<'a> {
                 }
                 None => {
                     let nearest = nearest(word, choices.iter().copied());
-                    Mistake::NotAChoice { key: key.name, choices, nearest }
+                    Mistake::NotAChoice { key: key.name, word: word.to_string(), choices, nearest }
                 }
             },
             DeValue::Table(table)

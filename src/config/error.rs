@@ -129,6 +129,8 @@ pub enum Mistake {
     NotAChoice {
         /// The key.
         key: &'static str,
+        /// As written.
+        word: String,
         /// The words.
         choices: &'static [&'static str],
         /// The one that was probably meant.
@@ -186,6 +188,8 @@ pub enum Mistake {
     UnknownName {
         /// Of a listener or of a pool.
         section: Section,
+        /// As written.
+        name: String,
         /// The name that was probably meant.
         nearest: Option<String>,
         /// Whether there are none at all.
@@ -199,9 +203,9 @@ pub enum Mistake {
     UnusedPool,
     /// A listener that no route serves.
     UnusedListener,
-    /// A route that an earlier one leaves nothing.
+    /// A route that another one leaves nothing.
     ShadowedRoute {
-        /// The earlier route.
+        /// The other route.
         first: Span,
     },
     /// A literal `Host` that looks like a mistyped word.

@@ -243,7 +243,7 @@ pub const KEYS: &[Key] = &[
     key(ListenerLimits, "headers", FIELDS, "Fields of a request head.", "headers = 100"),
     key(ListenerLimits, "connections", Count { default: 100_000, min: 1, max: 10_000_000 },
         "Open connections of this listener, over all workers.", "connections = 100000"),
-    key(ListenerLimits, "body", Size { default: None, min: 0, max: 1 << 60 }, "Bytes of a request body.", "body = \"10MiB\""),
+    key(ListenerLimits, "body", Size { default: None, min: 0, max: 1 << 50 }, "Bytes of a request body.", "body = \"10MiB\""),
 
     key(Route, "listeners", Form("a list of listener names", "every listener"), "Where the route applies.", "listeners = [\"web\"]"),
     key(Route, "hosts", Form("a list of host names, exact or `\"*.example.com\"`", "any host"),

@@ -25,15 +25,15 @@ impl fmt::Display for Mistake {
                 "a name has 1 to 64 characters: letters, digits, \"-\", \"_\" and \".\"",
             ),
             Self::TooMany { max } => write!(f, "there are more than {max}"),
-            Self::UnknownName { section: Section::Pool, .. } => {
-                f.write_str("there is no such pool")
+            Self::UnknownName { section: Section::Pool, name, .. } => {
+                write!(f, "there is no pool {name:?}")
             }
-            Self::UnknownName { .. } => f.write_str("there is no such listener"),
+            Self::UnknownName { name, .. } => write!(f, "there is no listener {name:?}"),
             Self::NoWeight => f.write_str("every member of this pool has the weight 0"),
             Self::UnusedPool => f.write_str("no route uses this pool"),
             Self::UnusedListener => f.write_str("no route serves this listener"),
             Self::ShadowedRoute { .. } => {
-                f.write_str("this route never matches: an earlier one takes all its requests")
+                f.write_str("this route never matches: another one takes all its requests")
             }
             Self::HostLooksLike { nearest } => {
                 write!(f, "members get this text as Host: was {nearest:?} meant?")
@@ -62,14 +62,14 @@ impl Mistake {
     fn fmt_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongType { key, expected, found, .. } => {
-                write!(f, "{key:?} is {expected}, not {found}")
+                write!(f, "{key:?} takes {expected}; this is {found}")
             }
             Self::BadDuration { why, .. } => write!(f, "this is no duration: {why}"),
             Self::BadSize(why) => write!(f, "this is no size: {why}"),
             Self::OutOfBounds { key, min, max } => {
                 write!(f, "{key:?} must lie between {min} and {max}")
             }
-            Self::NotAChoice { key, .. } => write!(f, "{key:?} does not know this word"),
+            Self::NotAChoice { key, word, .. } => write!(f, "{key:?} does not know {word:?}"),
             Self::FutureChoice { key, .. } => {
                 write!(f, "this value of {key:?} is not supported by this version yet")
             }
@@ -80,7 +80,7 @@ impl Mistake {
             Self::DuplicateBind { .. } => f.write_str("this address is bound already"),
             Self::BadCidr(why) => write!(f, "this is no address block: {why}"),
             Self::BadHost(why) => write!(f, "this is no host: {why}"),
-            Self::BadPath(PathError::Regex(..)) => f.write_str("bad regular expression"),
+            Self::BadPath(why @ PathError::Regex(..)) => write!(f, "{why}"),
             Self::BadPath(why) => write!(f, "this is no path: {why}"),
             Self::BadMethod => f.write_str("this is no method"),
             Self::MethodCase { .. } => {
@@ -129,7 +129,7 @@ impl Mistake {
                 Some(format!("it stands first in line {}", line(*first)))
             }
             Self::ShadowedRoute { first } => {
-                Some(format!("the earlier route begins in line {}", line(*first)))
+                Some(format!("that route begins in line {}", line(*first)))
             }
             Self::NoWeight => Some("give one of them a weight of at least 1".to_owned()),
             Self::UnusedPool => Some("name it in a route: pool = \"...\"".to_owned()),
@@ -176,7 +176,6 @@ impl Mistake {
             Self::BadPath(PathError::Star) => {
                 Some("use a regular expression, as in \"~ ^/x/[^/]+/y$\"".to_owned())
             }
-            Self::BadPath(why @ PathError::Regex(..)) => Some(why.to_string()),
             Self::MethodCase { upper } => Some(format!("write {upper:?}")),
             Self::BadMethod => Some("as in: methods = [\"GET\", \"HEAD\"]".to_owned()),
             Self::BadHostPolicy => {
@@ -186,7 +185,7 @@ impl Mistake {
             Self::BadAccessLog { nearest: None } => {
                 Some("write \"off\", \"stdout\" or a path with a \"/\" in it".to_owned())
             }
-            Self::FutureKey { .. } => Some("leave it out".to_owned()),
+            Self::FutureKey { .. } => Some("leave it out for now".to_owned()),
             _ => None,
         }
     }
@@ -212,7 +211,7 @@ const fn help_address(why: AddressError) -> Option<&'static str> {
     }
 }
 
-/// The words that `choices` and the future know, for [`Mistake::NotAChoice`] of `balance`.
+/// Whether a later version brings `word` to `balance`.
 pub(super) fn is_future_balance(word: &str) -> bool {
     keys::FUTURE_BALANCE.contains(&word)
 }

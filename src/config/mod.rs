@@ -12,9 +12,12 @@ mod checked;
 mod document;
 mod effective;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 pub mod keys;
 mod load;
+pub mod manual;
 mod message;
 mod nearest;
 mod path;

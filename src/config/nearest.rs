@@ -14,7 +14,9 @@ pub(super) fn nearest<'a>(
     let bound = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .filter(|candidate| candidate.len() <= LONGEST)
+        .filter(|candidate| {
+            candidate.len() <= LONGEST && candidate.len().abs_diff(word.len()) <= 3 * bound
+        })
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|&(distance, candidate)| distance <= bound && distance < candidate.chars().count())
         .min_by_key(|&(distance, _)| distance)

@@ -5,6 +5,7 @@ use std::fmt;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::checked::PathPattern;
+use crate::http::{self, ParseError};
 
 /// Bytes that a compiled regular expression may take.
 const REGEX_SIZE_MAX: usize = 1 << 20;
@@ -24,6 +25,10 @@ pub enum PathError {
     Normal(String),
     /// `%` without two hexadecimal digits.
     Percent,
+    /// It climbs above `/`; such requests are refused.
+    AboveRoot,
+    /// `%00`; such requests are refused.
+    EncodedNul,
     /// Over 4,096 characters.
     TooLong,
     /// The regular expression, and where in the text it goes wrong, as an offset in characters
@@ -41,6 +46,8 @@ impl fmt::Display for PathError {
             Self::Query => f.write_str("only the path is matched, without `?` and `#`"),
             Self::Normal(_) => f.write_str("no request has this path in its normal form"),
             Self::Percent => f.write_str("two hexadecimal digits must follow a `%`"),
+            Self::AboveRoot => f.write_str("it climbs above \"/\", which no request may"),
+            Self::EncodedNul => f.write_str("no request may have an encoded NUL"),
             Self::TooLong => f.write_str("it has over 4096 characters"),
             Self::Regex(error, _) => match &**error {
                 regex::Error::CompiledTooBig(limit) => {
@@ -50,7 +57,7 @@ impl fmt::Display for PathError {
                 other => {
                     let text = other.to_string();
                     let last = text.lines().last().unwrap_or_default();
-                    write!(f, "regular expression: {}", last.trim_start_matches("error: "))
+                    write!(f, "bad regular expression: {}", last.trim_start_matches("error: "))
                 }
             },
         }
@@ -107,53 +114,21 @@ fn position(report: &str) -> Option<usize> {
     caret.find('^')?.checked_sub(4)
 }
 
-/// The normal form of a path that starts with `/`: unreserved characters and those that a path
-/// may hold stand for themselves, everything else as `%` and two upper-case digits, without the
-/// segments `.` and `..` (RFC 3986 sections 6.2.2 and 5.2.4). Double slashes stay.
+/// The normal form of a path that starts with `/`, as requests have it. Bytes that no request may
+/// have as they are count as encoded.
 fn normal_form(path: &str) -> Result<String, PathError> {
-    let mut decoded = String::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        let mut escaped = false;
-        let mut value = byte;
-        if byte == b'%' {
-            let (digits, after) = rest.split_at_checked(2).ok_or(PathError::Percent)?;
-            let digits = std::str::from_utf8(digits).map_err(|_| PathError::Percent)?;
-            if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(PathError::Percent);
-            }
-            value = u8::from_str_radix(digits, 16).map_err(|_| PathError::Percent)?;
-            escaped = true;
-            rest = after;
-        }
-        let unreserved = value.is_ascii_alphanumeric() || b"-._~".contains(&value);
-        let plain = unreserved || (!escaped && b"/!$&'()*+,;=:@".contains(&value));
-        if plain {
-            decoded.push(char::from(value));
-        } else {
-            decoded.push_str(&format!("%{value:02X}"));
-        }
-    }
-    Ok(without_dots(&decoded))
-}
-
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        match segment {
-            "." => {}
-            ".." => drop(kept.pop()),
-            _ => kept.push(segment),
-        }
-        // A dot segment at the end leaves its slash.
-        if last && matches!(segment, "." | "..") {
-            kept.push("");
-        }
-    }
-    kept.iter().flat_map(|segment| ["/", *segment]).collect()
+    let encode = |byte: u8| {
+        let plain = byte.is_ascii_graphic() && byte != b'\\';
+        if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    let encoded: String = path.bytes().map(encode).collect();
+    let mut normal = Vec::with_capacity(encoded.len());
+    http::normalise(encoded.as_bytes(), &mut normal).map_err(|error| match error {
+        ParseError::AboveRoot => PathError::AboveRoot,
+        ParseError::EncodedNul => PathError::EncodedNul,
+        _ => PathError::Percent,
+    })?;
+    String::from_utf8(normal).map_err(|_| PathError::Percent)
 }
 
 #[cfg(test)]
@@ -200,12 +175,15 @@ mod tests {
             ("/a/../b", "normal /b"),
             ("/a/..", "normal /"),
             ("/a/.", "normal /a/"),
-            ("/../*", "normal /*"),
+            ("/../*", "AboveRoot"),
             ("/a/../*", "normal /*"),
             ("/./a/*", "normal /a/*"),
             ("/%41", "normal /A"),
             ("/a%2fb", "normal /a%2Fb"),
-            ("/%2e%2e/a", "normal /a"),
+            ("/%2e%2e/a", "AboveRoot"),
+            ("/%00", "EncodedNul"),
+            ("/{a|b}", "exact /{a|b}"),
+            ("/a\\b", "normal /a%5Cb"),
             ("/a b", "normal /a%20b"),
             ("/é", "normal /%C3%A9"),
             ("~ ^/v[0-9", "bad regex at Some(3)"),

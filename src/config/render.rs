@@ -10,6 +10,8 @@ use super::error::{ConfigError, Severity, Span};
 pub struct Report {
     name: String,
     text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
     /// The findings.
     pub findings: Vec<ConfigError>,
 }
@@ -19,7 +21,9 @@ const WIDTH_MAX: usize = 160;
 
 impl Report {
     pub(super) fn new(name: &str, text: &str, findings: Vec<ConfigError>) -> Self {
-        Self { name: name.to_owned(), text: text.to_owned(), findings }
+        let newlines = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        let lines = std::iter::once(0).chain(newlines).collect();
+        Self { name: name.to_owned(), text: text.to_owned(), lines, findings }
     }
 
     /// How many of the findings are mistakes, not warnings.
@@ -32,11 +36,16 @@ impl Report {
     /// The line and column of a place, both counted from 1, the column in characters.
     #[must_use]
     pub fn position(&self, span: Span) -> (usize, usize) {
-        let before = self.text.get(..span.start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        (line, column)
+        let (line, start) = self.line(span);
+        let before = self.text.get(start..span.start).unwrap_or_default();
+        (line, before.chars().count() + 1)
+    }
+
+    /// The number of the line of a place, and where it begins.
+    fn line(&self, span: Span) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= span.start);
+        let start = line.checked_sub(1).and_then(|index| self.lines.get(index));
+        (line, start.copied().unwrap_or(0))
     }
 
     fn one(&self, error: &ConfigError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,8 +69,7 @@ impl Report {
 
     /// The line of a place (of a long one the part around it), and the columns to underline.
     fn excerpt(&self, span: Span) -> (String, usize, usize) {
-        let before = self.text.get(..span.start).unwrap_or_default();
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let (_, start) = self.line(span);
         let rest = self.text.get(start..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default();
         let marked = self.text.get(span.start..span.end.min(start + line.len()));

@@ -35,4 +35,4 @@ pub use method::{Method, Version};
 pub use name::{Name, is_identity};
 pub use request::RequestHead;
 pub use response::ResponseHead;
-pub use target::{Scheme, TargetForm};
+pub use target::{Scheme, TargetForm, normalise};

@@ -126,7 +126,10 @@ pub(super) fn is_plain(path: &[u8]) -> bool {
 /// Appends the normal form of `path`, which begins with a slash, to `out`: escapes of unreserved
 /// bytes are decoded, the hex digits of the others upper case, dot segments resolved (RFC 3986
 /// 6.2.2). `%2F` and `%5C` stay encoded, empty segments stay.
-pub(super) fn normalise(path: &[u8], out: &mut Vec<u8>) -> Result<(), ParseError> {
+///
+/// # Errors
+/// A bad escape, an encoded NUL, a path that climbs above `/`.
+pub fn normalise(path: &[u8], out: &mut Vec<u8>) -> Result<(), ParseError> {
     let base = out.len();
     let mut segments = path.split(|&byte| byte == b'/').skip(1).peekable();
     while let Some(segment) = segments.next() {

@@ -140,6 +140,8 @@ impl Router {
         let Some(hosts) = self.listeners.get(listener.index()) else {
             return ControlFlow::Continue(());
         };
+        // `example.com.` is `example.com`, said to be complete (RFC 1034 section 3.1).
+        let host = host.strip_suffix(b".").unwrap_or(host);
         if let Some(paths) = hosts.exact.get(host) {
             paths.walk(path, visit)?;
         }

@@ -52,6 +52,8 @@ fn hosts() {
         &[
             ("GET example.com /", "3"),
             ("GET x.a.example.com /", "3"),
+            ("GET example.com. /", "3"),
+            ("GET b.example.com. /", "1"),
             ("GET y.a.example.com /", "2"),
             ("GET z.y.a.example.com /", "2"),
             ("GET a.example.com /", "1"),

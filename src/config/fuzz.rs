@@ -1,0 +1,67 @@
+//! What holds for every text, for the fuzz target `config`.
+
+use super::{effective, load};
+
+/// Checks a document: no panic; every finding lies inside the text and is rendered; a
+/// configuration that loads is shown as a text that loads to the same.
+#[allow(clippy::panic, clippy::missing_panics_doc)]
+pub fn document(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let report = match load(text, "fuzz") {
+        Ok(checked) => {
+            let shown = effective(&checked.config);
+            match load(&shown, "effective") {
+                Ok(again) => assert_eq!(effective(&again.config), shown),
+                Err(report) => panic!("{report}\n{shown}"),
+            }
+            checked.warnings
+        }
+        Err(report) => {
+            assert_ne!(report.errors(), 0);
+            report
+        }
+    };
+    for finding in &report.findings {
+        let span = finding.span;
+        assert!(text.get(span.start..span.end).is_some(), "{finding}: {span:?}");
+        assert!(!finding.to_string().is_empty(), "{finding:?}");
+    }
+    assert!(report.to_string().lines().count() >= 3 * report.findings.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::document;
+
+    const SEED: &str = include_str!("../../examples/edge.toml");
+
+    /// Whether the file at hand loads is for `tests/examples.rs`.
+    #[test]
+    fn every_prefix_and_every_lost_line_of_a_file() {
+        for (cut, _) in SEED.char_indices() {
+            document(&SEED.as_bytes()[..cut]);
+        }
+        let lines: Vec<&str> = SEED.lines().collect();
+        for lost in 0..lines.len() {
+            let rest = [&lines[..lost], &lines[lost + 1..]].concat().join("\n");
+            document(rest.as_bytes());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text(text in "\\PC{0,80}") {
+            document(text.as_bytes());
+        }
+
+        #[test]
+        fn a_file_with_a_range_replaced(at in 0..SEED.len(), lost in 0usize..12, new in "[a-z0-9\"'\\[\\]{}=,.~*/\\\\\né]{0,4}") {
+            let (Some(head), Some(tail)) = (SEED.get(..at), SEED.get(at + lost..)) else {
+                return Ok(());
+            };
+            document(format!("{head}{new}{tail}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What `ringway check` says: golden reports of mistakes, the manual, exit codes.
+//!
+//! `UPDATE_GOLDEN=1` writes the golden files and the manual anew.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ringway::config::{self, Mistake, Report, load};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares with a golden file, or writes it.
+fn golden(path: &Path, actual: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, actual).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(expected == actual, "{} is stale: UPDATE_GOLDEN=1 renews it\n{actual}", path.display());
+}
+
+/// The cases: files with mistakes.
+fn cases() -> Vec<(String, PathBuf, String)> {
+    let folder = root().join("tests/golden/config_errors");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    assert!(!paths.is_empty());
+    let read = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        (name, path, text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn report(name: &str, text: &str) -> Report {
+    load(text, name).map_or_else(|report| report, |checked| checked.warnings)
+}
+
+#[test]
+fn reports_are_as_agreed() {
+    for (name, path, text) in cases() {
+        let report = report(&name, &text);
+        let summary = format!("{} errors of {}\n", report.errors(), report.findings.len());
+        golden(&path.with_extension("out"), &format!("{report}{summary}"));
+    }
+}
+
+#[test]
+fn findings_come_by_position() {
+    for (name, _, text) in cases() {
+        let report = report(&name, &text);
+        assert!(report.findings.is_sorted_by_key(|finding| finding.span.start), "{name}");
+    }
+}
+
+/// A case that would be a large file.
+fn too_many_members() -> String {
+    let members: Vec<_> =
+        (0..4097).map(|n| format!("\"10.0.{}.{}:80\"", n / 256, n % 256)).collect();
+    std::fs::read_to_string(root().join("examples/minimal.toml"))
+        .unwrap()
+        .replace("members = [", &format!("members = [{}, ", members.join(", ")))
+}
+
+/// The first word of what `Debug` shows is the variant.
+fn variant(mistake: &Mistake) -> String {
+    let shown = format!("{mistake:?}");
+    shown.chars().take_while(|c| c.is_ascii_alphanumeric()).collect()
+}
+
+#[test]
+fn every_kind_of_mistake_has_a_case() {
+    let source = std::fs::read_to_string(root().join("src/config/error.rs")).unwrap();
+    let body = source.split("pub enum Mistake {").nth(1).unwrap().split("\n}").next().unwrap();
+    let variants: BTreeSet<String> = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+        .map(|line| line.chars().take_while(|c| c.is_ascii_alphanumeric()).collect())
+        .collect();
+    let mut cases: Vec<_> = cases().into_iter().map(|(name, _, text)| (name, text)).collect();
+    cases.push(("too_many.toml".to_owned(), too_many_members()));
+    let reports = cases.into_iter().map(|(name, text)| report(&name, &text));
+    let seen: BTreeSet<String> = reports
+        .flat_map(|report| report.findings.iter().map(|f| variant(&f.mistake)).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(seen, variants);
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    let report = report("x.toml", "[serve]\n");
+    assert!(!report.to_string().contains('\u{1b}'));
+    assert!(format!("{report:#}").contains("\u{1b}[1;31merror\u{1b}[0m"));
+}
+
+#[test]
+fn the_manual_is_that_of_the_table_of_keys() {
+    golden(&root().join("docs/configuration.md"), &config::manual::manual());
+}
+
+fn ringway(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringway")).args(args).current_dir(root()).output().unwrap()
+}
+
+#[test]
+fn check_says_ok() {
+    let output = ringway(&["check", "examples/minimal.toml"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "examples/minimal.toml: ok, 1 listener, 1 route, 1 pool\n");
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn check_shows_the_effective_configuration() {
+    let output = ringway(&["check", "--effective", "examples/edge.toml"]);
+    assert_eq!(output.status.code(), Some(0));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let again = load(&shown, "effective").unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(config::effective(&again.config), shown);
+}
+
+#[test]
+fn check_reports_mistakes_and_counts_them() {
+    let file = "tests/golden/config_errors/ten_at_once.toml";
+    let output = ringway(&["check", file]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    let expected = format!("{}{file}: 10 errors\n", report(file, &text));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}
+
+#[test]
+fn check_passes_a_file_with_warnings() {
+    let output = ringway(&["check", "tests/golden/config_errors/warnings.toml"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().ends_with("warnings\n"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("warning: no route uses this pool"));
+}
+
+#[test]
+fn mistakes_of_the_user_exit_with_1() {
+    let cases: [(&[&str], &str); 5] = [
+        (
+            &["check", "/no/such/file"],
+            "ringway: cannot read /no/such/file: No such file or directory",
+        ),
+        (&["run", "--config", "/no/such/file"], "ringway: cannot read /no/such/file: No such"),
+        (&["check"], "error: the following required arguments were not provided"),
+        (&["run", "--driver", "kqueue"], "error: invalid value 'kqueue'"),
+        (&["serve"], "error: unrecognized subcommand 'serve'"),
+    ];
+    for (args, expected) in cases {
+        let output = ringway(args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.starts_with(expected), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn help_and_version_exit_with_0() {
+    for (args, expected) in [(["--help"], "Usage: ringway"), (["--version"], "ringway 0.")] {
+        let output = ringway(&args);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8(output.stdout).unwrap().contains(expected));
+    }
+}
