@@ -9,3 +9,9 @@
 mod support;
 
 mod basic;
+mod early_answer;
+mod framing_and_smuggling;
+mod interim;
+mod response_splitting;
+mod streaming;
+mod upgrade;
