@@ -8,4 +8,24 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access_log;
+mod balancing;
 mod basic;
+mod descriptors;
+mod early_answer;
+mod failure;
+mod fallback;
+mod framing_and_smuggling;
+mod golden;
+mod headers;
+mod interim;
+mod keepalive;
+mod leaving;
+mod life;
+mod limits;
+mod response_splitting;
+mod routing;
+mod stale;
+mod stats;
+mod streaming;
+mod upgrade;

@@ -61,18 +61,22 @@ impl Proxy {
             Proxy { child, address: SocketAddr::from(([0; 4], 0)), log, output, directory };
         let told = |line: &str| has_word(line, "ready");
         assert!(proxy.log.wait(0, told).is_some(), "not ready; the configuration:\n{text}");
-        let lines = proxy.log.all();
-        let listening = lines.iter().find(|line| has_word(line, "listening"));
-        let listening = listening.expect("a line that says where it listens");
-        assert_eq!(value_in(listening, "listener"), Some("web"), "{listening}");
-        let address = value_in(listening, "address").expect("an address");
-        proxy.address = address.parse().expect("an address");
+        let addresses = proxy.listening("web");
+        proxy.address = *addresses.first().expect("a line that says where web listens");
         proxy
     }
 
     /// Where the listener `web` listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the listener `name` listens.
+    pub(crate) fn listening(&self, name: &str) -> Vec<SocketAddr> {
+        let lines = self.log.all();
+        let lines = lines.iter().filter(|line| has_word(line, "listening"));
+        let lines = lines.filter(|line| value_in(line, "listener") == Some(name));
+        lines.map(|line| value_in(line, "address").unwrap().parse().unwrap()).collect()
     }
 
     /// Its process.

@@ -129,15 +129,19 @@ impl Wire {
         Ok(self.through(b"\r\n\r\n")?.map(|raw| Head::parse(&raw)))
     }
 
-    /// One chunk of a chunked body; empty for the last one, whose trailers are left unread.
-    pub(crate) fn chunk(&mut self) -> io::Result<Vec<u8>> {
+    fn chunk_size(&mut self) -> io::Result<u64> {
         let line = self.through(b"\r\n")?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let text = String::from_utf8_lossy(&line).into_owned();
-        let size = usize::from_str_radix(text.trim_end(), 16).expect("a plain chunk size");
+        Ok(u64::from_str_radix(text.trim_end(), 16).expect("a plain chunk size"))
+    }
+
+    /// One chunk of a chunked body; empty for the last one, whose trailers are left unread.
+    pub(crate) fn chunk(&mut self) -> io::Result<Vec<u8>> {
+        let size = self.chunk_size()?;
         if size == 0 {
             return Ok(Vec::new());
         }
-        let data = self.exactly(size)?;
+        let data = self.exactly(usize::try_from(size).expect("a chunk that fits"))?;
         assert_eq!(self.exactly(2)?, b"\r\n", "the end of a chunk");
         Ok(data)
     }
@@ -159,7 +163,7 @@ impl Wire {
     pub(crate) fn body_into(
         &mut self,
         framing: Framing,
-        mut sink: impl FnMut(&[u8]),
+        sink: &mut dyn FnMut(&[u8]),
     ) -> io::Result<Vec<(String, String)>> {
         match framing {
             Framing::Nothing => {}
@@ -171,10 +175,12 @@ impl Wire {
                 }
             }
             Framing::Chunked => loop {
-                match self.chunk()? {
-                    last if last.is_empty() => return self.trailers(),
-                    data => sink(&data),
+                let size = self.chunk_size()?;
+                if size == 0 {
+                    return self.trailers();
                 }
+                self.body_into(Framing::Length(size), sink)?;
+                assert_eq!(self.exactly(2)?, b"\r\n", "the end of a chunk");
             },
             Framing::UntilClose => {
                 let (bytes, end) = self.rest()?;
@@ -188,7 +194,7 @@ impl Wire {
     /// The message that `head` began.
     pub(crate) fn message(&mut self, head: Head, framing: Framing) -> io::Result<Message> {
         let mut body = Vec::new();
-        let trailers = self.body_into(framing, |part| body.extend_from_slice(part))?;
+        let trailers = self.body_into(framing, &mut |part| body.extend_from_slice(part))?;
         Ok(Message { head, body, trailers })
     }
 

@@ -1,0 +1,72 @@
+//! A process that runs out of descriptors stops accepting for a while and serves on.
+
+use std::net::TcpStream;
+
+use crate::support::{Client, Origin, PATIENCE, Setup, eventually};
+
+const FILES: u64 = 64;
+
+#[test]
+fn accepting_pauses_and_resumes() {
+    let origin = Origin::saying("ok");
+    let proxy = Setup::to(&[&origin]).workers(1).files(FILES).start();
+    let mut steady = Client::connect(proxy.address());
+    assert_eq!(steady.get("/").text(), "ok");
+    // More than can be accepted; the rest waits in the backlog.
+    let crowd: Vec<_> = (0..2 * FILES)
+        .map(|_| TcpStream::connect_timeout(&proxy.address(), PATIENCE).unwrap())
+        .collect();
+    eventually("accepting pauses", || proxy.stats().total("accept_pauses") > 0);
+    let active = proxy.stats().total("connections_active");
+    assert!(active < FILES.cast_signed(), "{active} connections within {FILES} descriptors");
+    // Who is in, is served: its upstream connection is open already.
+    for _ in 0..20 {
+        assert_eq!(steady.get("/").text(), "ok");
+    }
+    drop(crowd);
+    assert_eq!(Client::connect(proxy.address()).get("/").text(), "ok");
+    assert_eq!(steady.get("/").text(), "ok");
+    drop(steady);
+    proxy.wait_idle();
+}
+
+#[test]
+fn a_request_that_needs_a_descriptor_too_many_is_answered() {
+    let origin = Origin::saying("ok");
+    let pool = "keepalive = { idle = 0 }";
+    let proxy = Setup::to(&[&origin]).workers(1).files(FILES).pool(pool).start();
+    let mut client = Client::connect(proxy.address());
+    assert_eq!(client.get("/").text(), "ok");
+    let crowd: Vec<_> = (0..2 * FILES)
+        .map(|_| TcpStream::connect_timeout(&proxy.address(), PATIENCE).unwrap())
+        .collect();
+    eventually("accepting pauses", || proxy.stats().total("accept_pauses") > 0);
+    // The pause leaves none for an upstream connection, or has kept one back.
+    let answer = client.get("/");
+    match answer.status() {
+        200 => assert_eq!(answer.text(), "ok"),
+        _ => answer.expect_error(503, "proxy", "no_descriptors"),
+    }
+    drop(crowd);
+    eventually("it recovers", || {
+        let mut client = Client::connect(proxy.address());
+        client.get("/").status() == 200
+    });
+    assert_eq!(client.get("/").text(), "ok");
+}
+
+#[test]
+fn many_workers_pause_and_resume_too() {
+    let origin = Origin::saying("ok");
+    let proxy = Setup::to(&[&origin]).files(FILES).start();
+    for _ in 0..3 {
+        let crowd: Vec<_> = (0..2 * FILES)
+            .map(|_| TcpStream::connect_timeout(&proxy.address(), PATIENCE).unwrap())
+            .collect();
+        let before = proxy.stats().total("accept_pauses");
+        eventually("accepting pauses", || proxy.stats().total("accept_pauses") > before);
+        drop(crowd);
+        proxy.wait_stat("connections_active", 0);
+        assert_eq!(Client::connect(proxy.address()).get("/").text(), "ok");
+    }
+}
