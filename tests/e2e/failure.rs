@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::support::origin::{refusing, unanswering};
 use crate::support::wire::End;
@@ -204,16 +205,25 @@ fn silence_in_the_body_resets_the_client() {
 
 #[test]
 fn a_member_that_takes_no_upload_is_a_timeout() {
-    let origin = Origin::scripted(|conn| {
+    const SIZE: u64 = 100_000_000;
+    let (over, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = Origin::scripted(move |conn| {
         conn.wire.head()?;
-        // Reads nothing more, and holds the connection until the proxy gives it up.
-        while conn.wire.silent_for(std::time::Duration::from_millis(50))? {}
+        // Reads nothing more, until the test is over.
+        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap_or_default();
         Ok(())
     });
     let proxy = Setup::to(&[&origin]).pool("timeouts = { response = \"300ms\" }").start();
     let mut client = Client::connect(proxy.address());
-    client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
+    client.send(format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {SIZE}\r\n\r\n"));
+    // Until the answer comes nobody takes it all, and then the proxy may close.
+    let sent = client.wire.send_until_stuck(SIZE, Duration::from_millis(200)).unwrap_or_default();
+    assert!(sent < SIZE);
     client.answer().expect_error(504, "member", "response_timeout");
+    drop(client);
+    proxy.wait_idle();
+    drop(over);
 }
 
 #[test]

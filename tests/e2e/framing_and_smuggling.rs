@@ -38,7 +38,7 @@ fn check_refused(reason: &str, requests: &[&[u8]]) {
 
 #[test]
 fn ambiguous_framing_is_refused() {
-    let fields: [&[u8]; 19] = [
+    let fields: [&[u8]; 16] = [
         b"Content-Length: 6\r\nTransfer-Encoding: chunked",
         b"Transfer-Encoding: chunked\r\nContent-Length: 6",
         b"Content-Length: 6\r\nTransfer-Encoding: identity",
@@ -55,9 +55,6 @@ fn ambiguous_framing_is_refused() {
         b"Content-Length: 6;",
         b"Content-Length: \"6\"",
         b"Content-Length: 6,",
-        b"Transfer-Encoding: chunked, identity",
-        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
-        b"Transfer-Encoding: chunked, chunked",
     ];
     let body = format!("\r\n\r\n0\r\n\r\n{HIDDEN}");
     let requests: Vec<_> = fields
@@ -72,7 +69,10 @@ fn ambiguous_framing_is_refused() {
 fn obfuscated_codings_are_refused() {
     let origin = Origin::saying("must not be asked");
     let proxy = Setup::to(&[&origin]).start();
-    let values: [&[u8]; 10] = [
+    let values: [&[u8]; 13] = [
+        b"chunked, identity",
+        b"chunked\r\nTransfer-Encoding: identity",
+        b"chunked, chunked",
         b"xchunked",
         b"chunkedx",
         b"identity",

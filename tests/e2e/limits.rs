@@ -36,7 +36,7 @@ fn the_default_head_limit_is_32_kib() {
     let mut client = Client::connect(proxy.address());
     assert_eq!(client.ask(head_of(32_000)).status(), 200);
     assert_eq!(client.ask(head_of(33_500)).status(), 431);
-    assert_eq!(origin.only_request().head.get("x-pad").map(str::len), Some(31_961));
+    assert_eq!(origin.only_request().head.get("x-pad").map(str::len), Some(31_964));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_target_too_long_is_414() {
     let mut client = Client::connect(proxy.address());
     client.send(format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "x".repeat(2000)));
     let answer = client.answer();
-    answer.expect_error(414, "client", "head_too_large");
+    answer.expect_error(414, "client", "target_too_long");
     assert!(answer.head.closes());
     client.expect_end();
 }
