@@ -72,12 +72,7 @@ impl Writer {
     }
 }
 
-fn write_all(
-    records: &Receiver<Record>,
-    stopped: &Receiver<()>,
-    target: Target,
-    config: &Config,
-) {
+fn write_all(records: &Receiver<Record>, stopped: &Receiver<()>, target: Target, config: &Config) {
     let mut out = BufWriter::with_capacity(64 << 10, target);
     let mut line = Vec::with_capacity(512);
     let mut failing = false;

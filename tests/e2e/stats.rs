@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::support::{Client, Origin, Setup, ok};
+use crate::support::{Client, Origin, Setup, eventually, ok};
 
 #[test]
 fn counters_add_up() {
@@ -27,7 +27,8 @@ fn counters_add_up() {
     assert_eq!(stats.total("panics"), 0);
     assert_eq!(stats.total("tunnels"), 0);
     assert_eq!(stats.total("access_log_dropped"), 0);
-    assert!(stats.total("completions") > 0);
+    // The runtime's own numbers are taken over from time to time.
+    eventually("completions are counted", || proxy.stats().total("completions") > 0);
     for name in stats.names() {
         let workers = stats.workers(name);
         assert_eq!(workers.len(), 2, "{name}");
