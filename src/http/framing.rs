@@ -89,10 +89,17 @@ fn wrong_encoding(value: &[u8]) -> FramingError {
             return FramingError::BadTransferEncoding;
         }
     }
-    if chunked > 1 {
-        return FramingError::BadTransferEncoding;
+    // Without a final `chunked` nobody knows where a request ends: 400 (RFC 9112 section 6.3). What
+    // is only unknown before it is 501 (section 6.1).
+    let ends_chunked = value
+        .rsplit(|&byte| byte == b',')
+        .next()
+        .is_some_and(|coding| trim(coding).eq_ignore_ascii_case(b"chunked"));
+    if chunked == 1 && ends_chunked {
+        FramingError::UnsupportedTransferCoding
+    } else {
+        FramingError::BadTransferEncoding
     }
-    FramingError::UnsupportedTransferCoding
 }
 
 fn holds_chunked(coding: &[u8]) -> bool {
@@ -180,12 +187,12 @@ mod tests {
         ("Transfer-Encoding: : chunked\r\n", Err(BadTransferEncoding)),
         ("Transfer-Encoding: [chunked]\r\n", Err(BadTransferEncoding)),
         ("Transfer-Encoding: \u{ff}chunked\r\n", Err(BadTransferEncoding)),
-        ("Transfer-Encoding: gzip\r\n", Err(UnsupportedTransferCoding)),
-        ("Transfer-Encoding: identity\r\n", Err(UnsupportedTransferCoding)),
+        ("Transfer-Encoding: gzip\r\n", Err(BadTransferEncoding)),
+        ("Transfer-Encoding: identity\r\n", Err(BadTransferEncoding)),
         ("Transfer-Encoding: gzip, chunked\r\n", Err(UnsupportedTransferCoding)),
-        ("Transfer-Encoding: chunked, gzip\r\n", Err(UnsupportedTransferCoding)),
+        ("Transfer-Encoding: chunked, gzip\r\n", Err(BadTransferEncoding)),
         ("Transfer-Encoding: identity, chunked\r\n", Err(UnsupportedTransferCoding)),
-        ("Transfer-Encoding: cow\r\n", Err(UnsupportedTransferCoding)),
+        ("Transfer-Encoding: cow\r\n", Err(BadTransferEncoding)),
     ];
 
     #[test]

@@ -178,11 +178,17 @@ pub(super) fn now() -> u32 {
 fn expire(table: &mut Table) {
     let now = table.now;
     for entry in &mut table.entries {
-        if entry.read < now || entry.write < now {
+        let (read, write) = (entry.read < now, entry.write < now);
+        if write {
+            socket::shutdown_both(entry.fd);
+        } else if read {
+            // An answer can still be sent.
+            socket::shutdown_read(entry.fd);
+        }
+        if read || write {
             entry.read = NEVER;
             entry.write = NEVER;
             entry.cause = Some(Cause::TimedOut);
-            socket::shutdown_both(entry.fd);
         }
     }
 }

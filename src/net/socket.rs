@@ -36,6 +36,11 @@ pub(super) fn shutdown_both(fd: RawFd) {
     shutdown(fd, libc::SHUT_RDWR);
 }
 
+/// Ends the receiving direction: what waits to receive wakes with an end of file.
+pub(super) fn shutdown_read(fd: RawFd) {
+    shutdown(fd, libc::SHUT_RD);
+}
+
 /// Ends the sending direction: the peer reads an end of file.
 pub(super) fn shutdown_write(fd: RawFd) {
     shutdown(fd, libc::SHUT_WR);

@@ -31,13 +31,12 @@ pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
         Client { stream, peer, listener: place.listener(), received: Buffer::default() };
     let mut first = true;
     loop {
-        let patience = match (first, context.is_draining()) {
-            (true, false) => listener.timeouts.head,
-            (false, false) => listener.timeouts.idle,
-            // Its request may be on its way.
-            (true, true) => listener.timeouts.head.min(DRAIN_PATIENCE),
-            (false, true) => return,
-        };
+        let timeouts = &listener.timeouts;
+        let mut patience = if first { timeouts.head } else { timeouts.idle };
+        if context.is_draining() {
+            // A request may be on its way: the last answer did not say that it should not.
+            patience = patience.min(DRAIN_PATIENCE);
+        }
         if !await_request(context, &mut client, patience).await {
             return;
         }

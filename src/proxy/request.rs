@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::exchange::Ask;
 use super::forwarded;
 use crate::config::HostPolicy;
-use crate::http::{FieldRef, Framing, Name, RequestHead, encode};
+use crate::http::{FieldRef, Framing, Name, encode};
 
 /// Appends the whole head for the member at `member`; returns the client's address.
 pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpAddr {
@@ -17,7 +17,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpA
         if entry.name == Name::Te {
             te_trailers |= accepts_trailers(entry.value);
         }
-        if passes(head, &entry, ask.peer.trusted) {
+        if passes(ask, &entry) {
             encode::field(out, entry.name_bytes, entry.value);
         }
     }
@@ -44,8 +44,10 @@ fn accepts_trailers(te: &[u8]) -> bool {
 }
 
 /// Whether a client's field goes on to the member as it is.
-fn passes(head: &RequestHead, entry: &FieldRef<'_>, trusted: bool) -> bool {
+fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
     match entry.name {
+        // Announces trailers, which pass where chunks do.
+        Name::Trailer => ask.framing == Framing::Chunked,
         Name::Host | Name::ContentLength | Name::TransferEncoding => false,
         // Written anew; from a trusted peer with its word taken into account.
         Name::XForwardedFor
@@ -53,8 +55,8 @@ fn passes(head: &RequestHead, entry: &FieldRef<'_>, trusted: bool) -> bool {
         | Name::XForwardedHost
         | Name::XForwardedPort
         | Name::XRealIp => false,
-        _ if entry.identity => trusted,
-        _ => !head.is_hop_by_hop(entry),
+        _ if entry.identity => ask.peer.trusted,
+        _ => !ask.head.is_hop_by_hop(entry),
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn write(
     via: bool,
 ) {
     encode::status_line(out, head.status(), head.reason());
-    write_fields(out, head, body == BodyField::AsSent && !matches!(head.status(), 100..=199 | 204));
+    write_fields(out, head, body);
     match body {
         BodyField::AsSent | BodyField::Close => {}
         BodyField::Length(length) => {
@@ -69,7 +69,7 @@ pub(super) fn write(
 /// Appends the head of an interim answer (1xx), or of the 101 that opens a tunnel.
 pub(super) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead, upgrade: Option<&[u8]>) {
     encode::status_line(out, head.status(), head.reason());
-    write_fields(out, head, false);
+    write_fields(out, head, BodyField::AsSent);
     if let Some(protocol) = upgrade {
         encode::field(out, b"Upgrade", protocol);
         out.extend_from_slice(b"Connection: Upgrade\r\n");
@@ -77,10 +77,14 @@ pub(super) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead, upgrade: Opt
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, with_length: bool) {
+fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField) {
+    // Where there can be no body, a length would only confuse (RFC 9110 section 8.6).
+    let with_length = body == BodyField::AsSent && !matches!(head.status(), 100..=199 | 204);
     for entry in head.fields() {
         let passes = match entry.name {
             Name::ContentLength => with_length,
+            // Announces trailers, which pass where chunks do.
+            Name::Trailer => body == BodyField::Chunked,
             Name::TransferEncoding => false,
             _ => !head.is_hop_by_hop(&entry),
         };
