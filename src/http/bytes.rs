@@ -74,8 +74,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);
 const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
-const DELS: u64 = u64::from_le_bytes([0x7f; 8]);
+const NOT_SPACES: u64 = u64::from_le_bytes([0x80 - b' '; 8]);
 
 /// How many bytes at the start of `bytes` are [`TEXT`]: the length of a field value that a CR ends.
 #[inline]
@@ -83,11 +82,10 @@ pub(super) fn text_run(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*chunk);
-        // The high bit of each byte below SP, and of each DEL. A borrow may set further bits, but
-        // only above a byte that is a hit itself: the lowest set bit is always right.
-        let controls = word.wrapping_sub(SPACES) & !word;
-        let del = word ^ DELS;
-        let hits = (controls | (del.wrapping_sub(ONES) & !del)) & HIGH;
+        // Without their high bits no byte carries into the next. The first sum has the high bit
+        // set for DEL, the second for SP and above; bytes from 0x80 are text whatever they are.
+        let low = word & !HIGH;
+        let hits = ((low + ONES) | !(low + NOT_SPACES)) & !word & HIGH;
         if hits == 0 {
             rest = tail;
             continue;

@@ -199,9 +199,8 @@ impl Fields {
                 }
                 let arena = &self.arena;
                 for field in &mut self.list {
-                    field.hop_by_hop |= field.kind == Name::Other
-                        && !field.identity
-                        && field.name.of(arena).eq_ignore_ascii_case(option);
+                    field.hop_by_hop |=
+                        !field.identity && field.name.of(arena).eq_ignore_ascii_case(option);
                 }
             }
         }
@@ -265,8 +264,8 @@ fn bad_name_end(name: &[u8], byte: u8) -> ParseError {
     }
 }
 
-/// Sets the flag of an option that has one; false when it has none. Names of fields that are
-/// hop-by-hop anyway need no mark and count as known.
+/// Sets the flag of an option that has one. False when the option names a field that has no meaning
+/// here, which is to be marked.
 fn set_option(options: &mut ConnectionOptions, option: &[u8]) -> bool {
     if option.eq_ignore_ascii_case(b"close") {
         options.close = true;

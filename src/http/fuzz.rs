@@ -18,7 +18,7 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 2048, fields: 20 };
 const WIDER: HeadLimits = HeadLimits { bytes: 1 << 16, fields: 40 };
 const MAX_TRAILERS: usize = 512;
 
-/// A request head: any split gives the same result, and what is accepted means the same when it
+/// A request head: a split delays a result at the most, and what is accepted means the same when it
 /// is written anew and read again.
 pub fn request_head(data: &[u8]) {
     let mut head = RequestHead::new();

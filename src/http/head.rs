@@ -3,6 +3,7 @@
 
 use memchr::memchr_iter;
 
+use super::error::ParseError;
 use super::fields::Stop;
 
 /// Bounds of a head.
@@ -66,7 +67,7 @@ impl Progress {
     }
 }
 
-/// The length of the line end that `rest` begins with, or why there is none.
+/// Whether `rest` begins with a line end, or why not.
 pub(super) fn line_end(rest: &[u8]) -> Result<(), LineEnd> {
     match rest {
         [b'\r', b'\n', ..] => Ok(()),
@@ -88,13 +89,52 @@ pub(super) enum LineEnd {
 
 impl LineEnd {
     /// As a reason to stop; anything but a line end is `other`.
-    pub(super) fn or(self, other: super::error::ParseError) -> Stop {
-        use super::error::ParseError;
+    pub(super) fn or(self, other: ParseError) -> Stop {
         match self {
             Self::Partial => Stop::Partial,
             Self::BareCr => ParseError::BareCr.into(),
             Self::BareLf => ParseError::BareLf.into(),
             Self::Other => other.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lengths at which an attempt is due when `text` comes in pieces of `step` bytes.
+    fn due(text: &[u8], step: usize, limit: usize) -> Vec<usize> {
+        let mut progress = Progress::default();
+        let lengths = (step..=text.len()).step_by(step);
+        lengths.filter(|&len| progress.is_due(&text[..len], limit)).collect()
+    }
+
+    #[test]
+    fn attempts_are_made_when_they_can_tell_something() {
+        let cases: [(&[u8], usize, usize, &[usize]); 7] = [
+            // When the input has doubled.
+            (b"abcdefghi", 1, 100, &[1, 2, 4, 8]),
+            // At the end of the head.
+            (b"abcd\r\n\r\nij", 1, 100, &[1, 2, 4, 8]),
+            (b"abcdefg\r\n\r\n", 1, 100, &[1, 2, 4, 8, 11]),
+            (b"abcdef\r\n\r\nxyz", 4, 100, &[4, 8, 12]),
+            // At a line feed on its own.
+            (b"abcd\nfghi", 1, 100, &[1, 2, 4, 5]),
+            (b"\n", 1, 100, &[1]),
+            // At the limit, and above it whenever asked.
+            (b"abcdefghij", 5, 6, &[5, 10]),
+        ];
+        for (text, step, limit, expected) in cases {
+            assert_eq!(due(text, step, limit), expected, "{}", text.escape_ascii());
+        }
+        assert_eq!(due(b"abcdefghi", 3, 9), [3, 6, 9]);
+        assert_eq!(due(b"abcdefghi", 1, 7), [1, 2, 4, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_long_head_in_single_bytes_is_parsed_a_few_times() {
+        let text = b"A: b\r\n".repeat(5000);
+        assert_eq!(due(&text, 1, 1 << 20).len(), 15);
     }
 }

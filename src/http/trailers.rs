@@ -93,9 +93,9 @@ impl Trailers {
         let read = self.fields.read(&bytes, 0, MAX_FIELDS);
         self.fields.arena = bytes;
         match read {
-            Ok(end) if end == self.fields.arena.len() => Ok(()),
+            Ok(_) => Ok(()),
             Err(Stop::Bad(ParseError::TooManyFields)) => Err(ChunkError::TooManyTrailers),
-            _ => Err(ChunkError::BadTrailer),
+            Err(_) => Err(ChunkError::BadTrailer),
         }
     }
 

@@ -272,4 +272,28 @@ fn bounds() {
     assert_eq!(parse(&text[..18], 18, 2), Err(ParseError::TargetTooLong));
     assert_eq!(parse(&text[..17], 18, 2), Ok(()));
     assert_eq!(parse(text, 0, 2), Err(ParseError::TargetTooLong));
+
+    // Bytes that came before do not delay it, nor do heads that were parsed before confuse it.
+    let limits = HeadLimits { bytes: 40, fields: 2 };
+    let mut head = RequestHead::new();
+    let text = b"GET / HTTP/1.1\r\nHost: h\r\nA: bbbbbbbbbbbbbbbbb";
+    assert_eq!(head.parse(&text[..30], &limits), Ok(Parsed::Partial));
+    assert_eq!(head.parse(&text[..39], &limits), Ok(Parsed::Partial));
+    assert_eq!(head.parse(&text[..40], &limits), Err(ParseError::HeadTooLarge));
+    head.clear();
+    let text = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    assert_eq!(head.parse(text, &limits), Ok(Parsed::Complete(text.len())));
+    let text = [b"GET /".as_slice(), &[b'a'; 40]].concat();
+    assert_eq!(head.parse(&text, &limits), Err(ParseError::TargetTooLong));
+}
+
+/// A mistake is told with the line end that makes it one, not when the client gives up.
+#[test]
+fn a_bare_line_feed_in_single_bytes() {
+    let mut head = RequestHead::new();
+    let text = b"GET / HTTP/1.1\r\nHost: h\r\nA: b\n";
+    for len in 0..text.len() {
+        assert_eq!(head.parse(&text[..len], &LIMITS), Ok(Parsed::Partial));
+    }
+    assert_eq!(head.parse(text, &LIMITS), Err(ParseError::BareLf));
 }
