@@ -1,0 +1,47 @@
+//! Replays the fuzz corpora: what fuzzing found once stays found, without a fuzzer at hand.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+
+/// Runs `target` over its corpus; the last name printed is the input at fault.
+fn replay(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let mut inputs: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    inputs.sort();
+    assert!(inputs.len() >= 12, "{name} has a corpus worth the name");
+    for input in inputs {
+        println!("{}", input.display());
+        target(&fs::read(input).unwrap());
+    }
+}
+
+#[test]
+fn request_head() {
+    replay("request_head", ringway::http::fuzz::request_head);
+}
+
+#[test]
+fn response_head() {
+    replay("response_head", ringway::http::fuzz::response_head);
+}
+
+#[test]
+fn framing() {
+    replay("framing", ringway::http::fuzz::framing);
+}
+
+#[test]
+fn chunked() {
+    replay("chunked", ringway::http::fuzz::chunked);
+}
+
+#[test]
+fn target() {
+    replay("target", ringway::http::fuzz::target);
+}
+
+#[test]
+fn config() {
+    replay("config", ringway::config::fuzz::document);
+}
