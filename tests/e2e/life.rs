@@ -81,6 +81,41 @@ fn a_drain_finishes_bodies_both_ways() {
     assert_eq!(proxy.wait_exit(), Some(0));
 }
 
+/// An answer whose head is out already cannot say that the connection closes, so the request that
+/// comes behind it must be served, with an answer that says so.
+#[test]
+fn a_request_behind_an_answer_that_began_before_the_drain_is_served() {
+    let (release, wait) = mpsc::channel();
+    let wait = Mutex::new(wait);
+    let origin = Origin::scripted(move |conn| {
+        while let Some(request) = conn.request()? {
+            if request.head.target() == "/begun" {
+                conn.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")?;
+                wait.lock().unwrap().recv_timeout(PATIENCE).expect("the test's word");
+                conn.send("def")?;
+            } else {
+                conn.send(ok("behind"))?;
+            }
+        }
+        Ok(())
+    });
+    let mut proxy = Setup::to(&[&origin]).start();
+    let mut client = Client::connect(proxy.address());
+    client.send("GET /begun HTTP/1.1\r\nHost: t\r\n\r\n");
+    let head = client.head();
+    assert!(!head.closes());
+    proxy.signal(libc::SIGTERM);
+    wait_refused(&proxy);
+    client.send("GET /behind HTTP/1.1\r\nHost: t\r\n\r\n");
+    release.send(()).unwrap();
+    assert_eq!(client.wire.exactly(6).unwrap(), b"abcdef");
+    let answer = client.answer();
+    assert_eq!(answer.text(), "behind");
+    assert!(answer.head.closes(), "{:?}", answer.head);
+    client.expect_close();
+    assert_eq!(proxy.wait_exit(), Some(0));
+}
+
 #[test]
 fn a_drain_with_nothing_to_do_ends_soon() {
     let origin = Origin::saying("ok");

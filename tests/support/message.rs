@@ -37,7 +37,7 @@ impl Head {
         let text = text.strip_suffix("\r\n\r\n").expect("a head ends with an empty line");
         let mut lines = text.split("\r\n");
         let start = lines.next().unwrap_or_default().to_owned();
-        let fields: Vec<_> = lines.map(|line| field(line)).collect();
+        let fields: Vec<_> = lines.map(field).collect();
         assert!(!start.contains(['\r', '\n']), "a bare CR or LF in {start:?}");
         Head { raw: raw.to_vec(), start, fields }
     }
