@@ -10,7 +10,7 @@ use monoio::buf::{IoBuf, IoBufMut};
 /// The size classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// 2 KiB: what a connection holds while it waits for its next request.
+    /// 1.5 KiB: what a connection holds while it waits for its next request.
     Small,
     /// 16 KiB: heads and small bodies.
     Medium,
@@ -23,13 +23,13 @@ impl Size {
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
-            Self::Small => 2 << 10,
+            Self::Small => 1536,
             Self::Medium => 16 << 10,
             Self::Large => 64 << 10,
         }
     }
 
-    /// How many unused ones a worker keeps: 2, 8 and 8 MiB at the most.
+    /// How many unused ones a worker keeps: 1.5, 8 and 8 MiB at the most.
     const fn kept(self) -> usize {
         match self {
             Self::Small => 1024,
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(buffer.data(), b"bcdef");
         buffer.compact();
         assert_eq!((buffer.data(), buffer.room()), (&b"bcdef"[..], Size::Small.bytes() - 5));
-        buffer.grow(3000);
+        buffer.grow(Size::Small.bytes() + 1);
         assert_eq!((buffer.data(), buffer.capacity()), (&b"bcdef"[..], Size::Medium.bytes()));
         buffer.consume(5);
         assert_eq!(buffer.room(), Size::Medium.bytes());
