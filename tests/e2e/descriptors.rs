@@ -66,7 +66,8 @@ fn many_workers_pause_and_resume_too() {
         let before = proxy.stats().total("accept_pauses");
         eventually("accepting pauses", || proxy.stats().total("accept_pauses") > before);
         drop(crowd);
-        proxy.wait_stat("connections_active", 0);
-        assert_eq!(Client::connect(proxy.address()).get("/").text(), "ok");
+        // Of the crowd some may still wait to be accepted, and take descriptors for a moment.
+        eventually("it recovers", || Client::connect(proxy.address()).get("/").status() == 200);
+        proxy.wait_idle();
     }
 }
