@@ -1,7 +1,7 @@
 //! The load-balancer hat: how a member is picked and reached.
 //!
 //! [`Pools::lease`] is the one door: it picks a member by the pool's algorithm and counts the
-//! exchange as in flight there; [`Lease::connect`] reaches it, on a kept-alive connection if there
+//! exchange as in flight there; [`Lease::reuse`] and [`Lease::dial`] reach it, on a kept-alive connection if there
 //! is one. Must not know requests: it sees a pool, and which members were tried already.
 
 mod inflight;

@@ -140,9 +140,9 @@ fn check_framing<'a>(
 /// A chunked body: any split gives the same data, end, trailers or error, and the data survive
 /// being encoded anew.
 pub fn chunked(data: &[u8]) {
-    let whole = decode(data, data.len().max(1));
+    let whole = decode(data, data.len().max(1), MAX_TRAILERS);
     for piece in [1, 2, 3, 7, 64] {
-        assert_eq!(decode(data, piece), whole, "in pieces of {piece}");
+        assert_eq!(decode(data, piece, MAX_TRAILERS), whole, "in pieces of {piece}");
     }
     let Ok(Some(body)) = whole else { return };
     assert!(body.consumed <= data.len());
@@ -158,7 +158,9 @@ pub fn chunked(data: &[u8]) {
     }
     out.extend_from_slice(encode::CRLF);
     let consumed = out.len();
-    assert_eq!(decode(&out, out.len()), Ok(Some(Body { consumed, ..body })));
+    // A field written anew may be longer than it came: `a:b` becomes `a: b`.
+    let again = decode(&out, out.len(), 2 * MAX_TRAILERS);
+    assert_eq!(again, Ok(Some(Body { consumed, ..body })));
 }
 
 /// A decoded body.
@@ -170,8 +172,8 @@ struct Body {
 }
 
 /// Decodes `data` given `piece` bytes at a time; nothing when the body does not end.
-fn decode(data: &[u8], piece: usize) -> Result<Option<Body>, ChunkError> {
-    let mut decoder = ChunkDecoder::new(MAX_TRAILERS);
+fn decode(data: &[u8], piece: usize, max_trailers: usize) -> Result<Option<Body>, ChunkError> {
+    let mut decoder = ChunkDecoder::new(max_trailers);
     let mut body = Body::default();
     for input in data.chunks(piece) {
         let mut input = input;

@@ -1,6 +1,6 @@
 //! The reverse-proxy hat: what is done to a request because we terminated its connection.
 //!
-//! [`serve`] is a client's connection from accept to close; [`exchange`] is one request and its
+//! [`serve`] is a client's connection from accept to close; `exchange` is one request and its
 //! answer, top to bottom. Must not know how a member is chosen.
 
 pub mod access_log;
