@@ -151,12 +151,13 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        let ended = self.child.try_wait();
         // Both fail only when the process is gone already.
         drop(self.child.kill());
         drop(self.child.wait());
         let text = self.log.text();
         if thread::panicking() {
-            eprintln!("--- the proxy's log\n{text}---");
+            eprintln!("--- the proxy ({ended:?} before the end of the test), its log\n{text}---");
         } else {
             assert!(!text.contains("panicked at"), "the proxy panicked:\n{text}");
         }
