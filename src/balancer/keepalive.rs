@@ -40,10 +40,9 @@ impl Keepalive {
         i64::from(!full)
     }
 
-    /// The newest idle connection, and whether it was put back within the last tick or two.
-    pub(super) fn take(&mut self, now: u32) -> Option<(Stream, bool)> {
-        let idle = self.idle.pop_back()?;
-        Some((idle.stream, now.saturating_sub(idle.since) <= 1))
+    /// The newest idle connection.
+    pub(super) fn take(&mut self) -> Option<Stream> {
+        self.idle.pop_back().map(|idle| idle.stream)
     }
 
     /// Closes those that are idle for too long; says how many.

@@ -49,11 +49,10 @@ impl Lease {
         self.pool.timeouts()
     }
 
-    /// An idle connection if there is one. `surely`: the request could not be sent again, so look
-    /// at the connection before use even if it was used a moment ago.
+    /// An idle connection if there is one.
     #[must_use]
-    pub fn reuse(&self, surely: bool) -> Option<Connection> {
-        let stream = self.pool.take_idle(self.member, surely)?;
+    pub fn reuse(&self) -> Option<Connection> {
+        let stream = self.pool.take_idle(self.member)?;
         self.pool.row().add(Counter::UpstreamReuses, 1);
         Some(Connection { stream, reused: true })
     }

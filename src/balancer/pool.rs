@@ -140,14 +140,15 @@ impl Pool {
         self.row.sub(Counter::UpstreamActive, 1);
     }
 
-    /// An idle connection that is still open as far as this host knows. One that was used a moment
-    /// ago is trusted unless `surely` open is asked for, which costs a system call.
-    pub(super) fn take_idle(&self, member: MemberId, surely: bool) -> Option<Stream> {
+    /// An idle connection that is still open as far as this host knows, and on which nothing was
+    /// sent unasked: that must never pass for an answer (RFC 9112 section 9.3). Looking costs a
+    /// system call, about 130 ns.
+    pub(super) fn take_idle(&self, member: MemberId) -> Option<Stream> {
         let mut lists = self.keepalive.borrow_mut();
         let list = lists.get_mut(member.index())?;
-        while let Some((stream, fresh)) = list.take(Stream::tick()) {
+        while let Some(stream) = list.take() {
             self.row.sub(Counter::UpstreamIdle, 1);
-            if (fresh && !surely) || stream.is_quiet() {
+            if stream.is_quiet() {
                 return Some(stream);
             }
             self.row.add(Counter::UpstreamStale, 1);

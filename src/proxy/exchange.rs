@@ -203,7 +203,7 @@ async fn deliver(
             row.add(Counter::UpstreamFailovers, 1);
         }
         facts.member.set(lease.address());
-        let connection = match reach(&lease, fresh, !replayable).await {
+        let connection = match reach(&lease, fresh).await {
             Ok(connection) => connection,
             Err(Failure::NoDescriptors) => return Err(Reason::NoDescriptors),
             Err(failure) => {
@@ -240,8 +240,8 @@ async fn deliver(
     }
 }
 
-async fn reach(lease: &Lease, fresh: bool, surely: bool) -> Result<Connection, Failure> {
-    if !fresh && let Some(connection) = lease.reuse(surely) {
+async fn reach(lease: &Lease, fresh: bool) -> Result<Connection, Failure> {
+    if !fresh && let Some(connection) = lease.reuse() {
         return Ok(connection);
     }
     // Rare, and large: kept out of every connection's memory.
