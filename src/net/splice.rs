@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::socket;
 use super::stream::{Failure, Stream};
 
 /// Bytes that a pipe holds: what a slow reader of an endless answer costs in the kernel.
@@ -75,30 +74,6 @@ pub enum Relayed {
     Unavailable,
 }
 
-/// Sets both sockets non-blocking, which splice(2) needs, and back when it is over: the runtime's
-/// operations expect blocking ones under io_uring.
-struct NonBlocking<'a>(&'a Stream, bool);
-
-impl<'a> NonBlocking<'a> {
-    fn new(stream: &'a Stream) -> Self {
-        // SAFETY: a call without pointers.
-        let flags = unsafe { libc::fcntl(stream.fd(), libc::F_GETFL) };
-        let was_blocking = flags & libc::O_NONBLOCK == 0;
-        if was_blocking {
-            _ = socket::set_nonblocking(stream.borrow(), true);
-        }
-        Self(stream, was_blocking)
-    }
-}
-
-impl Drop for NonBlocking<'_> {
-    fn drop(&mut self) {
-        if self.1 {
-            _ = socket::set_nonblocking(self.0.borrow(), false);
-        }
-    }
-}
-
 fn call(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
     let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
     // SAFETY: null offsets are what sockets and pipes take; no memory of ours is touched.
@@ -116,7 +91,10 @@ pub async fn splice(
     mut moved: impl FnMut(u64),
 ) -> Relayed {
     let Ok(pipe) = Pipe::take() else { return Relayed::Unavailable };
-    let _guards = (NonBlocking::new(from), NonBlocking::new(to));
+    // Without it splice(2) would wait, and the whole worker with it.
+    if !(from.make_nonblocking() && to.make_nonblocking()) {
+        return Relayed::Unavailable;
+    }
     let (mut left, mut inside, mut rounds) = (count, 0usize, 0);
     loop {
         if left > 0 && inside < PIPE_BYTES {

@@ -1,6 +1,6 @@
 //! A connection: receive, send, deadlines, and why it failed.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -54,11 +54,27 @@ pub struct Stream {
     // Dropped first: the sweep must forget the descriptor before it is closed.
     deadlines: Deadlines,
     io: UnsafeCell<TcpStream>,
+    nonblocking: Cell<bool>,
 }
 
 impl Stream {
     pub(super) fn new(io: TcpStream) -> Self {
-        Self { deadlines: Deadlines::new(io.as_raw_fd()), io: UnsafeCell::new(io) }
+        Self {
+            deadlines: Deadlines::new(io.as_raw_fd()),
+            io: UnsafeCell::new(io),
+            nonblocking: Cell::new(false),
+        }
+    }
+
+    /// Lets direct calls on the socket return instead of waiting; false if the system refused.
+    ///
+    /// For good: the other direction may be under way in direct calls, too, when this one is done
+    /// with its own. The ring's operations wait on such a socket all the same.
+    pub(super) fn make_nonblocking(&self) -> bool {
+        if !self.nonblocking.get() {
+            self.nonblocking.set(socket::set_nonblocking(self.borrow(), true).is_ok());
+        }
+        self.nonblocking.get()
     }
 
     fn tcp(&self) -> &TcpStream {
@@ -93,16 +109,23 @@ impl Stream {
     /// The future must be polled to its end, unless the connection is closed next.
     pub async fn recv(&self, buffer: &mut Buffer) -> Result<usize, Failure> {
         debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
-        let owned = std::mem::take(buffer);
-        // SAFETY: the reference ends with this call: the operation owns a clone of the descriptor.
-        let operation = unsafe { &mut *self.io.get() }.read(owned);
-        let (result, owned) = operation.await;
-        *buffer = owned;
-        runtime::completed();
-        match result {
-            Ok(0) => Err(self.explain(Failure::Closed)),
-            Ok(count) => Ok(count),
-            Err(error) => Err(self.explain(Failure::of(&error))),
+        loop {
+            let owned = std::mem::take(buffer);
+            // SAFETY: the reference ends with this call: the operation owns a clone of the
+            // descriptor.
+            let operation = unsafe { &mut *self.io.get() }.read(owned);
+            let (result, owned) = operation.await;
+            *buffer = owned;
+            runtime::completed();
+            match result {
+                Ok(0) => return Err(self.explain(Failure::Closed)),
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Rare, and large: kept out of every connection's memory.
+                    Box::pin(self.readable()).await?;
+                }
+                Err(error) => return Err(self.explain(Failure::of(&error))),
+            }
         }
     }
 
@@ -121,6 +144,9 @@ impl Stream {
             match result {
                 Ok(0) => return Err(self.explain(Failure::Reset)),
                 Ok(count) => buffer.consume(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Box::pin(self.writable()).await?;
+                }
                 Err(error) => return Err(self.explain(Failure::of(&error))),
             }
         }

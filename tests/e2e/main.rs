@@ -23,6 +23,7 @@ mod keepalive;
 mod leaving;
 mod life;
 mod limits;
+mod regressions;
 mod response_splitting;
 mod routing;
 mod stale;
