@@ -17,8 +17,8 @@ use crate::clock;
 /// How often deadlines are looked at.
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// Ticks between two looks for clients that left.
-const HANGUP_EVERY: u32 = 10;
+/// Ticks between two looks for clients that left, and for slow ones that go on.
+const LOOK_EVERY: u32 = 10;
 
 const NEVER: u32 = u32::MAX;
 const NOBODY: RawFd = -1;
@@ -37,6 +37,10 @@ struct Entry {
     fd: RawFd,
     read: u32,
     write: u32,
+    /// What `write` was armed with, in ticks.
+    stall: u32,
+    /// Bytes that the peer had not taken at the last look, since `write` was armed.
+    untaken: Option<u32>,
     cause: Option<Cause>,
     /// The read deadline is for a request that may never come.
     idle: bool,
@@ -51,6 +55,8 @@ impl Entry {
         fd: NOBODY,
         read: NEVER,
         write: NEVER,
+        stall: 0,
+        untaken: None,
         cause: None,
         idle: false,
         client: NOBODY,
@@ -75,12 +81,14 @@ pub(super) struct Deadlines {
     index: u32,
 }
 
-fn tick_after(now: u32, span: Duration) -> u32 {
+fn ticks(span: Duration) -> u32 {
     let ticks = span.as_micros().div_ceil(TICK.as_micros());
     // One more: the current tick is already partly over.
-    u32::try_from(ticks)
-        .map_or(NEVER - 1, |t| now.saturating_add(t).saturating_add(1))
-        .min(NEVER - 1)
+    u32::try_from(ticks).unwrap_or(NEVER).saturating_add(1)
+}
+
+fn tick_after(now: u32, span: Duration) -> u32 {
+    now.saturating_add(ticks(span)).min(NEVER - 1)
 }
 
 impl Deadlines {
@@ -110,7 +118,10 @@ impl Deadlines {
     }
 
     pub(super) fn arm_read(&self, span: Duration) {
-        self.update(|entry, now| entry.read = tick_after(now, span));
+        self.update(|entry, now| {
+            entry.read = tick_after(now, span);
+            entry.hung_up = 0;
+        });
     }
 
     pub(super) fn arm_idle(&self, span: Duration) {
@@ -128,7 +139,11 @@ impl Deadlines {
     }
 
     pub(super) fn arm_write(&self, span: Duration) {
-        self.update(|entry, now| entry.write = tick_after(now, span));
+        self.update(|entry, now| {
+            entry.write = tick_after(now, span);
+            entry.stall = ticks(span);
+            entry.untaken = None;
+        });
     }
 
     pub(super) fn disarm_write(&self) {
@@ -140,6 +155,10 @@ impl Deadlines {
             entry.client = client.unwrap_or(NOBODY);
             entry.hung_up = 0;
         });
+    }
+
+    pub(super) fn progressed(&self) {
+        self.update(|entry, _| entry.hung_up = 0);
     }
 
     pub(super) fn cause(&self) -> Option<Cause> {
@@ -187,14 +206,30 @@ fn expire(table: &mut Table) {
         }
         if read || write {
             entry.read = NEVER;
-            entry.write = NEVER;
             entry.cause = Some(Cause::TimedOut);
+        }
+        if write {
+            // Not when only receiving is over: something may still be stuck in sending.
+            entry.write = NEVER;
         }
     }
 }
 
+/// A socket becomes writable only when much of its buffer is free, which takes a slow reader longer
+/// than any timeout. As long as it takes something, it has not stalled.
+fn notice_slow_readers(table: &mut Table) {
+    for entry in table.entries.iter_mut().filter(|entry| entry.write != NEVER) {
+        let untaken = socket::untaken(entry.fd);
+        if entry.untaken.zip(untaken).is_some_and(|(before, now)| now < before) {
+            entry.write = table.now.saturating_add(entry.stall).min(NEVER - 1);
+        }
+        entry.untaken = untaken;
+    }
+}
+
 /// A client that reset its connection is gone at once; one that only closed its side may be
-/// waiting for the answer (`printf ... | nc`), so it gets until the second look.
+/// waiting for the answer (`printf ... | nc`), so it gets until the second look at which nothing
+/// of an answer is on its way to it. (What is sent to one that is gone comes back as a reset.)
 fn notice_hangups(table: &mut Table) {
     let mut polled: Vec<socket::Polled> = table
         .entries
@@ -207,7 +242,8 @@ fn notice_hangups(table: &mut Table) {
     }
     let waiting = table.entries.iter_mut().filter(|entry| entry.client != NOBODY);
     for (entry, polled) in waiting.zip(&polled) {
-        if !polled.hung_up() {
+        let waits = || socket::untaken(entry.client).is_some_and(|bytes| bytes > 0);
+        if !polled.hung_up() || (!polled.broken() && waits()) {
             entry.hung_up = 0;
             continue;
         }
@@ -231,11 +267,12 @@ pub async fn sweep(mut each: impl FnMut(u32) -> ControlFlow<()>) {
         let now = u32::try_from(elapsed).unwrap_or(NEVER - 1);
         TABLE.with_borrow_mut(|table| {
             table.now = now;
-            expire(table);
-            if now >= looked + HANGUP_EVERY {
+            if now >= looked + LOOK_EVERY {
                 looked = now;
+                notice_slow_readers(table);
                 notice_hangups(table);
             }
+            expire(table);
         });
         if each(now).is_break() {
             return;

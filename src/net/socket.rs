@@ -64,6 +64,14 @@ pub(super) fn is_quiet(fd: RawFd) -> bool {
     got < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
 }
 
+/// Bytes that were sent and that the peer's system has not acknowledged yet.
+pub(super) fn untaken(fd: RawFd) -> Option<u32> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ, which is TIOCOUTQ, writes one int, valid during the call.
+    let failed = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) } != 0;
+    if failed { None } else { u32::try_from(bytes).ok() }
+}
+
 /// Makes calls on the socket return `EAGAIN` instead of waiting.
 pub(super) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     SockRef::from(&fd).set_nonblocking(on)

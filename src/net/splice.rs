@@ -145,6 +145,7 @@ pub async fn splice(
         }
         if rounds >= ROUNDS {
             rounds = 0;
+            from.progressed();
             to.arm_write(stall);
             if let Err(failure) = to.writable().await {
                 return Relayed::ToFailed { failure, taken: count - left };

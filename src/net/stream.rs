@@ -214,6 +214,11 @@ impl Stream {
         self.deadlines.work_for(client.map(Self::fd));
     }
 
+    /// Something arrived: the client that this connection works for is being answered.
+    pub(super) fn progressed(&self) {
+        self.deadlines.progressed();
+    }
+
     /// Ends our sending side; the peer reads an end of file behind what was sent.
     pub fn finish(&self) {
         socket::shutdown_write(self.fd());

@@ -261,6 +261,7 @@ async fn attempt(
     let member = lease.address().ok_or(Reason::Internal)?;
     let (upstream, patience) = (&connection.stream, lease.timeouts().response);
     buffers.out.clear();
+    facts.uploaded.set(false);
     facts.client.set(request::write(buffers.out.tail(), ask, member));
     let Some(body) = facts.whole.get() else {
         return Box::pin(upload::duplex(
@@ -315,8 +316,9 @@ async fn finish(
     buffers.send_out(ask, facts).await?;
     Ok(match (keep_client, facts.uploaded.get()) {
         (true, _) => Ending::KeepAlive,
-        (false, true) => Ending::Close,
-        (false, false) => Ending::Linger,
+        // Closing on bytes that nobody read would reset the connection, and the answer with it.
+        (false, true) if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
+        (false, _) => Ending::Linger,
     })
 }
 

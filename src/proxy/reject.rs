@@ -6,7 +6,7 @@ use super::access_log;
 use super::context::Context;
 use super::exchange::{Client, Ending, Facts};
 use crate::clock;
-use crate::http::{Method, RequestHead, date, encode};
+use crate::http::{Method, RequestHead, Version, date, encode};
 use crate::net::{Buffer, Size};
 use crate::stats::{Counter, Reason};
 
@@ -35,8 +35,13 @@ fn write(out: &mut Vec<u8>, answer: &Answer<'_>) {
     if !answer.allow.is_empty() {
         encode::field(out, b"Allow", answer.allow);
     }
-    if !answer.keep {
-        out.extend_from_slice(b"Connection: close\r\n");
+    match answer.head {
+        _ if !answer.keep => out.extend_from_slice(b"Connection: close\r\n"),
+        // Without it an older client waits for the close.
+        Some(head) if head.version() == Version::Http10 => {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+        }
+        _ => {}
     }
     out.extend_from_slice(b"\r\n");
     if answer.head.is_none_or(|head| head.method() != Method::Head) {

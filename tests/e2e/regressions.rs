@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::{Client, Origin, PATIENCE, Setup, ok};
 
@@ -38,4 +40,77 @@ fn an_upload_that_ends_leaves_a_download_beside_it_waiting_without_the_worker() 
         let answer = Client::connect(proxy.address()).get("/quick");
         assert_eq!(answer.text(), "quick");
     }
+}
+
+/// A client of HTTP/1.0 takes the connection for closing unless it is told otherwise.
+#[test]
+fn an_error_keeps_the_connection_of_an_older_client_only_if_it_says_so() {
+    let origin = Origin::saying("fine");
+    let body = format!(
+        "[[route]]\npath = \"/here\"\npool = \"main\"\n[pool.main]\nmembers = [\"{}\"]\n",
+        origin.address()
+    );
+    let proxy = Setup::with_body(body).start();
+    let mut client = Client::connect(proxy.address());
+    let ask = |path| format!("GET {path} HTTP/1.0\r\nHost: t\r\nConnection: keep-alive\r\n\r\n");
+    let answer = client.ask(ask("/nowhere"));
+    assert_eq!((answer.status(), answer.head.get("connection")), (404, Some("keep-alive")));
+    assert_eq!(client.ask(ask("/here")).text(), "fine");
+    let answer = client.ask("GET /nowhere HTTP/1.0\r\nHost: t\r\n\r\n");
+    assert_eq!((answer.status(), answer.head.get("connection")), (404, Some("close")));
+    client.expect_close();
+}
+
+/// A client that has nothing more to ask may say so at once, however long its answer takes.
+#[test]
+fn a_client_that_finished_asking_gets_all_of_a_long_answer() {
+    const PIECES: usize = 18;
+    let origin = Origin::scripted(|conn| {
+        conn.expect_request()?;
+        conn.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {PIECES}\r\n\r\n"))?;
+        for _ in 0..PIECES {
+            conn.send("x")?;
+            thread::sleep(Duration::from_millis(250));
+        }
+        Ok(())
+    });
+    let proxy = Setup::to(&[&origin]).start();
+    let mut client = Client::connect(proxy.address());
+    client.send("GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    client.wire.finish().unwrap();
+    assert_eq!(client.answer().text(), "x".repeat(PIECES));
+}
+
+/// A large send buffer drains for longer than `timeouts.write` before the kernel calls the socket
+/// writable again.
+#[test]
+fn a_slow_reader_that_goes_on_reading_is_not_cut() {
+    const BODY: usize = 12 << 20;
+    let origin = Origin::serving(|_| ok(vec![b'x'; BODY]));
+    let proxy = Setup::to(&[&origin]).listener("timeouts = { write = \"3s\" }").start();
+    let mut client = Client::connect_narrow(proxy.address(), 16 << 10);
+    client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.head();
+    let (begun, mut got) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(9) {
+        got += client.wire.some(4096).unwrap().len();
+        thread::sleep(Duration::from_millis(20));
+    }
+    client.wire.exactly(BODY - got).unwrap();
+}
+
+/// The close must not take an answer along because of what came behind its request.
+#[test]
+fn an_answer_survives_what_came_behind_the_last_request() {
+    let body = "x".repeat(200_000);
+    let origin = Origin::saying(&body);
+    let proxy = Setup::to(&[&origin]).start();
+    for _ in 0..20 {
+        let mut client = Client::connect_narrow(proxy.address(), 8 << 10);
+        let last = "GET /last HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+        client.send(format!("{last}{}", "GET /unread HTTP/1.1\r\nHost: t\r\n\r\n".repeat(100)));
+        assert_eq!(client.answer().body.len(), body.len());
+        client.expect_end();
+    }
+    assert!(origin.requests().iter().all(|request| request.head.target() == "/last"));
 }
