@@ -1,5 +1,7 @@
 //! Idle connections to members: kept, bounded, let go in time, and never kept against their will.
 
+use std::thread;
+
 use crate::support::{Client, Origin, Proxy, Setup, answer_with, eventually, ok};
 
 #[track_caller]
@@ -55,6 +57,27 @@ fn bodies_of_every_framing_leave_a_usable_connection() {
     let chunked = "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(client.ask(format!("{chunked}2\r\nhi\r\n0\r\nX: y\r\n\r\n")).text(), "hi");
     assert_eq!(origin.connections(), 1);
+}
+
+/// An origin may answer so fast that its answer and the news that the upload is through come
+/// together. That is no early answer: both connections go on.
+#[test]
+fn a_fast_answer_to_an_upload_closes_nothing() {
+    let origin = Origin::saying("ok");
+    let proxy = Setup::to(&[&origin]).start();
+    let head = "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = Client::connect(proxy.address());
+                for number in 0..1500 {
+                    let answer = client.ask(format!("{head}3\r\nabc\r\n0\r\n\r\n"));
+                    assert!(!answer.head.closes(), "closed after {number} uploads");
+                }
+            });
+        }
+    });
+    assert!(origin.connections() <= 4, "{} connections", origin.connections());
 }
 
 #[test]
