@@ -1,6 +1,9 @@
 //! In steady state an exchange allocates nothing: counted over the whole process, which also runs the
 //! client and the origin, written so that they allocate nothing either.
 #![allow(unsafe_code)]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Waits until the server listens; there is no ring here to block.
+#![allow(clippy::disallowed_methods)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};

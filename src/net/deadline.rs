@@ -179,6 +179,16 @@ impl Drop for Deadlines {
     }
 }
 
+/// Every connection that does not wait for a request will be reset rather than ended when it is
+/// closed: what it carries is incomplete, and the peer must see that.
+pub fn reset_busy() {
+    TABLE.with_borrow(|table| {
+        for entry in table.entries.iter().filter(|entry| !entry.idle && entry.fd != NOBODY) {
+            socket::reset_on_close(entry.fd);
+        }
+    });
+}
+
 /// Lets connections that wait for a request wait for `span` at the most.
 pub fn hurry_idle(span: Duration) {
     TABLE.with_borrow_mut(|table| {

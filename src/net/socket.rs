@@ -78,9 +78,11 @@ pub(super) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
 }
 
 /// Closing will reset the connection instead of ending it cleanly.
-pub(super) fn reset_on_close(fd: BorrowedFd<'_>) {
+pub(super) fn reset_on_close(fd: RawFd) {
+    // SAFETY: the caller owns the descriptor, which outlives the call.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     // On failure the connection is already gone.
-    _ = SockRef::from(&fd).set_linger(Some(std::time::Duration::ZERO));
+    _ = SockRef::from(&borrowed).set_linger(Some(std::time::Duration::ZERO));
 }
 
 /// Lets the kernel drop new connection requests to a listening socket, unanswered, while the

@@ -231,7 +231,7 @@ impl Stream {
 
     /// When dropped, the connection is reset rather than ended cleanly.
     pub fn reset_on_drop(&self) {
-        socket::reset_on_close(self.borrow());
+        socket::reset_on_close(self.fd());
     }
 
     /// Whether nothing can be received: neither data nor an end. An idle connection is then still

@@ -79,7 +79,11 @@ fn record(
     let value = |name| head.and_then(|head| head.value(name)).unwrap_or_default();
     let texts: [&[u8]; 6] = [
         head.map_or(b"", RequestHead::method_bytes),
-        head.map_or(b"", RequestHead::path),
+        // CONNECT has no path.
+        head.map_or(b"", |head| match head.path() {
+            b"" => head.target_bytes(),
+            path => path,
+        }),
         head.and_then(RequestHead::query).unwrap_or_default(),
         head.map_or(b"", RequestHead::authority),
         value(Name::Referer),

@@ -113,8 +113,10 @@ async fn read_final_head(
     buffers: &mut Buffers,
     facts: &Facts,
 ) -> Result<(), Lost> {
-    for _ in 0..INTERIM_MOST {
-        read_head(ask, upstream, patience, head, &mut buffers.input, facts).await?;
+    for interim in 0..INTERIM_MOST {
+        let read = read_head(ask, upstream, patience, head, &mut buffers.input, facts).await;
+        // An interim answer is an answer: the request is not to be sent again.
+        read.map_err(|lost| Lost { unanswered: lost.unanswered && interim == 0, ..lost })?;
         if !matches!(head.status(), 100 | 102..=199) {
             return Ok(());
         }

@@ -13,6 +13,9 @@ use crate::http::{RequestHead, ResponseHead};
 use crate::ids::ListenerId;
 use crate::stats::{Counter, Row};
 
+/// Bytes that a kept head's buffers hold at the most.
+const HEAD_KEPT: usize = 8 << 10;
+
 /// Heads kept for later exchanges, per worker.
 const SCRATCH_KEPT: usize = 512;
 
@@ -32,6 +35,7 @@ pub struct Context {
     /// Where access log lines go, if anywhere.
     pub access_log: Option<access_log::Sender>,
     draining: Cell<bool>,
+    cut: Cell<bool>,
     // Boxed: a connection's task holds a pointer, not two heads.
     #[allow(clippy::vec_box)]
     scratch: RefCell<Vec<Box<Scratch>>>,
@@ -55,8 +59,8 @@ impl Context {
         access_log: Option<access_log::Sender>,
     ) -> Self {
         let router = Router::new(&config);
-        let (draining, scratch) = (Cell::new(false), RefCell::default());
-        Self { config, router, pools, row, open, access_log, draining, scratch }
+        let (draining, cut, scratch) = (Cell::new(false), Cell::new(false), RefCell::default());
+        Self { config, router, pools, row, open, access_log, draining, cut, scratch }
     }
 
     /// From now on every answer closes its connection.
@@ -70,6 +74,17 @@ impl Context {
         self.draining.get()
     }
 
+    /// From now on the worker is to end, whatever is under way.
+    pub fn cut(&self) {
+        self.cut.set(true);
+    }
+
+    /// Whether the worker is to end at once.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
     pub(super) fn listener(&self, id: ListenerId) -> Option<&ListenerConfig> {
         self.config.listeners.get(id.index())
     }
@@ -78,7 +93,10 @@ impl Context {
         self.scratch.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(super) fn keep_scratch(&self, scratch: Box<Scratch>) {
+    pub(super) fn keep_scratch(&self, mut scratch: Box<Scratch>) {
+        // One large head must not stay large for ever.
+        scratch.request.shrink_to(HEAD_KEPT);
+        scratch.response.shrink_to(HEAD_KEPT);
         let mut kept = self.scratch.borrow_mut();
         if kept.len() < SCRATCH_KEPT {
             kept.push(scratch);

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::access_log;
 use super::answer::{Answered, Buffers, answer};
 use super::context::{Context, Scratch};
-use super::forwarded::Peer;
+use super::forwarded::{self, Peer};
 use super::reasons;
 use super::route::Found;
 use super::{reject, request, tunnel, upload};
@@ -125,6 +125,12 @@ pub(super) async fn exchange(
     };
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
+        if facts.member.get().is_none() && client.peer.trusted {
+            // No head for a member was written, which would have told.
+            let chain = &mut Vec::new();
+            let trusted = &listener.trusted_proxies;
+            facts.client.set(forwarded::write(chain, &scratch.request, &client.peer, trusted));
+        }
         access_log::write(context, log, client.listener, &scratch.request, &facts, took);
     }
     ending

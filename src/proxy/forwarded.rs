@@ -107,7 +107,10 @@ pub(super) fn write(
 
     let kept = |name| if peer.trusted { head.value(name) } else { None };
     field(out, b"X-Forwarded-Proto", kept(Name::XForwardedProto).unwrap_or(b"http"));
-    field(out, b"X-Forwarded-Host", kept(Name::XForwardedHost).unwrap_or(head.authority()));
+    let host = kept(Name::XForwardedHost).unwrap_or(head.authority());
+    if !host.is_empty() {
+        field(out, b"X-Forwarded-Host", host);
+    }
     match kept(Name::XForwardedPort) {
         Some(port) => field(out, b"X-Forwarded-Port", port),
         None => {

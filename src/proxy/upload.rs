@@ -27,10 +27,11 @@ pub(super) async fn duplex(
     // Dropping either one half done is safe: in every such case both connections end.
     let mut pump = pin!(pump(ask, upstream, patience, request, received, facts));
     let mut answer = pin!(answer(ask, upstream, patience, head, buffers, facts));
-    match race(answer.as_mut(), pump.as_mut()).await {
-        Either::First(answered) => answered,
-        Either::Second(Ok(())) => answer.await,
-        Either::Second(Err(reason)) => Err(reason.into()),
+    // The upload first: where its end and the answer are there together, it was not cut short.
+    match race(pump.as_mut(), answer.as_mut()).await {
+        Either::First(Ok(())) => answer.await,
+        Either::First(Err(reason)) => Err(reason.into()),
+        Either::Second(answered) => answered,
     }
 }
 

@@ -14,6 +14,9 @@ use crate::ids::WorkerId;
 use crate::net::Ringer;
 use crate::stats::{Counter, Row, report};
 
+/// How long the workers may take to cut what is under way.
+const CUT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -83,21 +86,34 @@ impl Crew {
     async fn drain(mut self, signals: &mut Signals) -> Outcome {
         let connections = self.open_connections();
         tracing::info!(connections, timeout = ?self.drain_timeout, "draining");
-        for (_, ringer) in &self.workers {
-            // The inbox holds more commands than are ever sent.
-            _ = ringer.send(Command::Drain);
-        }
-        let mut left = self.workers.len();
+        self.tell_all(Command::Drain);
+        let (mut left, mut cut) = (self.workers.len(), None);
         let deadline = tokio::time::sleep(self.drain_timeout);
         tokio::pin!(deadline);
         while left > 0 {
-            tokio::select! {
-                Some(_) = self.ends.recv() => left -= 1,
-                () = &mut deadline => return Outcome::Cut(self.open_connections()),
+            let over = tokio::select! {
+                Some(_) = self.ends.recv() => {
+                    left -= 1;
+                    continue;
+                }
+                () = &mut deadline => true,
                 event = signals.next() => match event {
-                    Event::Terminate => return Outcome::Cut(self.open_connections()),
-                    other => self.on_event(other),
+                    Event::Terminate => true,
+                    other => {
+                        self.on_event(other);
+                        false
+                    }
                 },
+            };
+            match (over, cut) {
+                (true, None) => {
+                    cut = Some(self.open_connections());
+                    self.tell_all(Command::Cut);
+                    deadline.as_mut().reset(tokio::time::Instant::now() + CUT_PATIENCE);
+                }
+                // A worker that does not even end now is stuck.
+                (true, Some(connections)) => return Outcome::Cut(connections),
+                (false, _) => {}
             }
         }
         for (thread, _) in self.workers {
@@ -107,6 +123,13 @@ impl Crew {
         if let Some(writer) = self.log_writer {
             writer.finish();
         }
-        Outcome::Drained
+        cut.map_or(Outcome::Drained, Outcome::Cut)
+    }
+
+    fn tell_all(&self, command: Command) {
+        for (_, ringer) in &self.workers {
+            // The inbox holds more commands than are ever sent.
+            _ = ringer.send(command);
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, Acceptor, Driver, Inbox, Stream, TICK};
 use crate::proxy::{self, Context, DRAIN_PATIENCE, Place};
-use crate::stats::{Counter, Row};
+use crate::stats::{Counter, Reason, Row};
 
 /// How long accepting pauses when the process has no descriptors left: trying at once would burn
 /// the core.
@@ -33,6 +33,8 @@ const ACCEPT_BATCH: usize = 64;
 pub(super) enum Command {
     /// Accept no more, finish what is under way, then end.
     Drain,
+    /// End now: answers under way are cut, and their clients see that they are.
+    Cut,
 }
 
 /// What a worker is made of.
@@ -115,6 +117,13 @@ impl Plan {
                         let task = drain(Rc::clone(&doors), Rc::clone(&context));
                         net::spawn(task, count_panic(&context));
                     }
+                    Command::Cut => {
+                        for _ in 0..context.row.get(Counter::UpstreamActive) {
+                            context.row.error(Reason::DrainCut);
+                        }
+                        net::reset_busy();
+                        context.cut();
+                    }
                 };
                 // Ends with the process.
                 _ = inbox.serve(self.driver, obey).await;
@@ -145,9 +154,10 @@ fn housekeep(context: &Context, doors: &[Rc<Door>], tick: u32) -> ControlFlow<()
     context.pools.housekeep(tick);
     context.row.set(Counter::Completions, net::completions());
     context.row.set(Counter::Wakes, net::wakes());
-    let over = context.is_draining()
-        && doors.iter().all(|door| door.closed.get())
-        && context.row.get(Counter::ConnectionsActive) == 0;
+    let over = context.is_cut()
+        || context.is_draining()
+            && doors.iter().all(|door| door.closed.get())
+            && context.row.get(Counter::ConnectionsActive) == 0;
     if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 

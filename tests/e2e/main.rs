@@ -11,6 +11,7 @@ mod support;
 mod access_log;
 mod balancing;
 mod basic;
+mod cuts;
 mod descriptors;
 mod early_answer;
 mod failure;
