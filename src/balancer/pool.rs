@@ -106,7 +106,7 @@ impl Pool {
             row: Arc::clone(row),
             timeouts: config.timeouts,
             addresses: config.members.iter().map(|member| member.address).collect(),
-            selector: RefCell::new(Selector::new(config.balance, &weights, worker)),
+            selector: RefCell::new(Selector::new(config.balance.clone(), &weights, worker)),
             keepalive: RefCell::new(config.members.iter().map(keepalive).collect()),
             in_flight: Arc::clone(in_flight),
             weights,

@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use toml::de::DeValue;
 
 use super::address;
-use super::checked::{Balance, KeepaliveConfig, MemberConfig, PoolConfig, PoolTimeouts};
+use super::checked_pool::{
+    Balance, KeepaliveConfig, MemberConfig, Panic, PoolConfig, PoolTimeouts, QueueConfig,
+};
 use super::document::{At, Findings, Table, span_of, text, wrong_type};
 use super::error::{Mistake, Place, Span};
 use super::keys::Section;
@@ -32,6 +34,12 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
             connect: timeouts.time("connect", findings),
             response: timeouts.time("response", findings),
         },
+        health: None,
+        eject: None,
+        queue: QueueConfig { length: 0, timeout: std::time::Duration::ZERO },
+        retry: None,
+        panic: Panic::Refuse,
+        slow_start: std::time::Duration::ZERO,
     }
 }
 
@@ -66,7 +74,12 @@ fn members(pool: &str, table: &Table<'_>, findings: &mut Findings) -> Vec<Member
         // The bounds of the key are those of the type. A member with a mistake is kept, so that
         // its weight counts below.
         let address = address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-        members.push(MemberConfig { address, weight: u16::try_from(weight).unwrap_or(u16::MAX) });
+        members.push(MemberConfig {
+            address,
+            weight: u16::try_from(weight).unwrap_or(u16::MAX),
+            max_connections: None,
+            backup: false,
+        });
     }
     if !members.is_empty() && members.iter().all(|member| member.weight == 0) {
         findings.add(table.span, Mistake::NoWeight);

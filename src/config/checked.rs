@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::checked_pool::PoolConfig;
 use crate::ids::{ListenerId, PoolId};
 
 /// A whole, consistent configuration.
@@ -185,57 +186,6 @@ pub enum HostPolicy {
     Member,
     /// This text.
     Literal(String),
-}
-
-/// `[pool.NAME]`: the members, and how to choose and reach one.
-#[derive(Clone, Debug)]
-pub struct PoolConfig {
-    /// Its name in the file.
-    pub name: String,
-    /// The algorithm.
-    pub balance: Balance,
-    /// The members; `MemberId` is the index. At least one, at most 4,096.
-    pub members: Vec<MemberConfig>,
-    /// Idle connections to members.
-    pub keepalive: KeepaliveConfig,
-    /// Deadlines on the member's side.
-    pub timeouts: PoolTimeouts,
-}
-
-/// The algorithm of a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    /// `"round-robin"`: smooth, weighted.
-    RoundRobin,
-    /// `"least-connections"`: weighted, counted over all workers.
-    LeastConnections,
-}
-
-/// One member of a pool.
-#[derive(Clone, Debug)]
-pub struct MemberConfig {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Its share. Default 1, 0 to 65,535; 0 gets nothing.
-    pub weight: u16,
-}
-
-/// `keepalive = {...}` of a pool; per worker and member.
-#[derive(Clone, Copy, Debug)]
-pub struct KeepaliveConfig {
-    /// Idle connections kept. Default 64; 0: none.
-    pub idle: usize,
-    /// How long one may stay idle. Default 60 s.
-    pub idle_timeout: Duration,
-}
-
-/// `timeouts = {...}` of a pool.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolTimeouts {
-    /// For a connection to be established. Default 1 s.
-    pub connect: Duration,
-    /// Silence of the member: before its head, and between two parts of its body. Default 30 s.
-    pub response: Duration,
 }
 
 impl RouteConfig {

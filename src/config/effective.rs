@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::checked::{
+use super::scalar::{show_duration as time, show_size};
+use super::{
     AccessLog, AccessLogFormat, Balance, Config, HostPattern, HostPolicy, ListenerConfig,
     PathPattern, PoolConfig, RouteConfig, Workers,
 };
-use super::scalar::{show_duration as time, show_size};
 
 /// The whole configuration as a file that says everything.
 #[must_use]
@@ -119,6 +119,9 @@ fn pool(out: &mut String, pool: &PoolConfig) {
     let balance = match pool.balance {
         Balance::RoundRobin => "round-robin",
         Balance::LeastConnections => "least-connections",
+        Balance::LeastTime => "least-time",
+        Balance::RandomTwo => "random-two",
+        Balance::Hash(_) => "hash",
     };
     line(out, "balance", quote(balance));
     out.push_str("members = [\n");

@@ -9,6 +9,7 @@ mod check_pool;
 mod check_route;
 mod check_server;
 mod checked;
+mod checked_pool;
 mod document;
 mod effective;
 mod error;
@@ -26,6 +27,7 @@ mod scalar;
 
 pub use address::{AddressError, CidrError};
 pub use checked::*;
+pub use checked_pool::*;
 pub use effective::effective;
 pub use error::{ConfigError, Mistake, Place, Severity, Span};
 pub use host::HostError;

@@ -45,7 +45,11 @@ impl Selector {
     pub(super) fn new(balance: Balance, weights: &[u16], worker: WorkerId) -> Self {
         match balance {
             Balance::RoundRobin => Self::RoundRobin(RoundRobin::new(weights, worker)),
-            Balance::LeastConnections => {
+            // The other algorithms are being built.
+            Balance::LeastConnections
+            | Balance::LeastTime
+            | Balance::RandomTwo
+            | Balance::Hash(_) => {
                 Self::LeastConnections(LeastConnections::new(weights.len(), worker))
             }
         }
