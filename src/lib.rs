@@ -9,6 +9,7 @@
 
 pub mod clock;
 pub mod ids;
+pub mod rng;
 
 pub mod http;
 

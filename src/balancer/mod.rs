@@ -4,14 +4,18 @@
 //! exchange as in flight there; [`Lease::reuse`] and [`Lease::dial`] reach it, on a kept-alive connection if there
 //! is one. Must not know requests: it sees a pool, and which members were tried already.
 
+mod availability;
 mod inflight;
 mod keepalive;
 mod lease;
+mod outcome;
 mod pool;
 mod selection;
 mod tried;
 
+pub use availability::{Availability, Standing};
 pub use inflight::InFlight;
 pub use lease::{Connection, Lease};
+pub use outcome::{Fault, Observation, Outcome};
 pub use pool::{Pools, SharedPools};
 pub use tried::Tried;
