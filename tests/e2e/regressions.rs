@@ -1,6 +1,9 @@
 //! Defects that drills with live peers found, each in the smallest form that showed it.
 
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -113,4 +116,47 @@ fn an_answer_survives_what_came_behind_the_last_request() {
         client.expect_end();
     }
     assert!(origin.requests().iter().all(|request| request.head.target() == "/last"));
+}
+
+/// One client's endless pipeline, answered without a member, must leave the worker to others too.
+#[test]
+fn a_pipeline_of_refused_requests_leaves_room_for_others() {
+    let origin = Origin::saying("fine");
+    let body = format!(
+        "[[route]]\npath = \"/here\"\npool = \"main\"\n[pool.main]\nmembers = [\"{}\"]\n",
+        origin.address()
+    );
+    for driver in ["auto", "epoll"] {
+        let proxy = Setup::with_body(&body).workers(1).driver(driver).start();
+        let served = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let (mut out, mut back) = flooding(proxy.address());
+                let served = &served;
+                scope.spawn(move || {
+                    let many = "GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n".repeat(5000);
+                    let begun = Instant::now();
+                    while !served.load(Ordering::SeqCst) && begun.elapsed() < PATIENCE {
+                        out.write_all(many.as_bytes()).expect("the proxy reads on");
+                    }
+                    out.shutdown(Shutdown::Both).expect("open");
+                });
+                scope.spawn(move || io::copy(&mut back, &mut io::sink()).map_or(0, |count| count));
+            }
+            thread::sleep(Duration::from_millis(300));
+            let begun = Instant::now();
+            for _ in 0..5 {
+                assert_eq!(Client::connect(proxy.address()).get("/here").text(), "fine");
+            }
+            let took = begun.elapsed();
+            served.store(true, Ordering::SeqCst);
+            assert!(took < PATIENCE / 2, "{driver}: others waited for {took:?}");
+        });
+    }
+}
+
+/// A connection to write to and to read from, on two threads.
+fn flooding(address: SocketAddr) -> (TcpStream, TcpStream) {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connecting");
+    (stream.try_clone().expect("a second handle"), stream)
 }
