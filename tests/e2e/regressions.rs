@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::wire::End;
 use crate::support::{Client, Origin, PATIENCE, Setup, ok};
 
 /// Both directions of an exchange may go from socket to socket at once. When one is done, a silent
@@ -159,4 +160,31 @@ fn a_pipeline_of_refused_requests_leaves_room_for_others() {
 fn flooding(address: SocketAddr) -> (TcpStream, TcpStream) {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connecting");
     (stream.try_clone().expect("a second handle"), stream)
+}
+
+/// What the end of the process cuts short must not look complete, not even where only the close
+/// ends an answer.
+#[test]
+fn an_answer_that_the_drain_cuts_is_reset() {
+    let origin = Origin::scripted(|conn| {
+        conn.expect_request()?;
+        conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")?;
+        conn.wire.rest().map(drop)
+    });
+    for twice in [false, true] {
+        let patience = if twice { "1h" } else { "300ms" };
+        let setup = Setup::to(&[&origin]).server(format!("drain_timeout = \"{patience}\""));
+        let mut proxy = setup.start();
+        let mut client = Client::connect(proxy.address());
+        client.send("GET / HTTP/1.0\r\nHost: t\r\n\r\n");
+        assert_eq!(client.head().status(), 200);
+        assert_eq!(client.wire.exactly(4).unwrap(), b"half");
+        proxy.signal(libc::SIGTERM);
+        if twice {
+            proxy.log.wait(0, |line| line.contains("draining")).expect("the drain begins");
+            proxy.signal(libc::SIGTERM);
+        }
+        assert_eq!(proxy.wait_exit(), Some(0));
+        assert_eq!(client.rest(), (Vec::new(), End::Reset));
+    }
 }
