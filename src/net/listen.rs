@@ -138,6 +138,7 @@ impl Acceptor {
     /// # Errors
     /// The kernel's.
     pub async fn ready(&self) -> io::Result<()> {
+        runtime::share().await;
         let result = self.listener.readable(false).await;
         runtime::completed();
         result

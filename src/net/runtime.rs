@@ -1,7 +1,7 @@
 //! A worker's event loop: built on the worker's own thread, pinned to its core.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -17,7 +17,12 @@ const ENTRIES: u32 = 1024;
 
 thread_local! {
     static COMPLETIONS: Cell<u64> = const { Cell::new(0) };
+    /// Under epoll, operations that may begin before the next one has to give way.
+    static BUDGET: Cell<Option<u32>> = const { Cell::new(None) };
 }
+
+/// Operations of a worker after which others get their turn, where the loop does not see to it.
+const TURN: u32 = 16;
 
 pub(super) fn completed() {
     COMPLETIONS.set(COMPLETIONS.get().wrapping_add(1));
@@ -66,6 +71,7 @@ pub fn block_on<F: Future>(driver: Driver, future: F) -> io::Result<F::Output> {
             .build()?
             .block_on(future)),
         Driver::Epoll => {
+            BUDGET.set(Some(TURN));
             Ok(RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(future))
         }
     }
@@ -117,6 +123,35 @@ impl<F: Future<Output = ()>, P: FnOnce()> Future for Guarded<F, P> {
 pub fn spawn(task: impl Future<Output = ()> + 'static, panicked: impl FnOnce() + 'static) {
     // Dropping the handle detaches the task.
     drop(monoio::spawn(Guarded { task, panicked: Some(panicked) }));
+}
+
+/// Lets others run now and then. Under epoll an operation that is ready at once does not pass
+/// through the loop, and a peer that is always ready would keep the worker to itself; a ring's
+/// operations all do.
+pub(super) async fn share() {
+    match BUDGET.get() {
+        None => {}
+        Some(0) => {
+            BUDGET.set(Some(TURN));
+            give_way().await;
+        }
+        Some(left) => BUDGET.set(Some(left - 1)),
+    }
+}
+
+/// Goes behind all tasks that can run. A task that wakes itself would go before them, so another
+/// one wakes it.
+async fn give_way() {
+    let mut gone = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gone, true) {
+            return Poll::Ready(());
+        }
+        let waker = context.waker().clone();
+        drop(monoio::spawn(async move { waker.wake() }));
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Waits.

@@ -109,6 +109,7 @@ impl Stream {
     /// The future must be polled to its end, unless the connection is closed next.
     pub async fn recv(&self, buffer: &mut Buffer) -> Result<usize, Failure> {
         debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
+        runtime::share().await;
         loop {
             let owned = std::mem::take(buffer);
             // SAFETY: the reference ends with this call: the operation owns a clone of the
@@ -158,6 +159,7 @@ impl Stream {
     /// # Errors
     /// What the sweep or the kernel said. May be dropped at any time: it takes no bytes.
     pub async fn readable(&self) -> Result<(), Failure> {
+        runtime::share().await;
         let result = self.tcp().readable(false).await;
         runtime::completed();
         self.check(&result)
@@ -168,6 +170,7 @@ impl Stream {
     /// # Errors
     /// As [`Stream::readable`].
     pub(super) async fn writable(&self) -> Result<(), Failure> {
+        runtime::share().await;
         let result = self.tcp().writable(false).await;
         runtime::completed();
         self.check(&result)

@@ -109,7 +109,7 @@ impl Crew {
                 (true, None) => {
                     cut = Some(self.open_connections());
                     self.tell_all(Command::Cut);
-                    deadline.as_mut().reset(tokio::time::Instant::now() + CUT_PATIENCE);
+                    deadline.set(tokio::time::sleep(CUT_PATIENCE));
                 }
                 // A worker that does not even end now is stuck.
                 (true, Some(connections)) => return Outcome::Cut(connections),

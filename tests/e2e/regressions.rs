@@ -1,10 +1,14 @@
 //! Defects that drills with live peers found, each in the smallest form that showed it.
 
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::wire::End;
 use crate::support::{Client, Origin, PATIENCE, Setup, ok};
 
 /// Both directions of an exchange may go from socket to socket at once. When one is done, a silent
@@ -113,4 +117,74 @@ fn an_answer_survives_what_came_behind_the_last_request() {
         client.expect_end();
     }
     assert!(origin.requests().iter().all(|request| request.head.target() == "/last"));
+}
+
+/// One client's endless pipeline, answered without a member, must leave the worker to others too.
+#[test]
+fn a_pipeline_of_refused_requests_leaves_room_for_others() {
+    let origin = Origin::saying("fine");
+    let body = format!(
+        "[[route]]\npath = \"/here\"\npool = \"main\"\n[pool.main]\nmembers = [\"{}\"]\n",
+        origin.address()
+    );
+    for driver in ["auto", "epoll"] {
+        let proxy = Setup::with_body(&body).workers(1).driver(driver).start();
+        let served = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let (mut out, mut back) = flooding(proxy.address());
+                let served = &served;
+                scope.spawn(move || {
+                    let many = "GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n".repeat(5000);
+                    let begun = Instant::now();
+                    while !served.load(Ordering::SeqCst) && begun.elapsed() < PATIENCE {
+                        out.write_all(many.as_bytes()).expect("the proxy reads on");
+                    }
+                    out.shutdown(Shutdown::Both).expect("open");
+                });
+                scope.spawn(move || io::copy(&mut back, &mut io::sink()).map_or(0, |count| count));
+            }
+            thread::sleep(Duration::from_millis(300));
+            let begun = Instant::now();
+            for _ in 0..5 {
+                assert_eq!(Client::connect(proxy.address()).get("/here").text(), "fine");
+            }
+            let took = begun.elapsed();
+            served.store(true, Ordering::SeqCst);
+            assert!(took < PATIENCE / 2, "{driver}: others waited for {took:?}");
+        });
+    }
+}
+
+/// A connection to write to and to read from, on two threads.
+fn flooding(address: SocketAddr) -> (TcpStream, TcpStream) {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connecting");
+    (stream.try_clone().expect("a second handle"), stream)
+}
+
+/// What the end of the process cuts short must not look complete, not even where only the close
+/// ends an answer.
+#[test]
+fn an_answer_that_the_drain_cuts_is_reset() {
+    let origin = Origin::scripted(|conn| {
+        conn.expect_request()?;
+        conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")?;
+        conn.wire.rest().map(drop)
+    });
+    for twice in [false, true] {
+        let patience = if twice { "1h" } else { "300ms" };
+        let setup = Setup::to(&[&origin]).server(format!("drain_timeout = \"{patience}\""));
+        let mut proxy = setup.start();
+        let mut client = Client::connect(proxy.address());
+        client.send("GET / HTTP/1.0\r\nHost: t\r\n\r\n");
+        assert_eq!(client.head().status(), 200);
+        assert_eq!(client.wire.exactly(4).unwrap(), b"half");
+        proxy.signal(libc::SIGTERM);
+        if twice {
+            proxy.log.wait(0, |line| line.contains("draining")).expect("the drain begins");
+            proxy.signal(libc::SIGTERM);
+        }
+        assert_eq!(proxy.wait_exit(), Some(0));
+        assert_eq!(client.rest(), (Vec::new(), End::Reset));
+    }
 }
