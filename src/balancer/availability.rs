@@ -33,13 +33,18 @@ struct Cell {
 #[derive(Debug)]
 pub struct Availability {
     cells: Vec<Cell>,
+    /// Counts the changes.
+    version: AtomicU64,
 }
 
 impl Availability {
     /// So many members, all in.
     #[must_use]
     pub fn new(members: usize) -> Self {
-        Self { cells: (0..members).map(|_| Cell::default()).collect() }
+        Self {
+            cells: (0..members).map(|_| Cell::default()).collect(),
+            version: AtomicU64::new(0),
+        }
     }
 
     /// The member's standing; one that does not exist is out.
@@ -63,6 +68,13 @@ impl Availability {
             cell.trial_taken.store(false, Ordering::Relaxed);
         }
         cell.standing.store(standing as u8, Ordering::Release);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes whenever a standing does.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Takes the one real request of a trial; false if another worker was faster.

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::pool::Pool;
+use super::outcome::Outcome;
+use super::pool::{Chosen, Pool};
 use crate::config::PoolTimeouts;
 use crate::ids::MemberId;
 use crate::net::{Failure, Stream, dial};
@@ -13,7 +14,8 @@ use crate::stats::Counter;
 #[derive(Debug)]
 pub struct Lease {
     pool: Rc<Pool>,
-    member: MemberId,
+    chosen: Chosen,
+    finished: bool,
 }
 
 /// A connection to the leased member.
@@ -26,21 +28,21 @@ pub struct Connection {
 }
 
 impl Lease {
-    pub(super) fn new(pool: Rc<Pool>, member: MemberId) -> Self {
-        pool.enter(member);
-        Self { pool, member }
+    pub(super) fn new(pool: Rc<Pool>, chosen: Chosen) -> Self {
+        pool.enter(chosen.member);
+        Self { pool, chosen, finished: false }
     }
 
     /// The member.
     #[must_use]
     pub const fn member(&self) -> MemberId {
-        self.member
+        self.chosen.member
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.pool.address(self.member)
+        self.pool.address(self.chosen.member)
     }
 
     /// The pool's deadlines.
@@ -49,10 +51,13 @@ impl Lease {
         self.pool.timeouts()
     }
 
-    /// An idle connection if there is one.
+    /// An idle connection if there is one. The one request that tries a member goes on a new one.
     #[must_use]
     pub fn reuse(&self) -> Option<Connection> {
-        let stream = self.pool.take_idle(self.member)?;
+        if self.chosen.trial {
+            return None;
+        }
+        let stream = self.pool.take_idle(self.chosen.member)?;
         self.pool.row().add(Counter::UpstreamReuses, 1);
         Some(Connection { stream, reused: true })
     }
@@ -72,12 +77,21 @@ impl Lease {
     /// Gives a connection back for later use: its exchange is complete in both directions and the
     /// member keeps it open.
     pub fn keep(&self, connection: Connection) {
-        self.pool.put_idle(self.member, connection.stream);
+        self.pool.put_idle(self.chosen.member, connection.stream);
+    }
+
+    /// Ends the lease and tells how the member behaved.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.finished = true;
+        self.pool.learn(self.chosen, outcome);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.leave(self.member);
+        if !self.finished {
+            self.pool.learn(self.chosen, Outcome::Abandoned);
+        }
+        self.pool.leave(self.chosen.member);
     }
 }

@@ -5,17 +5,28 @@
 //! is one. Must not know requests: it sees a pool, and which members were tried already.
 
 mod availability;
+pub mod health;
 mod inflight;
 mod keepalive;
+mod latency;
 mod lease;
+mod observer;
 mod outcome;
 mod pool;
+mod pools;
+mod retry;
+mod roster;
 mod selection;
+mod shared;
 mod tried;
 
 pub use availability::{Availability, Standing};
 pub use inflight::InFlight;
 pub use lease::{Connection, Lease};
+pub use observer::{Observations, Observer, observer};
 pub use outcome::{Fault, Observation, Outcome};
-pub use pool::{Pools, SharedPools};
+pub use pools::{LeaseError, Pools};
+pub use retry::{Attempted, Refusal};
+pub use selection::{Workbench, hash_key};
+pub use shared::SharedPools;
 pub use tried::Tried;

@@ -1,121 +1,189 @@
-//! The pools as one worker sees them.
+//! One pool as one worker sees it: choosing a member, and learning from how it behaves.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::inflight::InFlight;
 use super::keepalive::Keepalive;
-use super::lease::Lease;
+use super::latency::Latency;
+use super::observer::Observer;
+use super::outcome::{Observation, Outcome};
+use super::retry::{Attempted, Refusal, Rules};
+use super::roster::Roster;
 use super::selection::{Candidates, Selector};
+use super::shared::SharedPool;
 use super::tried::Tried;
-use crate::config::{PoolConfig, PoolTimeouts};
+use crate::clock;
+use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
 use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::net::{Stream, TICK};
+use crate::rng::Rng;
 use crate::stats::{Counter, Row};
 
-/// What all workers share of the pools.
-#[derive(Debug)]
-pub struct SharedPools {
-    in_flight: Vec<Arc<InFlight>>,
+/// A choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) member: MemberId,
+    /// The member is out, and this request tries whether it is back.
+    pub(super) trial: bool,
 }
 
-impl SharedPools {
-    /// Nothing in flight, for so many workers.
-    #[must_use]
-    pub fn new(pools: &[PoolConfig], workers: usize) -> Self {
-        let rows = |pool: &PoolConfig| Arc::new(InFlight::new(workers, pool.members.len()));
-        Self { in_flight: pools.iter().map(rows).collect() }
-    }
-}
-
-/// All pools on one worker.
 #[derive(Debug)]
-pub struct Pools {
-    pools: Vec<Rc<Pool>>,
+struct State {
+    roster: Roster,
+    selector: Selector,
+    latency: Latency,
+    rng: Rng,
 }
 
 /// One pool on one worker.
 #[derive(Debug)]
 pub(super) struct Pool {
+    id: PoolId,
     worker: WorkerId,
     row: Arc<Row>,
-    timeouts: PoolTimeouts,
+    shared: Arc<SharedPool>,
+    observer: Observer,
     addresses: Vec<SocketAddr>,
-    weights: Vec<u16>,
-    in_flight: Arc<InFlight>,
-    selector: RefCell<Selector>,
+    balance: Balance,
+    timeouts: PoolTimeouts,
+    eject: Option<EjectConfig>,
+    retry: Option<RetryConfig>,
+    state: RefCell<State>,
     keepalive: RefCell<Vec<Keepalive>>,
 }
 
-impl Pools {
-    /// The pools for worker `worker`, which counts in `row`.
-    #[must_use]
-    pub fn new(
-        configs: &[PoolConfig],
-        shared: &SharedPools,
-        worker: WorkerId,
-        row: &Arc<Row>,
-    ) -> Self {
-        let pools = configs.iter().zip(&shared.in_flight);
-        let build = |(config, in_flight)| Rc::new(Pool::new(config, in_flight, worker, row));
-        Self { pools: pools.map(build).collect() }
-    }
-
-    /// The right to use one member of `pool` for one exchange: never one that was `tried`. None if
-    /// there is nobody left.
-    #[must_use]
-    pub fn lease(&self, pool: PoolId, tried: &Tried) -> Option<Lease> {
-        let pool = self.pools.get(pool.index())?;
-        let member = pool.choose(tried)?;
-        Some(Lease::new(Rc::clone(pool), member))
-    }
-
-    /// Closes idle connections that are too old, and every tenth tick those that members closed.
-    pub fn housekeep(&self, tick: u32) {
-        for pool in &self.pools {
-            pool.housekeep(tick);
-        }
-    }
-
-    /// Closes all idle connections.
-    pub fn close_idle(&self) {
-        for pool in &self.pools {
-            for keepalive in pool.keepalive.borrow_mut().iter_mut() {
-                let closed = keepalive.close_all();
-                pool.row.sub(Counter::UpstreamIdle, closed as u64);
-            }
-        }
-    }
+/// What a worker's pools have in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Home<'a> {
+    pub(super) worker: WorkerId,
+    pub(super) row: &'a Arc<Row>,
+    pub(super) observer: &'a Observer,
 }
 
 impl Pool {
-    fn new(
+    pub(super) fn new(
+        id: PoolId,
         config: &PoolConfig,
-        in_flight: &Arc<InFlight>,
-        worker: WorkerId,
-        row: &Arc<Row>,
+        shared: &Arc<SharedPool>,
+        home: Home<'_>,
     ) -> Self {
-        let weights: Vec<u16> = config.members.iter().map(|member| member.weight).collect();
-        let timeout = ticks(config.keepalive.idle_timeout);
-        let keepalive = |_: &_| Keepalive::new(config.keepalive.idle, timeout);
+        let worker = home.worker;
+        let roster = Roster::new(config);
+        let addresses: Vec<_> = config.members.iter().map(|member| member.address).collect();
+        let timeout =
+            u32::try_from(config.keepalive.idle_timeout.as_micros() / TICK.as_micros());
+        let keepalive =
+            |_: &_| Keepalive::new(config.keepalive.idle, timeout.unwrap_or(u32::MAX));
+        let state = State {
+            selector: Selector::new(&config.balance, &addresses, roster.full(), worker),
+            roster,
+            latency: Latency::new(Arc::clone(&shared.latency), worker),
+            rng: Rng::new(clock::now().as_micros() ^ u64::from(worker.0) << 48),
+        };
         Self {
+            id,
             worker,
-            row: Arc::clone(row),
+            row: Arc::clone(home.row),
+            shared: Arc::clone(shared),
+            observer: home.observer.clone(),
+            addresses,
+            balance: config.balance.clone(),
             timeouts: config.timeouts,
-            addresses: config.members.iter().map(|member| member.address).collect(),
-            selector: RefCell::new(Selector::new(config.balance.clone(), &weights, worker)),
+            eject: config.eject.clone(),
+            retry: config.retry.clone(),
+            state: RefCell::new(state),
             keepalive: RefCell::new(config.members.iter().map(keepalive).collect()),
-            in_flight: Arc::clone(in_flight),
-            weights,
         }
     }
 
-    fn choose(&self, tried: &Tried) -> Option<MemberId> {
-        let candidates = Candidates { weights: &self.weights, in_flight: &self.in_flight, tried };
-        self.selector.borrow_mut().choose(&candidates)
+    /// A member that may serve and was not tried; none if there is nobody left.
+    pub(super) fn choose(&self, key: u64, tried: &Tried) -> Option<Chosen> {
+        let state = &mut *self.state.borrow_mut();
+        let standings = &self.shared.availability;
+        state.roster.refresh(standings, Stream::tick(), clock::coarse);
+        for member in state.roster.trials() {
+            if !tried.contains(*member) && standings.take_trial(*member) {
+                return Some(Chosen { member: *member, trial: true });
+            }
+        }
+        let candidates = Candidates {
+            weights: state.roster.weights(),
+            in_flight: &self.shared.in_flight,
+            latency: state.latency.view(),
+            tried,
+            allowed: state.roster.allowed(),
+            key,
+        };
+        let member = state.selector.choose(&candidates, &mut state.rng)?;
+        Some(Chosen { member, trial: false })
+    }
+
+    /// Whether somebody may serve who was not tried, other than the member at `address`.
+    pub(super) fn has_other(&self, tried: &Tried, address: Option<SocketAddr>) -> bool {
+        let state = self.state.borrow();
+        let members = (0u16..).map(MemberId).zip(&self.addresses);
+        let mut others = members.filter(|(_, other)| Some(**other) != address);
+        others.any(|(member, _)| {
+            state.roster.allowed().contains(member) && !tried.contains(member)
+        })
+    }
+
+    /// Learns how a member behaved.
+    pub(super) fn learn(&self, chosen: Chosen, outcome: Outcome) {
+        let Chosen { member, trial } = chosen;
+        if let Outcome::Answered { first_byte, .. } = outcome
+            && self.measures()
+        {
+            self.state.borrow_mut().latency.record(member, first_byte);
+        }
+        let Some(eject) = &self.eject else { return };
+        match outcome.is_failure(&eject.on) {
+            None => {
+                if trial {
+                    self.shared.availability.return_trial(member);
+                }
+            }
+            Some(failed) => {
+                if failed || trial {
+                    let pool = self.id;
+                    self.observer.tell(Observation { pool, member, outcome, trial });
+                }
+                if failed {
+                    self.state.borrow_mut().roster.suspect(member, Stream::tick());
+                }
+            }
+        }
+    }
+
+    /// Whether latencies are wanted.
+    pub(super) fn measures(&self) -> bool {
+        self.balance == Balance::LeastTime
+    }
+
+    pub(super) const fn hashes_by(&self) -> Option<&HashKey> {
+        match &self.balance {
+            Balance::Hash(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    fn second() -> u32 {
+        Stream::tick() / 10
+    }
+
+    pub(super) fn count_request(&self) {
+        self.shared.budget.request(self.worker, Self::second());
+    }
+
+    pub(super) fn may_retry(&self, attempted: &Attempted) -> Result<(), Refusal> {
+        let config = self.retry.as_ref();
+        let rules = Rules { config, budget: &self.shared.budget, worker: self.worker };
+        rules.allow(attempted, Self::second())
+    }
+
+    pub(super) const fn retry(&self) -> Option<&RetryConfig> {
+        self.retry.as_ref()
     }
 
     pub(super) fn address(&self, member: MemberId) -> Option<SocketAddr> {
@@ -131,12 +199,12 @@ impl Pool {
     }
 
     pub(super) fn enter(&self, member: MemberId) {
-        self.in_flight.enter(self.worker, member);
+        self.shared.in_flight.enter(self.worker, member);
         self.row.add(Counter::UpstreamActive, 1);
     }
 
     pub(super) fn leave(&self, member: MemberId) {
-        self.in_flight.leave(self.worker, member);
+        self.shared.in_flight.leave(self.worker, member);
         self.row.sub(Counter::UpstreamActive, 1);
     }
 
@@ -163,9 +231,23 @@ impl Pool {
         }
     }
 
-    fn housekeep(&self, tick: u32) {
-        for list in self.keepalive.borrow_mut().iter_mut() {
-            let mut closed = list.close_expired(tick);
+    pub(super) fn close_idle(&self) {
+        for keepalive in self.keepalive.borrow_mut().iter_mut() {
+            self.row.sub(Counter::UpstreamIdle, keepalive.close_all() as u64);
+        }
+    }
+
+    pub(super) fn housekeep(&self, tick: u32) {
+        if self.measures() {
+            self.state.borrow_mut().latency.tick(clock::coarse());
+        }
+        let standings = &self.shared.availability;
+        for (member, list) in (0u16..).map(MemberId).zip(self.keepalive.borrow_mut().iter_mut()) {
+            // What is out gets no request, nor keeps connections.
+            let mut closed = match standings.standing(member) {
+                super::Standing::Out | super::Standing::Drain => list.close_all(),
+                super::Standing::In | super::Standing::Trial => list.close_expired(tick),
+            };
             if tick.is_multiple_of(10) {
                 let dead = list.close_dead();
                 self.row.add(Counter::UpstreamStale, dead as u64);
@@ -174,8 +256,4 @@ impl Pool {
             self.row.sub(Counter::UpstreamIdle, closed as u64);
         }
     }
-}
-
-fn ticks(span: Duration) -> u32 {
-    u32::try_from(span.as_micros() / TICK.as_micros()).unwrap_or(u32::MAX)
 }

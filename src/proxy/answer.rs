@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::body::{Sink, Source, carry, end_chunks};
-use super::exchange::{Ask, Facts, Lost};
+use super::deliver::{self, Lost};
+use super::exchange::{Ask, Facts};
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField};
+use crate::clock;
 use crate::http::{Framing, HeadLimits, Parsed, ResponseHead, Version, response_framing};
 use crate::net::{Buffer, Failure, Relayed, Size, Stream, splice};
 use crate::stats::{Counter, Reason};
@@ -92,6 +94,12 @@ pub(super) async fn answer(
         (false, _) => ConnectionField::Close,
     };
     facts.status.set(head.status());
+    if let Some(sent_at) = facts.sent_at.take() {
+        facts.first_byte.set(clock::now().since(sent_at));
+    }
+    if deliver::passes_over(ask, facts, head.status()) {
+        return Err(Lost { again: true, ..Reason::BadStatus.into() });
+    }
     response::write(buffers.out.tail(), head, body, connection, ask.route.via);
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     relay(ask, upstream, patience, framing, sink, buffers, facts).await?;
@@ -164,7 +172,7 @@ async fn read_head(
         if let Err(failure) = received {
             let closed = matches!(failure, Failure::Closed | Failure::Reset);
             let unanswered = closed && input.is_empty();
-            return Err(Lost { reason: reasons::before_head(failure), unanswered });
+            return Err(Lost { unanswered, ..reasons::before_head(failure).into() });
         }
         upstream.disarm_read();
     }

@@ -2,20 +2,20 @@
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::access_log;
-use super::answer::{Answered, Buffers, answer};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer};
 use super::reasons;
 use super::route::Found;
-use super::{reject, request, tunnel, upload};
-use crate::balancer::{Connection, Lease, Tried};
+use super::{deliver, reject};
+use crate::balancer::Tried;
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
-use crate::http::{Framing, Method, RequestHead, ResponseHead, request_framing};
+use crate::http::{Framing, Method, RequestHead, request_framing};
 use crate::ids::{ListenerId, RouteId};
-use crate::net::{Buffer, Failure, Stream};
+use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
 
 /// A request body up to this size that has arrived whole is sent together with its head.
@@ -54,6 +54,8 @@ pub(super) struct Ask<'a> {
     pub(super) framing: Framing,
     /// The protocol that the client wants to switch to.
     pub(super) upgrade: Option<&'a [u8]>,
+    /// The pool wants to know how long its members take.
+    pub(super) measures: bool,
     pub(super) peer: &'a Peer,
     /// The client's connection.
     pub(super) stream: &'a Stream,
@@ -76,9 +78,27 @@ pub(super) struct Facts {
     pub(super) route: Cell<Option<RouteId>>,
     pub(super) member: Cell<Option<SocketAddr>>,
     pub(super) reason: Cell<Option<Reason>>,
+    /// Members that have been tried.
+    pub(super) tried: Cell<Tried>,
+    /// Times that the request was sent, or that a member was not reached for it.
+    pub(super) attempts: Cell<u32>,
+    /// When the request's head was whole, in ticks of the worker.
+    pub(super) since: u32,
+    /// When the request had been sent whole; set only where the pool measures.
+    pub(super) sent_at: Cell<Option<clock::Instant>>,
+    /// From then to the head of its answer.
+    pub(super) first_byte: Cell<Duration>,
 }
 
 impl Facts {
+    /// The member has the whole request.
+    pub(super) fn set_uploaded(&self, ask: &Ask<'_>) {
+        self.uploaded.set(true);
+        if ask.measures {
+            self.sent_at.set(Some(clock::now()));
+        }
+    }
+
     pub(super) fn new(client: IpAddr) -> Self {
         Self {
             whole: Cell::new(None),
@@ -90,22 +110,12 @@ impl Facts {
             route: Cell::new(None),
             member: Cell::new(None),
             reason: Cell::new(None),
+            tried: Cell::default(),
+            attempts: Cell::new(0),
+            since: Stream::tick(),
+            sent_at: Cell::default(),
+            first_byte: Cell::default(),
         }
-    }
-}
-
-/// An attempt that failed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lost {
-    pub(super) reason: Reason,
-    /// The member closed the connection without a byte of an answer. On a kept-alive connection
-    /// that is no fault: it may have closed before the request came.
-    pub(super) unanswered: bool,
-}
-
-impl From<Reason> for Lost {
-    fn from(reason: Reason) -> Self {
-        Self { reason, unanswered: false }
     }
 }
 
@@ -125,11 +135,10 @@ pub(super) async fn exchange(
     };
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
-        if facts.member.get().is_none() && client.peer.trusted {
+        if facts.member.get().is_none() {
             // No head for a member was written, which would have told.
-            let chain = &mut Vec::new();
             let trusted = &listener.trusted_proxies;
-            facts.client.set(forwarded::write(chain, &scratch.request, &client.peer, trusted));
+            facts.client.set(forwarded::client(&scratch.request, &client.peer, trusted));
         }
         access_log::write(context, log, client.listener, &scratch.request, &facts, took);
     }
@@ -168,6 +177,16 @@ async fn run(
     };
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    if let Framing::Length(length) = framing
+        && facts.whole.get().is_none()
+        && head.method().is_idempotent()
+        && !head.expects_continue()
+        && length <= context.pools.keeps_body(route.pool) as u64
+    {
+        let length = usize::try_from(length).map_err(|_| Reason::Internal)?;
+        Box::pin(gather(context, listener, client, length)).await?;
+        facts.whole.set(Some(length));
+    }
     let ask = Ask {
         context,
         listener,
@@ -175,10 +194,34 @@ async fn run(
         head,
         framing,
         upgrade: wanted_upgrade(head, framing),
+        measures: context.pools.measures(route.pool),
         peer: &client.peer,
         stream: &client.stream,
     };
-    deliver(&ask, &mut client.received, response, facts).await
+    deliver::deliver(&ask, &mut client.received, response, facts).await
+}
+
+/// Waits for a body that may have to be sent more than once.
+async fn gather(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &mut Client,
+    length: usize,
+) -> Result<(), Reason> {
+    if client.received.len() + client.received.room() < length {
+        client.received.grow(length);
+    }
+    while client.received.len() < length {
+        if client.received.room() == 0 {
+            client.received.compact();
+        }
+        client.stream.arm_read(listener.timeouts.body);
+        let result = client.stream.recv(&mut client.received).await;
+        client.stream.disarm_read();
+        let count = result.map_err(reasons::from_client)?;
+        context.row.add(Counter::BytesIn, count as u64);
+    }
+    Ok(())
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
@@ -186,146 +229,6 @@ fn wanted_upgrade(head: &RequestHead, framing: Framing) -> Option<&[u8]> {
     let protocol = head.upgrade()?;
     let h2c = protocol.split(|b| *b == b',').any(|p| p.trim_ascii().eq_ignore_ascii_case(b"h2c"));
     (framing == Framing::None && !h2c).then_some(protocol)
-}
-
-/// Finds a member that takes the request, and brings its answer to the client.
-async fn deliver(
-    ask: &Ask<'_>,
-    received: &mut Buffer,
-    response: &mut ResponseHead,
-    facts: &Facts,
-) -> Result<Ending, Reason> {
-    let row = &ask.context.row;
-    let replayable = facts.whole.get().is_some() && ask.head.method().is_idempotent();
-    let mut tried = Tried::default();
-    let mut unreached: Option<Reason> = None;
-    let mut fresh = false;
-    loop {
-        let Some(lease) = ask.context.pools.lease(ask.route.pool, &tried) else {
-            return Err(unreached.unwrap_or(Reason::NoMember));
-        };
-        if let Some(reason) = unreached.take() {
-            row.error(reason);
-            row.add(Counter::UpstreamFailovers, 1);
-        }
-        facts.member.set(lease.address());
-        let connection = match reach(&lease, fresh).await {
-            Ok(connection) => connection,
-            Err(Failure::NoDescriptors) => return Err(Reason::NoDescriptors),
-            Err(failure) => {
-                // Nothing was sent, so any request may go to another member.
-                unreached = Some(reasons::connect(failure));
-                if tried.add(lease.member()) {
-                    continue;
-                }
-                return Err(reasons::connect(failure));
-            }
-        };
-        connection.stream.work_for(Some(ask.stream));
-        let mut buffers = Buffers::new();
-        match attempt(ask, &lease, &connection, received, response, &mut buffers, facts).await {
-            Ok(answered) => {
-                return finish(
-                    ask, lease, connection, received, response, buffers, facts, answered,
-                )
-                .await;
-            }
-            Err(lost) if lost.unanswered && connection.reused && replayable => {
-                row.add(Counter::UpstreamRetries, 1);
-                row.add(Counter::UpstreamStale, 1);
-                fresh = true;
-            }
-            Err(lost) => {
-                if !facts.uploaded.get() {
-                    // A request cut short must not look complete to the member.
-                    connection.stream.reset_on_drop();
-                }
-                return Err(lost.reason);
-            }
-        }
-    }
-}
-
-async fn reach(lease: &Lease, fresh: bool) -> Result<Connection, Failure> {
-    if !fresh && let Some(connection) = lease.reuse() {
-        return Ok(connection);
-    }
-    // Rare, and large: kept out of every connection's memory.
-    Box::pin(lease.dial()).await
-}
-
-/// Sends the request and brings the answer, but for its last bytes, which stay in `buffers.out`.
-async fn attempt(
-    ask: &Ask<'_>,
-    lease: &Lease,
-    connection: &Connection,
-    received: &mut Buffer,
-    response: &mut ResponseHead,
-    buffers: &mut Buffers,
-    facts: &Facts,
-) -> Result<Answered, Lost> {
-    let member = lease.address().ok_or(Reason::Internal)?;
-    let (upstream, patience) = (&connection.stream, lease.timeouts().response);
-    buffers.out.clear();
-    facts.uploaded.set(false);
-    facts.client.set(request::write(buffers.out.tail(), ask, member));
-    let Some(body) = facts.whole.get() else {
-        return Box::pin(upload::duplex(
-            ask, upstream, patience, received, response, buffers, facts,
-        ))
-        .await;
-    };
-    buffers.out.tail().extend_from_slice(received.data().get(..body).unwrap_or_default());
-    upstream.arm_write(patience);
-    let sent = upstream.send(&mut buffers.out).await;
-    upstream.disarm_write();
-    match sent {
-        Ok(()) => facts.uploaded.set(true),
-        // The answer to a request that the member did not read to its end may be on its way.
-        Err(Failure::Reset | Failure::Closed) if !connection.reused => {}
-        Err(failure) => {
-            let unanswered = matches!(failure, Failure::Reset | Failure::Closed);
-            return Err(Lost { reason: reasons::before_head(failure), unanswered });
-        }
-    }
-    answer(ask, upstream, patience, response, buffers, facts).await
-}
-
-/// Gives the member free, then sends what is left of the answer.
-#[allow(clippy::too_many_arguments)]
-async fn finish(
-    ask: &Ask<'_>,
-    lease: Lease,
-    connection: Connection,
-    received: &mut Buffer,
-    response: &ResponseHead,
-    mut buffers: Buffers,
-    facts: &Facts,
-    answered: Answered,
-) -> Result<Ending, Reason> {
-    received.consume(facts.whole.get().unwrap_or(0));
-    if answered == Answered::Upgraded {
-        let tunnel = tunnel::run(ask, &connection.stream, received, response, buffers, facts);
-        return Box::pin(tunnel).await;
-    }
-    let Answered::Done { keep_client, keep_upstream } = answered else {
-        return Err(Reason::Internal);
-    };
-    connection.stream.work_for(None);
-    if keep_upstream {
-        lease.keep(connection);
-    } else {
-        drop(connection);
-    }
-    drop(lease);
-    drop(std::mem::take(&mut buffers.input));
-    buffers.send_out(ask, facts).await?;
-    Ok(match (keep_client, facts.uploaded.get()) {
-        (true, _) => Ending::KeepAlive,
-        // Closing on bytes that nobody read would reset the connection, and the answer with it.
-        (false, true) if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
-        (false, _) => Ending::Linger,
-    })
 }
 
 /// Tells the client, if it can still be told.

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use crate::config::Cidr;
+use crate::net::{Buffer, Size};
 use crate::http::{Name, RequestHead, encode::decimal, encode::field};
 
 /// Text of an address, formatted once per connection.
@@ -80,6 +81,14 @@ fn client_of(chain: &[u8], peer: IpAddr, trusted: &[Cidr]) -> IpAddr {
         }
     }
     client
+}
+
+/// The client's address alone.
+pub(super) fn client(head: &RequestHead, peer: &Peer, trusted: &[Cidr]) -> IpAddr {
+    if !peer.trusted {
+        return peer.address;
+    }
+    write(Buffer::take(Size::Small).tail(), head, peer, trusted)
 }
 
 /// Appends `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `X-Real-IP`; returns the client's

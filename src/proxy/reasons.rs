@@ -1,11 +1,28 @@
 //! From what went wrong with a connection or a parser to the reason that is told and counted.
 
+use std::time::Duration;
+
+use crate::balancer::{Fault, Outcome};
 use crate::http::FramingError;
 use crate::net::Failure;
 use crate::stats::Reason;
 
 pub(super) fn framing(error: FramingError) -> Reason {
     if error.status() == 501 { Reason::UnsupportedCoding } else { Reason::BadFraming }
+}
+
+/// What a failure says of the member. `status` is its answer's, if it has one.
+pub(super) const fn outcome(reason: Reason, status: u16) -> Outcome {
+    match reason {
+        Reason::ConnectRefused | Reason::ConnectTimeout | Reason::ConnectFailed => {
+            Outcome::Failed(Fault::Connect)
+        }
+        Reason::MemberReset | Reason::ShortBody => Outcome::Failed(Fault::Reset),
+        Reason::ResponseTimeout | Reason::ResponseBodyTimeout => Outcome::Failed(Fault::Timeout),
+        Reason::BadResponse | Reason::BadResponseBody => Outcome::Failed(Fault::BadAnswer),
+        Reason::BadStatus => Outcome::Answered { status, first_byte: Duration::ZERO },
+        _ => Outcome::Abandoned,
+    }
 }
 
 /// While reaching a member.

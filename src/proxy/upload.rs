@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::answer::{Answered, Buffers, SPLICE_FROM, answer};
 use super::body::{Sink, Source, carry};
-use super::exchange::{Ask, Facts, Lost};
+use super::deliver::Lost;
+use super::exchange::{Ask, Facts};
 use super::reasons;
 use crate::http::{Framing, ResponseHead};
 use crate::net::{Buffer, Either, Relayed, Size, Stream, race, splice};
@@ -64,7 +65,7 @@ async fn pump(
             }
         }
         if done {
-            facts.uploaded.set(true);
+            facts.set_uploaded(ask);
             upstream.arm_read(patience);
             return Ok(());
         }
@@ -109,7 +110,7 @@ async fn splice_rest(
         ask.context.row.add(Counter::BytesIn, count);
     });
     match relayed.await {
-        Relayed::Done => facts.uploaded.set(true),
+        Relayed::Done => facts.set_uploaded(ask),
         Relayed::Unavailable => return Ok(false),
         Relayed::FromFailed(failure) => return Err(reasons::from_client(failure)),
         Relayed::ToFailed { .. } => {}

@@ -41,7 +41,13 @@ counters! {
     UpstreamReuses, "upstream_reuses", "Leases served by an idle kept-alive connection.";
     UpstreamStale, "upstream_stale", "Kept-alive connections found closed by the member before or at their reuse.";
     UpstreamRetries, "upstream_retries", "Requests sent again on a fresh connection because a kept-alive one turned out closed.";
-    UpstreamFailovers, "upstream_failovers", "Requests passed on to another member because a connection could not be established.";
+    UpstreamFailovers, "upstream_failovers", "Requests that went on to another member, or once more to be queued for one, after an attempt failed.";
+    Retries, "retries", "Requests that were granted another attempt after a member failed.";
+    RetryNotIdempotent, "retry_not_idempotent", "Retries refused because the method is not idempotent and the member may have seen the request.";
+    RetryBodyGone, "retry_body_gone", "Retries refused because the request body could not be sent again.";
+    RetryAttempts, "retry_attempts", "Retries refused because `retry.attempts` were used up.";
+    RetryDeadline, "retry_deadline", "Retries refused because the request was older than `retry.deadline`.";
+    RetryBudget, "retry_budget", "Retries refused because the pool's `retry.budget` was spent.";
     UpstreamIdle, "upstream_idle", "Idle kept-alive connections to members now (a gauge).";
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";

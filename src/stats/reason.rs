@@ -96,6 +96,7 @@ reasons! {
     MemberReset, Member, "reset", 502, "the member closed the connection before its answer";
     ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response of the pool";
     BadResponse, Member, "bad_head", 502, "the member's answer is not valid HTTP/1";
+    BadStatus, Member, "status", 502, "the member answered with a status for which the request goes to another one";
     ShortBody, Member, "short_body", 502, "the member closed the connection in the middle of its answer";
     BadResponseBody, Member, "bad_body", 502, "the member's chunked answer is malformed";
     ResponseBodyTimeout, Member, "body_timeout", 504, "the member stalled in its answer for timeouts.response of the pool";

@@ -1,0 +1,122 @@
+//! All pools on one worker: the door that the reverse-proxy hat knocks at.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::lease::Lease;
+use super::observer::Observer;
+use super::pool::{Home, Pool};
+use super::retry::{Attempted, Refusal};
+use super::shared::SharedPools;
+use super::tried::Tried;
+use crate::config::{HashKey, PoolConfig};
+use crate::ids::{PoolId, WorkerId};
+use crate::stats::Row;
+
+/// Why there is no lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseError {
+    /// Every member is out, or was tried.
+    Nobody,
+}
+
+/// All pools on one worker.
+#[derive(Debug)]
+pub struct Pools {
+    pools: Vec<Rc<Pool>>,
+}
+
+impl Pools {
+    /// The pools for worker `worker`, which counts in `row` and tells the monitor through
+    /// `observer`.
+    #[must_use]
+    pub fn new(
+        configs: &[PoolConfig],
+        shared: &SharedPools,
+        worker: WorkerId,
+        row: &Arc<Row>,
+        observer: &Observer,
+    ) -> Self {
+        let home = Home { worker, row, observer };
+        let pools = (0u16..).map(PoolId).zip(configs).zip(&shared.pools);
+        let build = |((id, config), shared)| Rc::new(Pool::new(id, config, shared, home));
+        Self { pools: pools.map(build).collect() }
+    }
+
+    fn pool(&self, id: PoolId) -> Option<&Rc<Pool>> {
+        self.pools.get(id.index())
+    }
+
+    /// The right to use one member of `pool` for one exchange: never one that was `tried`. `key`
+    /// is the hash of what the pool hashes by.
+    ///
+    /// # Errors
+    /// There is nobody left.
+    pub fn lease(&self, pool: PoolId, key: u64, tried: &Tried) -> Result<Lease, LeaseError> {
+        let pool = self.pool(pool).ok_or(LeaseError::Nobody)?;
+        let chosen = pool.choose(key, tried).ok_or(LeaseError::Nobody)?;
+        Ok(Lease::new(Rc::clone(pool), chosen))
+    }
+
+    /// What of a request decides its member.
+    #[must_use]
+    pub fn hashes_by(&self, pool: PoolId) -> Option<&HashKey> {
+        self.pool(pool)?.hashes_by()
+    }
+
+    /// Whether the pool wants to know how long answers take.
+    #[must_use]
+    pub fn measures(&self, pool: PoolId) -> bool {
+        self.pool(pool).is_some_and(|pool| pool.measures())
+    }
+
+    /// Counts a request toward the retry budget.
+    pub fn count_request(&self, pool: PoolId) {
+        if let Some(pool) = self.pool(pool) {
+            pool.count_request();
+        }
+    }
+
+    /// Whether a request may be sent again after this attempt; a yes is charged to the budget.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_retry(&self, pool: PoolId, attempted: &Attempted) -> Result<(), Refusal> {
+        self.pool(pool).ok_or(Refusal::NotCovered)?.may_retry(attempted)
+    }
+
+    /// Whether an answer with this status makes the request go to another member.
+    #[must_use]
+    pub fn retries_status(&self, pool: PoolId, status: u16) -> bool {
+        let retry = self.pool(pool).and_then(|pool| pool.retry());
+        retry.is_some_and(|retry| retry.on.statuses.contains(&status))
+    }
+
+    /// The request bodies up to which bytes are kept to be sent again; 0: none.
+    #[must_use]
+    pub fn keeps_body(&self, pool: PoolId) -> usize {
+        self.pool(pool).and_then(|pool| pool.retry()).map_or(0, |retry| retry.body)
+    }
+
+    /// Whether a member could serve that was not tried and is not the one at `address`.
+    #[must_use]
+    pub fn has_other(&self, pool: PoolId, tried: &Tried, address: Option<SocketAddr>) -> bool {
+        self.pool(pool).is_some_and(|pool| pool.has_other(tried, address))
+    }
+
+    /// Closes idle connections that are too old or whose member is out, and every tenth tick those
+    /// that members closed.
+    pub fn housekeep(&self, tick: u32) {
+        for pool in &self.pools {
+            pool.housekeep(tick);
+        }
+    }
+
+    /// Closes all idle connections.
+    pub fn close_idle(&self) {
+        for pool in &self.pools {
+            pool.close_idle();
+        }
+    }
+}

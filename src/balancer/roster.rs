@@ -1,0 +1,237 @@
+//! Who may serve now: the one rule of eligibility, worked out anew only when something changed.
+//!
+//! Members that are in and no backups; with none of them the backups that are in; with none at all
+//! nobody, or everybody if the pool says so. A member that has just failed on this worker is
+//! avoided for a moment, until the monitor has spoken, as long as there is another one.
+
+use std::time::Duration;
+
+use super::availability::{Availability, Standing};
+use super::selection::Allowed;
+use crate::clock::Instant;
+use crate::config::{Panic, PoolConfig};
+use crate::ids::MemberId;
+
+/// Ticks for which a member that failed is avoided on the worker that saw it.
+const SUSPECT: u32 = 5;
+
+/// Steps in which a slow start raises a weight.
+const STEPS: u32 = 100;
+
+/// The members of one pool as one worker sees them.
+#[derive(Debug)]
+pub(super) struct Roster {
+    /// Configured weights; in steps if the pool starts slowly.
+    full: Vec<u16>,
+    /// Weights now.
+    weights: Vec<u16>,
+    backups: Vec<bool>,
+    allowed: Allowed,
+    /// Members for which one real request is wanted.
+    trials: Vec<MemberId>,
+    /// Per member, the tick until which it is avoided.
+    suspect_until: Vec<u32>,
+    panic: Panic,
+    slow_start: Duration,
+    /// What `allowed` was worked out from.
+    seen: u64,
+    /// The tick at which it is to be worked out again though nothing changed.
+    again_at: u32,
+}
+
+impl Roster {
+    pub(super) fn new(config: &PoolConfig) -> Self {
+        let heaviest = config.members.iter().map(|member| member.weight).max().unwrap_or(1).max(1);
+        let steps = if config.slow_start.is_zero() {
+            1
+        } else {
+            u16::try_from(STEPS).unwrap_or(1).min(u16::MAX / heaviest)
+        };
+        let full: Vec<u16> =
+            config.members.iter().map(|member| member.weight.saturating_mul(steps)).collect();
+        Self {
+            weights: full.clone(),
+            backups: config.members.iter().map(|member| member.backup).collect(),
+            allowed: Allowed::new(full.len()),
+            trials: Vec::new(),
+            suspect_until: vec![0; full.len()],
+            panic: config.panic,
+            slow_start: config.slow_start,
+            seen: u64::MAX,
+            again_at: 0,
+            full,
+        }
+    }
+
+    /// The weights to build the algorithm with.
+    pub(super) fn full(&self) -> &[u16] {
+        &self.full
+    }
+
+    pub(super) fn weights(&self) -> &[u16] {
+        &self.weights
+    }
+
+    pub(super) const fn allowed(&self) -> &Allowed {
+        &self.allowed
+    }
+
+    /// Members that wait for one real request.
+    pub(super) fn trials(&self) -> &[MemberId] {
+        &self.trials
+    }
+
+    /// Avoids a member that has just failed.
+    pub(super) fn suspect(&mut self, member: MemberId, tick: u32) {
+        if let Some(until) = self.suspect_until.get_mut(member.index()) {
+            *until = tick.saturating_add(SUSPECT);
+            self.seen = u64::MAX;
+        }
+    }
+
+    /// Brings everything up to date. Costs two loads while nothing changed.
+    pub(super) fn refresh(&mut self, standings: &Availability, tick: u32, now: impl Fn() -> Instant) {
+        let version = standings.version();
+        if version == self.seen && tick < self.again_at {
+            return;
+        }
+        self.seen = version;
+        self.again_at = u32::MAX;
+        self.weigh(standings, tick, now);
+        self.allow(standings, tick);
+    }
+
+    fn members(&self) -> impl Iterator<Item = (MemberId, bool)> + use<> {
+        let backups = self.backups.clone();
+        let weighty: Vec<bool> = self.full.iter().map(|weight| *weight > 0).collect();
+        (0u16..).map(MemberId).zip(backups).zip(weighty).filter(|(_, w)| *w).map(|(m, _)| m)
+    }
+
+    fn allow(&mut self, standings: &Availability, tick: u32) {
+        self.allowed.clear();
+        self.trials.clear();
+        let mut suspects = Vec::new();
+        for tier in [false, true] {
+            for (member, _) in self.members().filter(|(_, backup)| *backup == tier) {
+                match standings.standing(member) {
+                    Standing::In if self.is_suspect(member, tick) => suspects.push(member),
+                    Standing::In => self.allowed.set(member),
+                    Standing::Trial => self.trials.push(member),
+                    Standing::Out | Standing::Drain => {}
+                }
+            }
+            if self.allowed.count() == 0 {
+                // Better one that may be failing than none, or a backup.
+                suspects.drain(..).for_each(|member| self.allowed.set(member));
+            }
+            if self.allowed.count() > 0 {
+                return;
+            }
+        }
+        if self.panic == Panic::UseAll {
+            for (member, _) in self.members() {
+                if standings.standing(member) != Standing::Drain {
+                    self.allowed.set(member);
+                }
+            }
+        }
+    }
+
+    fn is_suspect(&mut self, member: MemberId, tick: u32) -> bool {
+        let until = self.suspect_until.get(member.index()).copied().unwrap_or(0);
+        if tick < until {
+            self.again_at = self.again_at.min(until);
+        }
+        tick < until
+    }
+
+    /// Members that came back get their weight step by step.
+    fn weigh(&mut self, standings: &Availability, tick: u32, now: impl Fn() -> Instant) {
+        self.weights.copy_from_slice(&self.full);
+        if self.slow_start.is_zero() {
+            return;
+        }
+        let now = now();
+        for (member, weight) in (0u16..).map(MemberId).zip(&mut self.weights) {
+            let Some(back) = standings.back_since(member) else { continue };
+            let since = now.since(back);
+            if since < self.slow_start && *weight > 0 {
+                let part = since.as_micros() * u128::from(*weight) / self.slow_start.as_micros();
+                *weight = u16::try_from(part).unwrap_or(u16::MAX).max(1);
+                self.again_at = self.again_at.min(tick + 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(members: &str, more: &str) -> PoolConfig {
+        let text = format!(
+            "[listener.a]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = \"p\"\n[pool.p]\n\
+             members = [{members}]\n{more}\n"
+        );
+        crate::config::load(&text, "test").expect("a good configuration").config.pools.remove(0)
+    }
+
+    fn serving(roster: &Roster) -> Vec<u16> {
+        (0..9).filter(|member| roster.allowed().contains(MemberId(*member))).collect()
+    }
+
+    const NOW: Instant = Instant::from_micros(1_000_000);
+
+    #[test]
+    fn backups_serve_only_when_every_other_member_is_out() {
+        let members = r#""10.0.0.1:1", "10.0.0.2:1", { address = "10.0.0.3:1", backup = true },
+            { address = "10.0.0.4:1", weight = 0 }"#;
+        for (more, last) in [("", vec![]), ("panic = \"use-all\"", vec![0, 1, 2])] {
+            let mut roster = Roster::new(&config(members, more));
+            let standings = Availability::new(4);
+            let mut after = |member, standing| {
+                standings.set(MemberId(member), standing, NOW);
+                roster.refresh(&standings, 0, || NOW);
+                (serving(&roster), roster.trials().to_vec())
+            };
+            assert_eq!(after(3, Standing::In), (vec![0, 1], vec![]));
+            assert_eq!(after(0, Standing::Out), (vec![1], vec![]));
+            assert_eq!(after(1, Standing::Drain), (vec![2], vec![]));
+            assert_eq!(after(0, Standing::Trial), (vec![2], vec![MemberId(0)]));
+            assert_eq!(after(0, Standing::In), (vec![0], vec![]));
+            after(0, Standing::Out);
+            after(1, Standing::Out);
+            assert_eq!(after(2, Standing::Out).0, last);
+        }
+    }
+
+    #[test]
+    fn a_suspect_is_avoided_for_a_moment_and_only_if_there_is_another() {
+        let mut roster = Roster::new(&config(r#""10.0.0.1:1", "10.0.0.2:1""#, ""));
+        let standings = Availability::new(2);
+        roster.suspect(MemberId(0), 10);
+        roster.refresh(&standings, 10, || NOW);
+        assert_eq!(serving(&roster), [1]);
+        roster.suspect(MemberId(1), 11);
+        roster.refresh(&standings, 11, || NOW);
+        assert_eq!(serving(&roster), [0, 1]);
+        roster.refresh(&standings, 10 + SUSPECT, || NOW);
+        assert_eq!(serving(&roster), [0]);
+        roster.refresh(&standings, 11 + SUSPECT, || NOW);
+        assert_eq!(serving(&roster), [0, 1]);
+    }
+
+    #[test]
+    fn a_member_that_came_back_gets_its_weight_step_by_step() {
+        let members = r#""10.0.0.1:1", { address = "10.0.0.2:1", weight = 3 }"#;
+        let mut roster = Roster::new(&config(members, "slow_start = \"10s\""));
+        let standings = Availability::new(2);
+        standings.set(MemberId(1), Standing::Out, NOW);
+        standings.set(MemberId(1), Standing::In, NOW);
+        for (tick, seconds, expected) in [(1, 0, 1), (2, 5, 150), (3, 10, 300)] {
+            let now = NOW.after(Duration::from_secs(seconds));
+            roster.refresh(&standings, tick, || now);
+            assert_eq!(roster.weights(), [100, expected]);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What all workers share of the pools.
+
+use std::sync::Arc;
+
+use super::availability::Availability;
+use super::inflight::InFlight;
+use super::latency::SharedLatency;
+use super::retry::Budget;
+use crate::config::PoolConfig;
+
+/// One pool.
+#[derive(Debug)]
+pub(super) struct SharedPool {
+    pub(super) in_flight: InFlight,
+    pub(super) availability: Arc<Availability>,
+    pub(super) latency: Arc<SharedLatency>,
+    pub(super) budget: Budget,
+}
+
+/// All pools.
+#[derive(Debug)]
+pub struct SharedPools {
+    pub(super) pools: Vec<Arc<SharedPool>>,
+}
+
+impl SharedPools {
+    /// Nothing in flight and everybody in, for so many workers.
+    #[must_use]
+    pub fn new(pools: &[PoolConfig], workers: usize) -> Self {
+        let share = |pool: &PoolConfig| {
+            let members = pool.members.len();
+            Arc::new(SharedPool {
+                in_flight: InFlight::new(workers, members),
+                availability: Arc::new(Availability::new(members)),
+                latency: Arc::new(SharedLatency::new(workers, members)),
+                budget: Budget::new(workers),
+            })
+        };
+        Self { pools: pools.iter().map(share).collect() }
+    }
+
+    /// The standings of each pool's members, for the monitor.
+    #[must_use]
+    pub fn availability(&self) -> Vec<Arc<Availability>> {
+        self.pools.iter().map(|pool| Arc::clone(&pool.availability)).collect()
+    }
+}

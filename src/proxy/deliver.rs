@@ -1,0 +1,235 @@
+//! A request on its way: to which member, how often, and what is learnt of each.
+
+use super::answer::{Answered, Buffers, answer};
+use super::exchange::{Ask, Ending, Facts};
+use super::{hash_key, reasons, request, tunnel, upload};
+use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal};
+use crate::http::ResponseHead;
+use crate::net::{Buffer, Failure, Stream, TICK};
+use crate::stats::{Counter, Reason};
+
+/// An attempt that failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    pub(super) reason: Reason,
+    /// The member closed the connection without a byte of an answer. On a kept-alive connection
+    /// that is no fault: it may have closed before the request came.
+    pub(super) unanswered: bool,
+    /// The request may be sent again: asked and charged already.
+    pub(super) again: bool,
+}
+
+impl From<Reason> for Lost {
+    fn from(reason: Reason) -> Self {
+        Self { reason, unanswered: false, again: false }
+    }
+}
+
+/// Finds a member that takes the request, and brings its answer to the client.
+pub(super) async fn deliver(
+    ask: &Ask<'_>,
+    received: &mut Buffer,
+    response: &mut ResponseHead,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    let (row, pools, pool) = (&ask.context.row, &ask.context.pools, ask.route.pool);
+    pools.count_request(pool);
+    let key = hash_key::of(ask, pools.hashes_by(pool));
+    let mut lost: Option<Reason> = None;
+    let mut fresh = false;
+    loop {
+        let lease = match pools.lease(pool, key, &facts.tried.get()) {
+            Ok(lease) => lease,
+            Err(LeaseError::Nobody) => return Err(lost.unwrap_or(Reason::NoMember)),
+        };
+        if let Some(reason) = lost.take() {
+            // Told nobody but the counters: another member has the request now.
+            row.error(reason);
+        }
+        facts.member.set(lease.address());
+        let mut buffers = Buffers::new();
+        let tried = try_member(ask, &lease, received, response, &mut buffers, facts, fresh).await;
+        match tried {
+            Ok((connection, answered)) => {
+                let done = Done { lease, connection, buffers, answered };
+                return finish(ask, done, received, response, facts).await;
+            }
+            Err(Stop::Stale) => {
+                row.add(Counter::UpstreamRetries, 1);
+                row.add(Counter::UpstreamStale, 1);
+                fresh = true;
+            }
+            Err(Stop::Lost(failed)) => {
+                let mut tried = facts.tried.get();
+                let room = tried.add(lease.member());
+                facts.tried.set(tried);
+                let outcome = reasons::outcome(failed.reason, facts.status.get());
+                lease.finish(outcome);
+                if facts.begun.get() || !room || !(failed.again || again(ask, facts, outcome)) {
+                    return Err(failed.reason);
+                }
+                row.add(Counter::UpstreamFailovers, 1);
+                lost = Some(failed.reason);
+            }
+        }
+    }
+}
+
+/// Why an attempt did not bring an answer.
+enum Stop {
+    /// The kept-alive connection had been closed: the member has not seen the request.
+    Stale,
+    Lost(Lost),
+}
+
+/// Whether the request may go to another member; a yes is charged to the budget.
+fn again(ask: &Ask<'_>, facts: &Facts, outcome: Outcome) -> bool {
+    let attempted = Attempted {
+        outcome,
+        unsent: matches!(outcome, Outcome::Failed(crate::balancer::Fault::Connect)),
+        idempotent: ask.head.method().is_idempotent(),
+        replayable: facts.whole.get().is_some(),
+        attempts: facts.attempts.get(),
+        age: TICK * Stream::tick().saturating_sub(facts.since),
+    };
+    let counter = match ask.context.pools.may_retry(ask.route.pool, &attempted) {
+        Ok(()) => Counter::Retries,
+        Err(Refusal::NotCovered) => return false,
+        Err(Refusal::NotIdempotent) => Counter::RetryNotIdempotent,
+        Err(Refusal::BodyGone) => Counter::RetryBodyGone,
+        Err(Refusal::Attempts) => Counter::RetryAttempts,
+        Err(Refusal::Deadline) => Counter::RetryDeadline,
+        Err(Refusal::Budget) => Counter::RetryBudget,
+    };
+    ask.context.row.add(counter, 1);
+    counter == Counter::Retries
+}
+
+/// Whether an answer with this status is passed over for another member's. Nothing of it may have
+/// been passed on.
+pub(super) fn passes_over(ask: &Ask<'_>, facts: &Facts, status: u16) -> bool {
+    let (pools, pool) = (&ask.context.pools, ask.route.pool);
+    pools.retries_status(pool, status)
+        && pools.has_other(pool, &facts.tried.get(), facts.member.get())
+        && again(ask, facts, Outcome::Answered { status, first_byte: facts.first_byte.get() })
+}
+
+async fn try_member(
+    ask: &Ask<'_>,
+    lease: &Lease,
+    received: &mut Buffer,
+    response: &mut ResponseHead,
+    buffers: &mut Buffers,
+    facts: &Facts,
+    fresh: bool,
+) -> Result<(Connection, Answered), Stop> {
+    facts.attempts.set(facts.attempts.get() + 1);
+    let connection = match reach(lease, fresh).await {
+        Ok(connection) => connection,
+        Err(failure) => return Err(Stop::Lost(reasons::connect(failure).into())),
+    };
+    connection.stream.work_for(Some(ask.stream));
+    match attempt(ask, lease, &connection, received, response, buffers, facts).await {
+        Ok(answered) => Ok((connection, answered)),
+        Err(lost) => {
+            let replayable = facts.whole.get().is_some() && ask.head.method().is_idempotent();
+            if lost.unanswered && connection.reused && replayable {
+                return Err(Stop::Stale);
+            }
+            if !facts.uploaded.get() {
+                // A request cut short must not look complete to the member.
+                connection.stream.reset_on_drop();
+            }
+            Err(Stop::Lost(lost))
+        }
+    }
+}
+
+async fn reach(lease: &Lease, fresh: bool) -> Result<Connection, Failure> {
+    if !fresh && let Some(connection) = lease.reuse() {
+        return Ok(connection);
+    }
+    // Rare, and large: kept out of every connection's memory.
+    Box::pin(lease.dial()).await
+}
+
+/// Sends the request and brings the answer, but for its last bytes, which stay in `buffers.out`.
+async fn attempt(
+    ask: &Ask<'_>,
+    lease: &Lease,
+    connection: &Connection,
+    received: &mut Buffer,
+    response: &mut ResponseHead,
+    buffers: &mut Buffers,
+    facts: &Facts,
+) -> Result<Answered, Lost> {
+    let member = lease.address().ok_or(Reason::Internal)?;
+    let (upstream, patience) = (&connection.stream, lease.timeouts().response);
+    buffers.out.clear();
+    facts.uploaded.set(false);
+    facts.client.set(request::write(buffers.out.tail(), ask, member));
+    let Some(body) = facts.whole.get() else {
+        return Box::pin(upload::duplex(
+            ask, upstream, patience, received, response, buffers, facts,
+        ))
+        .await;
+    };
+    buffers.out.tail().extend_from_slice(received.data().get(..body).unwrap_or_default());
+    upstream.arm_write(patience);
+    let sent = upstream.send(&mut buffers.out).await;
+    upstream.disarm_write();
+    match sent {
+        Ok(()) => facts.set_uploaded(ask),
+        // The answer to a request that the member did not read to its end may be on its way.
+        Err(Failure::Reset | Failure::Closed) if !connection.reused => {}
+        Err(failure) => {
+            let unanswered = matches!(failure, Failure::Reset | Failure::Closed);
+            let reason = reasons::before_head(failure);
+            return Err(Lost { unanswered, ..reason.into() });
+        }
+    }
+    answer(ask, upstream, patience, response, buffers, facts).await
+}
+
+/// What an attempt that succeeded leaves to be done.
+struct Done {
+    lease: Lease,
+    connection: Connection,
+    buffers: Buffers,
+    answered: Answered,
+}
+
+/// Gives the member free, then sends what is left of the answer.
+async fn finish(
+    ask: &Ask<'_>,
+    done: Done,
+    received: &mut Buffer,
+    response: &ResponseHead,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    let Done { lease, connection, mut buffers, answered } = done;
+    received.consume(facts.whole.get().unwrap_or(0));
+    let outcome =
+        Outcome::Answered { status: response.status(), first_byte: facts.first_byte.get() };
+    let Answered::Done { keep_client, keep_upstream } = answered else {
+        let tunnel = tunnel::run(ask, &connection.stream, received, response, buffers, facts);
+        let ending = Box::pin(tunnel).await;
+        lease.finish(outcome);
+        return ending;
+    };
+    connection.stream.work_for(None);
+    if keep_upstream {
+        lease.keep(connection);
+    } else {
+        drop(connection);
+    }
+    lease.finish(outcome);
+    drop(std::mem::take(&mut buffers.input));
+    buffers.send_out(ask, facts).await?;
+    Ok(match (keep_client, facts.uploaded.get()) {
+        (true, _) => Ending::KeepAlive,
+        // Closing on bytes that nobody read would reset the connection, and the answer with it.
+        (false, true) if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
+        (false, _) => Ending::Linger,
+    })
+}

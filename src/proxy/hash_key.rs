@@ -1,0 +1,69 @@
+//! What of a request decides its member, in a pool that hashes.
+
+use super::exchange::Ask;
+use super::forwarded;
+use crate::balancer;
+use crate::config::HashKey;
+use crate::http::Name;
+
+/// The hash of the request's key; 0 where the pool needs none. A request without the header, cookie
+/// or parameter goes by its client's address.
+pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
+    let Some(hashed) = hashed else { return 0 };
+    let found = match hashed {
+        HashKey::ClientIp => None,
+        HashKey::Path => Some(ask.head.path()),
+        HashKey::Header(name) => ask
+            .head
+            .fields()
+            .find(|field| field.name_bytes.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| field.value),
+        HashKey::Cookie(name) => ask
+            .head
+            .fields()
+            .filter(|field| {
+                field.name == Name::Other && field.name_bytes.eq_ignore_ascii_case(b"cookie")
+            })
+            .find_map(|field| pair(field.value, b';', name.as_bytes())),
+        HashKey::Query(name) => {
+            ask.head.query().and_then(|query| pair(query, b'&', name.as_bytes()))
+        }
+    };
+    match found {
+        Some(text) => balancer::hash_key(text),
+        None => {
+            let trusted = &ask.listener.trusted_proxies;
+            match forwarded::client(ask.head, ask.peer, trusted) {
+                std::net::IpAddr::V4(address) => balancer::hash_key(&address.octets()),
+                std::net::IpAddr::V6(address) => balancer::hash_key(&address.octets()),
+            }
+        }
+    }
+}
+
+/// The value of `name` in a list of `name=value`.
+fn pair<'a>(list: &'a [u8], separator: u8, name: &[u8]) -> Option<&'a [u8]> {
+    list.split(|byte| *byte == separator).find_map(|entry| {
+        let entry = entry.trim_ascii();
+        let (found, value) = entry.split_at_checked(name.len())?;
+        value.strip_prefix(b"=").filter(|_| found == name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_found_by_their_whole_name() {
+        for (list, separator, name, expected) in [
+            (&b"a=1; sid=x; b=2"[..], b';', &b"sid"[..], Some(&b"x"[..])),
+            (b"xsid=1;sid=", b';', b"sid", Some(b"")),
+            (b"sid", b';', b"sid", None),
+            (b"side=1", b';', b"sid", None),
+            (b"q=a&user=7&user=8", b'&', b"user", Some(b"7")),
+        ] {
+            assert_eq!(pair(list, separator, name), expected);
+        }
+    }
+}
