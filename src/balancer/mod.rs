@@ -5,9 +5,11 @@
 //! is one. Must not know requests: it sees a pool, and which members were tried already.
 
 mod availability;
+pub mod health;
 mod inflight;
 mod keepalive;
 mod lease;
+mod observer;
 mod outcome;
 mod pool;
 mod selection;
@@ -16,6 +18,7 @@ mod tried;
 pub use availability::{Availability, Standing};
 pub use inflight::InFlight;
 pub use lease::{Connection, Lease};
+pub use observer::{Observations, Observer, observer};
 pub use outcome::{Fault, Observation, Outcome};
 pub use pool::{Pools, SharedPools};
 pub use tried::Tried;
