@@ -1,7 +1,10 @@
-//! Messages to a worker from other threads: a bounded channel, and a socket that wakes its loop.
+//! Messages to a thread from others: a bounded channel, and a socket that wakes its event loop.
+//! The socket rings once for all messages that come before the loop looks.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use monoio::io::AsyncReadRent;
@@ -14,14 +17,29 @@ use super::driver::Driver;
 #[derive(Debug)]
 pub struct Ringer<T> {
     messages: Sender<T>,
+    bell: Arc<StdUnixStream>,
+    rung: Arc<AtomicBool>,
+}
+
+impl<T> Clone for Ringer<T> {
+    fn clone(&self) -> Self {
+        let Self { messages, bell, rung } = self;
+        Self { messages: messages.clone(), bell: Arc::clone(bell), rung: Arc::clone(rung) }
+    }
+}
+
+/// The receiving end, to be opened on the thread that it is for.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    messages: Messages<T>,
     bell: StdUnixStream,
 }
 
-/// The receiving end, to be opened on the worker's thread.
+/// The messages of an inbox.
 #[derive(Debug)]
-pub struct Inbox<T> {
-    messages: Receiver<T>,
-    bell: StdUnixStream,
+pub struct Messages<T> {
+    receiver: Receiver<T>,
+    rung: Arc<AtomicBool>,
 }
 
 /// A channel of at most `bound` messages.
@@ -32,19 +50,24 @@ pub fn inbox<T>(bound: usize) -> io::Result<(Ringer<T>, Inbox<T>)> {
     let (sender, receiver) = bounded(bound);
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    Ok((Ringer { messages: sender, bell: ours }, Inbox { messages: receiver, bell: theirs }))
+    let rung = Arc::new(AtomicBool::new(false));
+    let messages = Messages { receiver, rung: Arc::clone(&rung) };
+    let ringer = Ringer { messages: sender, bell: Arc::new(ours), rung };
+    Ok((ringer, Inbox { messages, bell: theirs }))
 }
 
 impl<T> Ringer<T> {
-    /// Sends without waiting and wakes the worker.
+    /// Sends without waiting and wakes the receiver.
     ///
     /// # Errors
-    /// The message, if the inbox is full or its worker has ended.
+    /// The message, if the inbox is full or its thread has ended.
     pub fn send(&self, message: T) -> Result<(), T> {
         match self.messages.try_send(message) {
             Ok(()) => {
-                // A full bell is already ringing; a closed one has no worker behind it.
-                _ = (&self.bell).write(&[1]);
+                if !self.rung.swap(true, Ordering::AcqRel) {
+                    // A closed bell has no thread behind it.
+                    _ = (&*self.bell).write(&[1]);
+                }
                 Ok(())
             }
             Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => Err(message),
@@ -52,7 +75,28 @@ impl<T> Ringer<T> {
     }
 }
 
+impl<T> Messages<T> {
+    /// Hands every message that is there to `each`. To be called at first, and after each ring.
+    pub fn drain(&self, mut each: impl FnMut(T)) {
+        // Before the look: what comes after it rings again.
+        self.rung.swap(false, Ordering::AcqRel);
+        while let Ok(message) = self.receiver.try_recv() {
+            each(message);
+        }
+    }
+}
+
 impl<T> Inbox<T> {
+    /// For another event loop: the messages, and a non-blocking socket that is readable when there
+    /// are any, to be read empty before [`Messages::drain`]. It ends with the last [`Ringer`].
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn open(self) -> io::Result<(Messages<T>, StdUnixStream)> {
+        self.bell.set_nonblocking(true)?;
+        Ok((self.messages, self.bell))
+    }
+
     /// Hands every message to `each`, until the other end is gone.
     ///
     /// # Errors
@@ -63,9 +107,7 @@ impl<T> Inbox<T> {
         let mut bell = UnixStream::from_std(self.bell)?;
         let mut rings = Buffer::take(Size::Small);
         loop {
-            while let Ok(message) = self.messages.try_recv() {
-                each(message);
-            }
+            self.messages.drain(&mut each);
             let (result, returned) = bell.read(rings).await;
             rings = returned;
             rings.clear();

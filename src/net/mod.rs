@@ -17,7 +17,7 @@ mod stream;
 pub use buffer::{Buffer, Size};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep};
 pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
-pub use inbox::{Inbox, Ringer, inbox};
+pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};
 pub use pair::{Either, both, race};
 pub use runtime::{block_on, completions, cores, pin, sleep, spawn, wakes};

@@ -1,0 +1,335 @@
+//! The members of one pool: the rules that need all of them, and the only writer of what workers
+//! read of their standing.
+
+use std::sync::Arc;
+
+use super::evidence::ProbeResult;
+use super::member::{Admin, Member};
+use super::passive::{Due, PassiveState, Verdict};
+use super::transition::Transition;
+use crate::balancer::{Availability, Outcome, Standing};
+use crate::clock::Instant;
+use crate::config::PoolConfig;
+use crate::ids::MemberId;
+
+/// The members of one pool.
+#[derive(Debug)]
+pub struct Roster {
+    members: Vec<Member>,
+    weights: Vec<u16>,
+    availability: Arc<Availability>,
+    /// Members that their requests took out: ejected, or on trial.
+    ejected: Vec<MemberId>,
+    /// How many may be so at a time.
+    most_ejected: usize,
+    /// Members with a weight that are in.
+    available: usize,
+}
+
+impl Roster {
+    /// The members of `config` at the start, published in `availability`, which says until now
+    /// that all are in.
+    #[must_use]
+    pub fn new(config: &PoolConfig, availability: Arc<Availability>, now: Instant) -> Self {
+        let count = config.members.len();
+        let share = config.eject.as_ref().map_or(0, |eject| usize::from(eject.max_share));
+        let mut roster = Self {
+            members: config.members.iter().map(|_| Member::new(config)).collect(),
+            weights: config.members.iter().map(|member| member.weight).collect(),
+            availability,
+            ejected: Vec::new(),
+            most_ejected: (count * share / 100).max(1),
+            available: 0,
+        };
+        for member in (0..=u16::MAX).take(count).map(MemberId) {
+            roster.available += usize::from(roster.serves(member));
+            roster.publish(member, now);
+        }
+        roster
+    }
+
+    /// A member's health.
+    #[must_use]
+    pub fn member(&self, member: MemberId) -> Option<&Member> {
+        self.members.get(member.index())
+    }
+
+    /// How many members are in and have a weight. None: requests are refused, or go to all.
+    #[must_use]
+    pub const fn available(&self) -> usize {
+        self.available
+    }
+
+    /// How many members are not in, for whatever reason.
+    #[must_use]
+    pub fn not_in(&self) -> usize {
+        self.members.iter().filter(|member| member.standing() != Standing::In).count()
+    }
+
+    /// When [`Self::on_time`] is to be called; `None`: not before something else happens.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.ejected.iter().filter_map(|member| self.member(*member)?.due()).min()
+    }
+
+    /// Takes the result of a probe.
+    pub fn on_probe(
+        &mut self,
+        now: Instant,
+        member: MemberId,
+        result: ProbeResult,
+    ) -> Option<Transition> {
+        let moved = self.members.get_mut(member.index())?.on_probe(now, result)?;
+        self.publish(member, now);
+        Some(moved)
+    }
+
+    /// Takes what a worker observed.
+    pub fn on_outcome(
+        &mut self,
+        now: Instant,
+        member: MemberId,
+        outcome: Outcome,
+        trial: bool,
+    ) -> Verdict {
+        let may_eject = self.can_spare(member);
+        let Some(one) = self.members.get_mut(member.index()) else { return Verdict::Same };
+        let verdict = one.on_outcome(now, outcome, trial, may_eject);
+        if let Verdict::Moved(_) = verdict {
+            self.settle(member, now);
+        }
+        verdict
+    }
+
+    /// Takes notice of the time; calls `each` for every member whose state changed.
+    pub fn on_time(&mut self, now: Instant, mut each: impl FnMut(MemberId, Transition)) {
+        for member in self.ejected.clone() {
+            let taken = !self.availability.trial_is_free(member);
+            let Some(one) = self.members.get_mut(member.index()) else { continue };
+            match one.on_time(now, taken) {
+                Due::Same => {}
+                Due::Moved(moved) => {
+                    self.settle(member, now);
+                    each(member, moved);
+                }
+                Due::Again if one.standing() == Standing::Trial => {
+                    self.availability.set(member, Standing::Trial, now);
+                }
+                Due::Again => {}
+            }
+        }
+    }
+
+    /// Does what the operator wants of a member.
+    pub fn administer(
+        &mut self,
+        now: Instant,
+        member: MemberId,
+        admin: Admin,
+    ) -> Option<Transition> {
+        let moved = self.members.get_mut(member.index())?.administer(now, admin)?;
+        self.publish(member, now);
+        Some(moved)
+    }
+
+    /// Whether one more may be ejected, and another one is left that gets requests.
+    fn can_spare(&self, member: MemberId) -> bool {
+        self.ejected.len() < self.most_ejected && self.available > usize::from(self.serves(member))
+    }
+
+    /// Whether workers are told that the member gets requests, and its weight lets it have some.
+    fn serves(&self, member: MemberId) -> bool {
+        let weighs = self.weights.get(member.index()).is_some_and(|weight| *weight > 0);
+        weighs && self.availability.standing(member) == Standing::In
+    }
+
+    /// Notes whether the member is ejected, and publishes its standing.
+    fn settle(&mut self, member: MemberId, now: Instant) {
+        let Some(one) = self.members.get(member.index()) else { return };
+        let is_in = one.requests() == PassiveState::In;
+        let at = self.ejected.iter().position(|ejected| *ejected == member);
+        match (at, is_in) {
+            (Some(at), true) => drop(self.ejected.swap_remove(at)),
+            (None, false) => self.ejected.push(member),
+            _ => {}
+        }
+        self.publish(member, now);
+    }
+
+    /// Tells the workers a member's standing if it is another one now.
+    fn publish(&mut self, member: MemberId, now: Instant) {
+        let Some(one) = self.members.get(member.index()) else { return };
+        let standing = one.standing();
+        if self.availability.standing(member) != standing {
+            let served = self.serves(member);
+            self.availability.set(member, standing, now);
+            self.available += usize::from(self.serves(member));
+            self.available -= usize::from(served);
+        }
+    }
+
+    /// Panics if what is kept twice differs.
+    #[cfg(test)]
+    fn check_invariants(&self) {
+        let ids = || (0..self.members.len() as u16).map(MemberId);
+        let out = |id: &MemberId| self.members[id.index()].requests() != PassiveState::In;
+        let mut ejected = self.ejected.clone();
+        ejected.sort_unstable();
+        assert_eq!(ejected, ids().filter(out).collect::<Vec<_>>());
+        assert!(ejected.len() <= self.most_ejected);
+        assert_eq!(self.available, ids().filter(|id| self.serves(*id)).count());
+        for id in ids() {
+            assert_eq!(self.availability.standing(id), self.members[id.index()].standing());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::evidence::ProbeFailure;
+    use super::super::member::tests::pool;
+    use super::*;
+    use crate::balancer::Fault;
+
+    const RESET: Outcome = Outcome::Failed(Fault::Reset);
+    const REFUSED: ProbeResult = Err(ProbeFailure::Refused);
+
+    fn roster(weights: &[u16], max_share: u8) -> (Roster, Arc<Availability>) {
+        let availability = Arc::new(Availability::new(weights.len()));
+        let config = pool(weights, max_share);
+        let roster = Roster::new(&config, Arc::clone(&availability), Instant::from_micros(0));
+        (roster, availability)
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_micros(seconds * 1_000_000)
+    }
+
+    /// How many members are ejected when each has failed often enough, in order.
+    fn ejected(weights: &[u16], max_share: u8) -> usize {
+        let (mut roster, _) = roster(weights, max_share);
+        let weighty = (0..weights.len()).filter(|member| weights[*member] > 0);
+        for member in weighty.map(|member| MemberId(member as u16)) {
+            for _ in 0..2 {
+                roster.on_outcome(at(0), member, RESET, false);
+            }
+            roster.check_invariants();
+        }
+        roster.ejected.len()
+    }
+
+    #[test]
+    fn a_share_may_be_ejected_and_never_the_last() {
+        let cases: [(&[u16], u8, usize); 10] = [
+            (&[1], 100, 0),
+            (&[1, 1], 50, 1),
+            (&[1, 1], 100, 1),
+            (&[1, 1, 1], 50, 1),
+            (&[1, 1, 1], 10, 1),
+            (&[1, 1, 1], 0, 1),
+            (&[1; 10], 50, 5),
+            (&[1; 10], 100, 9),
+            // Members without a weight get nothing, so they are nobody's replacement.
+            (&[1, 0], 100, 0),
+            (&[1, 1, 0, 0], 100, 1),
+        ];
+        for (weights, share, expected) in cases {
+            assert_eq!(ejected(weights, share), expected, "{weights:?} {share}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_kept_while_the_others_are_out_by_their_probes() {
+        let (mut roster, all) = roster(&[1, 1], 50);
+        for _ in 0..2 {
+            roster.on_probe(at(0), MemberId(0), REFUSED);
+            roster.on_outcome(at(0), MemberId(1), RESET, false);
+        }
+        assert_eq!(all.standing(MemberId(0)), Standing::Out);
+        assert_eq!(roster.on_outcome(at(1), MemberId(1), RESET, false), Verdict::Spared);
+        assert_eq!((roster.available(), roster.not_in()), (1, 1));
+        roster.on_probe(at(2), MemberId(0), Ok(()));
+        roster.on_probe(at(4), MemberId(0), Ok(()));
+        assert!(matches!(roster.on_outcome(at(5), MemberId(1), RESET, false), Verdict::Moved(_)));
+        assert_eq!(all.standing(MemberId(1)), Standing::Out);
+        roster.check_invariants();
+    }
+
+    #[test]
+    fn a_trial_is_one_request_of_the_host_and_a_lost_one_is_offered_again() {
+        let (mut roster, all) = roster(&[1, 1], 50);
+        let first = MemberId(0);
+        for _ in 0..2 {
+            roster.on_outcome(at(0), first, RESET, false);
+        }
+        assert_eq!(roster.due(), Some(at(5)));
+        let mut moved = 0;
+        roster.on_time(at(5), |_, _| moved += 1);
+        assert_eq!((moved, all.standing(first)), (1, Standing::Trial));
+        assert!(all.take_trial(first));
+        // Twice connect and response: 22 s.
+        let mut second = 5;
+        while !all.trial_is_free(first) {
+            second += 1;
+            assert_eq!(roster.due(), Some(at(second)));
+            roster.on_time(at(second), |_, _| panic!("no change"));
+        }
+        assert_eq!(second, 6 + 22);
+        assert!(all.take_trial(first));
+        let answered = Outcome::Answered { status: 200, first_byte: Duration::ZERO };
+        assert!(matches!(roster.on_outcome(at(30), first, answered, true), Verdict::Moved(_)));
+        assert_eq!((all.standing(first), all.back_since(first)), (Standing::In, Some(at(30))));
+        assert_eq!(roster.due(), None);
+        roster.check_invariants();
+    }
+
+    #[test]
+    fn members_that_begin_down_are_published_so() {
+        let mut config = pool(&[1, 1], 50);
+        config.health.as_mut().unwrap().start_down = true;
+        let all = Arc::new(Availability::new(2));
+        let mut roster = Roster::new(&config, Arc::clone(&all), at(0));
+        assert_eq!((all.standing(MemberId(0)), roster.available()), (Standing::Out, 0));
+        for second in 1..3 {
+            roster.on_probe(at(second), MemberId(0), Ok(()));
+        }
+        assert_eq!((all.standing(MemberId(0)), roster.available()), (Standing::In, 1));
+        roster.check_invariants();
+    }
+
+    proptest! {
+        #[test]
+        fn what_workers_read_is_what_the_members_are(
+            weights in proptest::collection::vec(0u16..3, 1..6),
+            share in 0u8..=100,
+            steps in proptest::collection::vec((0u64..3, 0u16..6, 0u8..10), 0..300),
+        ) {
+            let (mut roster, all) = roster(&weights, share);
+            let mut now = 0;
+            for (gap, member, what) in steps {
+                now += gap;
+                let member = MemberId(member);
+                let before = roster.ejected.len();
+                match what {
+                    0 | 1 => drop(roster.on_probe(at(now), member, Ok(()))),
+                    2 => drop(roster.on_probe(at(now), member, REFUSED)),
+                    3 => drop(roster.administer(at(now), member, Admin::Ready)),
+                    4 => drop(roster.administer(at(now), member, Admin::Drain)),
+                    5 => drop(roster.administer(at(now), member, Admin::Maintenance)),
+                    6 => roster.on_time(at(now), |_, _| ()),
+                    7 => drop(all.take_trial(member)),
+                    8 => drop(roster.on_outcome(at(now), member, RESET, true)),
+                    _ => drop(roster.on_outcome(at(now), member, RESET, false)),
+                }
+                roster.check_invariants();
+                if roster.ejected.len() > before {
+                    prop_assert!(roster.available() > 0, "the last one was ejected");
+                }
+            }
+        }
+    }
+}
