@@ -1,4 +1,4 @@
-//! `[pool.NAME]`.
+//! `[pool.NAME]`, its members and its queue.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,11 +7,12 @@ use toml::de::DeValue;
 
 use super::address;
 use super::checked_pool::{
-    Balance, KeepaliveConfig, MemberConfig, Panic, PoolConfig, PoolTimeouts, QueueConfig,
+    KeepaliveConfig, MemberConfig, Panic, PoolConfig, PoolTimeouts, QueueConfig,
 };
 use super::document::{At, Findings, Table, span_of, text, wrong_type};
-use super::error::{Mistake, Place, Span};
-use super::keys::Section;
+use super::error::{Mistake, Span};
+use super::keys::{Kind, Section};
+use super::{check_balance, check_failure, check_health};
 
 /// Members of a pool.
 const MEMBERS_MAX: usize = 4096;
@@ -19,13 +20,10 @@ const MEMBERS_MAX: usize = 4096;
 pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> PoolConfig {
     let keepalive = table.table("keepalive", findings);
     let timeouts = table.table("timeouts", findings);
+    let members = members(table, findings);
     PoolConfig {
         name: name.to_owned(),
-        balance: match table.choice("balance", findings) {
-            0 => Balance::RoundRobin,
-            _ => Balance::LeastConnections,
-        },
-        members: members(name, table, findings),
+        balance: check_balance::balance(table, findings),
         keepalive: KeepaliveConfig {
             idle: keepalive.count("idle", findings),
             idle_timeout: keepalive.time("idle_timeout", findings),
@@ -34,16 +32,33 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
             connect: timeouts.time("connect", findings),
             response: timeouts.time("response", findings),
         },
-        health: None,
-        eject: None,
-        queue: QueueConfig { length: 0, timeout: std::time::Duration::ZERO },
-        retry: None,
-        panic: Panic::Refuse,
-        slow_start: std::time::Duration::ZERO,
+        health: check_health::health(table, findings),
+        eject: check_failure::eject(table, findings),
+        queue: queue(table, &members, findings),
+        retry: check_failure::retry(table, findings),
+        panic: match table.choice("panic", findings) {
+            0 => Panic::Refuse,
+            _ => Panic::UseAll,
+        },
+        slow_start: table.time("slow_start", findings),
+        members,
     }
 }
 
-fn members(pool: &str, table: &Table<'_>, findings: &mut Findings) -> Vec<MemberConfig> {
+fn queue(table: &Table<'_>, members: &[MemberConfig], findings: &mut Findings) -> QueueConfig {
+    let queue = table.table("queue", findings);
+    let length = queue.count("length", findings);
+    // Whoever writes 0 or the default misses nothing.
+    let default = matches!(Section::Queue.key("length").map(|key| key.kind),
+        Some(Kind::Count { default, .. }) if default == length as u64);
+    let capped = members.iter().any(|member| member.max_connections.is_some());
+    if let (false, false, 1.., Some((_, value))) = (capped, default, length, queue.get("length")) {
+        findings.add(span_of(value), Mistake::UselessQueue);
+    }
+    QueueConfig { length, timeout: queue.time("timeout", findings) }
+}
+
+fn members(table: &Table<'_>, findings: &mut Findings) -> Vec<MemberConfig> {
     let mut members: Vec<MemberConfig> = Vec::new();
     let Some((key, value)) = table.required("members", findings) else { return members };
     let DeValue::Array(items) = value.get_ref() else {
@@ -58,45 +73,58 @@ fn members(pool: &str, table: &Table<'_>, findings: &mut Findings) -> Vec<Member
     }
     let mut first_spans: HashMap<SocketAddr, Span> = HashMap::new();
     for item in items.iter().take(MEMBERS_MAX) {
-        let (text, weight) = match item.get_ref() {
+        members.push(match item.get_ref() {
             DeValue::Table(fields) => {
-                let name = Some(pool.escape_debug().to_string());
-                let place = Place { section: Section::Member, name };
-                let fields = Table::open(place, span_of(item), fields, findings);
-                // Its absence is reported here.
-                let address = fields.required("address", findings).is_some();
-                let text = address.then(|| fields.text("address", findings)).flatten();
-                (text, fields.count("weight", findings))
+                let fields = table.child(Section::Member, span_of(item), fields, findings);
+                member(&fields, &mut first_spans, findings)
             }
-            _ => (text(key, item, findings), 1),
-        };
-        let address = text.and_then(|text| member_address(text, &mut first_spans, findings));
-        // The bounds of the key are those of the type. A member with a mistake is kept, so that
-        // its weight counts below.
-        let address = address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-        members.push(MemberConfig {
-            address,
-            weight: u16::try_from(weight).unwrap_or(u16::MAX),
-            max_connections: None,
-            backup: false,
+            _ => {
+                let text = text(key, item, findings);
+                let address = member_address(text, &mut first_spans, findings);
+                MemberConfig { address, weight: 1, max_connections: None, backup: false }
+            }
         });
     }
     if !members.is_empty() && members.iter().all(|member| member.weight == 0) {
         findings.add(table.span, Mistake::NoWeight);
     }
+    if !members.is_empty() && members.iter().all(|member| member.backup) {
+        findings.add(table.span, Mistake::OnlyBackups);
+    }
     members
 }
 
-fn member_address(
-    text: At<&str>,
+/// A member in its table form.
+fn member(
+    fields: &Table<'_>,
     first_spans: &mut HashMap<SocketAddr, Span>,
     findings: &mut Findings,
-) -> Option<SocketAddr> {
+) -> MemberConfig {
+    // Its absence is reported here.
+    let address = fields.required("address", findings).is_some();
+    let text = address.then(|| fields.text("address", findings)).flatten();
+    MemberConfig {
+        address: member_address(text, first_spans, findings),
+        // The bounds of the key are those of the type.
+        weight: u16::try_from(fields.count("weight", findings)).unwrap_or(u16::MAX),
+        max_connections: fields.cap("max_connections", findings),
+        backup: fields.flag("backup", findings),
+    }
+}
+
+/// The address of a member; of one with a mistake a stand-in, so that the member counts.
+fn member_address(
+    text: Option<At<&str>>,
+    first_spans: &mut HashMap<SocketAddr, Span>,
+    findings: &mut Findings,
+) -> SocketAddr {
+    let stand_in = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let Some(text) = text else { return stand_in };
     let address = match address::socket(text.value) {
         Ok(address) => address,
         Err(why) => {
             findings.add(text.span, Mistake::BadAddress(why));
-            return None;
+            return stand_in;
         }
     };
     if address.port() == 0 {
@@ -106,5 +134,5 @@ fn member_address(
     } else {
         first_spans.insert(address, text.span);
     }
-    Some(address)
+    address
 }

@@ -56,7 +56,7 @@ fn listeners(
 }
 
 /// Adds a thing that may stand in its list only once.
-fn push_once<T: PartialEq>(
+pub(super) fn push_once<T: PartialEq>(
     list: &mut Vec<(T, Span)>,
     thing: T,
     span: Span,
@@ -106,17 +106,31 @@ fn regex_span(source: &str, text: At<&str>, at: usize) -> Span {
 fn methods(table: &Table<'_>, findings: &mut Findings) -> Vec<Vec<u8>> {
     let mut methods = Vec::new();
     for text in table.texts("methods", true, findings).unwrap_or_default() {
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if text.value.is_empty() || !text.value.bytes().all(token) {
-            findings.add(text.span, Mistake::BadMethod);
-        } else if text.value.bytes().any(|b| b.is_ascii_lowercase()) {
-            let upper = text.value.to_ascii_uppercase();
-            findings.add(text.span, Mistake::MethodCase { upper });
-        } else {
+        if is_method(text, findings) {
             push_once(&mut methods, text.value.as_bytes().to_vec(), text.span, findings);
         }
     }
     methods.into_iter().map(|(method, _)| method).collect()
+}
+
+/// Whether a text is a method, in upper case; if not, that is reported.
+pub(super) fn is_method(text: At<&str>, findings: &mut Findings) -> bool {
+    if !is_token(text.value) {
+        findings.add(text.span, Mistake::BadMethod);
+    } else if text.value.bytes().any(|b| b.is_ascii_lowercase()) {
+        let upper = text.value.to_ascii_uppercase();
+        findings.add(text.span, Mistake::MethodCase { upper });
+    } else {
+        return true;
+    }
+    false
+}
+
+/// Whether a text is a token (RFC 9110 section 5.6.2), as methods and the names of fields and
+/// cookies are.
+pub(super) fn is_token(text: &str) -> bool {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(token)
 }
 
 fn host_policy(table: &Table<'_>, findings: &mut Findings) -> HostPolicy {

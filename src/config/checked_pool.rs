@@ -16,7 +16,7 @@ pub struct PoolConfig {
     pub keepalive: KeepaliveConfig,
     /// Deadlines on the member's side.
     pub timeouts: PoolTimeouts,
-    /// Probes. `None`, the default: members are not probed.
+    /// Probes. `None`, the default, or `health = "off"`: members are not probed.
     pub health: Option<HealthConfig>,
     /// Ejection for failures of real requests. `None`: `eject = "off"`; default on.
     pub eject: Option<EjectConfig>,
@@ -67,7 +67,7 @@ pub struct MemberConfig {
     pub address: SocketAddr,
     /// Its share. Default 1, 0 to 65,535; 0 gets nothing.
     pub weight: u16,
-    /// Exchanges that it may have in flight, over all workers. `None`, the default: no bound.
+    /// Exchanges that it may have in flight, over all workers, 1 to 1,000,000. `None`, the default: no bound.
     pub max_connections: Option<u32>,
     /// Serves only when every member that is no backup is out. Default false.
     pub backup: bool,
@@ -96,7 +96,7 @@ pub struct PoolTimeouts {
 pub struct HealthConfig {
     /// What a probe does.
     pub probe: Probe,
-    /// From one probe of a member to its next, give or take a tenth. Default 2 s.
+    /// From one probe of a member to its next, give or take a tenth. Default 2 s, at least 10 ms.
     pub interval: Duration,
     /// For one probe as a whole; shorter than `interval`. Default 1 s.
     pub timeout: Duration,
@@ -123,7 +123,8 @@ pub enum Probe {
         host: Option<String>,
         /// `headers`: further fields.
         headers: Vec<(String, String)>,
-        /// `status`: what counts as a success, as ranges with both ends included. Default 200-299.
+        /// `status`: what counts as a success, as ranges with both ends included, 200 to 599. Default
+        /// 200-299.
         status: Vec<(u16, u16)>,
         /// `body`: text that the first 64 KiB of the answer must contain. `None`: any.
         body: Option<String>,
@@ -151,17 +152,17 @@ pub struct EjectConfig {
 /// `retry = {...}` of a pool.
 #[derive(Clone, Debug)]
 pub struct RetryConfig {
-    /// What makes a request go to another member. Default: connect, reset, timeout, 502, 503, 504.
+    /// What makes a request go to another member. Default: connect, reset, timeout; no status.
     pub on: FailureSet,
     /// Times that one request is sent again at the most. Default 2, 1 to 8.
     pub attempts: u32,
     /// Retries as a share of the requests of the last ten seconds, in percent. Default 20.
     pub budget: u8,
-    /// Retries a second that are always allowed. Default 10.
+    /// Retries a second that are always allowed. Default 10, 0 to 1,000,000.
     pub floor: u32,
     /// From the whole request head to the begin of the last attempt. Default 10 s.
     pub deadline: Duration,
-    /// Bytes of a request body that are kept to be sent again. Default 64 KiB.
+    /// Bytes of a request body that are kept to be sent again. Default 64 KiB, 0 to 16 MiB.
     pub body: usize,
 }
 
@@ -183,7 +184,7 @@ pub struct FailureSet {
 /// `queue = {...}` of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueConfig {
-    /// Requests that may wait, per worker. Default 1,024; 0: none.
+    /// Requests that may wait, per worker. Default 1,024, 0 to 1,000,000; 0: none.
     pub length: usize,
     /// For how long. Default 2 s.
     pub timeout: Duration,

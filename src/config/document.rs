@@ -9,8 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Mistake, Place, Severity, Span};
-use super::keys::{self, Key, Kind};
-use super::message::is_future_balance;
+use super::keys::{self, Key, Kind, Section};
 use super::nearest::nearest;
 use super::scalar::{self, show_duration, show_size};
 
@@ -97,17 +96,50 @@ impl<'a> Table<'a> {
             Some(Key { kind: Kind::Table(section), .. }) => *section,
             _ => self.place.section,
         };
-        let place = Place { section, name: self.place.name.clone() };
         match self.get(name) {
             Some((key, value)) => match value.get_ref() {
-                DeValue::Table(table) => Self::open(place, span_of(value), table, findings),
+                DeValue::Table(table) => self.child(section, span_of(value), table, findings),
                 _ => {
                     findings.add(span_of(value), wrong_type(key, value));
-                    Self { place, span: span_of(value), entries: Vec::new() }
+                    self.empty(section)
                 }
             },
-            None => Self { place, span: self.span, entries: Vec::new() },
+            None => self.empty(section),
         }
+    }
+
+    /// The table behind a key that may say `"off"`; `None`: it does, or that is its default.
+    pub(super) fn switch(&self, name: &str, findings: &mut Findings) -> Option<Self> {
+        let Some(Kind::Switch { section, on }) = self.kind(name) else { return None };
+        let Some((key, value)) = self.get(name) else { return on.then(|| self.empty(section)) };
+        let mistake = match value.get_ref() {
+            DeValue::Table(table) => {
+                return Some(self.child(section, span_of(value), table, findings));
+            }
+            DeValue::String(word) if word == "off" => return None,
+            DeValue::String(word) => not_a_choice(key, word, &["off"]),
+            _ => wrong_type(key, value),
+        };
+        findings.add(span_of(value), mistake);
+        None
+    }
+
+    /// A table below this one.
+    pub(super) fn child(
+        &self,
+        section: Section,
+        span: Span,
+        table: &'a DeTable<'a>,
+        findings: &mut Findings,
+    ) -> Self {
+        let place = Place { section, name: self.place.name.clone() };
+        Self::open(place, span, table, findings)
+    }
+
+    /// A table below this one that is not written.
+    fn empty(&self, section: Section) -> Self {
+        let place = Place { section, name: self.place.name.clone() };
+        Self { place, span: self.span, entries: Vec::new() }
     }
 
     /// The value of a key, if it stands there.
@@ -138,14 +170,14 @@ impl<'a> Table<'a> {
 
     /// A duration.
     pub(super) fn time(&self, name: &str, findings: &mut Findings) -> Duration {
-        let Some(Kind::Time { default }) = self.kind(name) else { return Duration::ZERO };
+        let Some(Kind::Time { default, min }) = self.kind(name) else { return Duration::ZERO };
         let Some((key, value)) = self.get(name) else { return default };
         let mistake = match value.get_ref() {
             DeValue::String(text) => match scalar::duration(text) {
-                Ok(time) if (keys::TIME_MIN..=keys::TIME_MAX).contains(&time) => return time,
+                Ok(time) if (min..=keys::TIME_MAX).contains(&time) => return time,
                 Ok(_) => Mistake::OutOfBounds {
                     key: key.name,
-                    min: show_duration(keys::TIME_MIN),
+                    min: show_duration(min),
                     max: show_duration(keys::TIME_MAX),
                 },
                 Err(why) => Mistake::BadDuration { why, number: text.parse().ok() },
@@ -189,20 +221,47 @@ impl<'a> Table<'a> {
     /// A number of things.
     pub(super) fn count(&self, name: &str, findings: &mut Findings) -> usize {
         let Some(Kind::Count { default, min, max }) = self.kind(name) else { return 0 };
-        let mut count = default;
-        if let Some((key, value)) = self.get(name) {
-            match (value.get_ref(), integer(value)) {
-                (DeValue::Integer(_), Some(number)) if (min..=max).contains(&number) => {
-                    count = number;
-                }
-                (DeValue::Integer(_), _) => {
-                    let (min, max) = (min.to_string(), max.to_string());
-                    findings.add(span_of(value), Mistake::OutOfBounds { key: key.name, min, max });
-                }
-                _ => findings.add(span_of(value), wrong_type(key, value)),
-            }
+        let written = self.get(name);
+        let count = written.and_then(|(key, value)| number(key, value, min, max, findings));
+        usize::try_from(count.unwrap_or(default)).unwrap_or(usize::MAX)
+    }
+
+    /// A number of things that fits 32 bits, as the bounds of its key see to.
+    pub(super) fn count32(&self, name: &str, findings: &mut Findings) -> u32 {
+        u32::try_from(self.count(name, findings)).unwrap_or(u32::MAX)
+    }
+
+    /// A bound; `None` where the key is absent or says `"none"`.
+    pub(super) fn cap(&self, name: &str, findings: &mut Findings) -> Option<u32> {
+        let Some(Kind::Cap { min, max }) = self.kind(name) else { return None };
+        let (key, value) = self.get(name)?;
+        if value.get_ref().as_str() == Some("none") {
+            return None;
         }
-        usize::try_from(count).unwrap_or(usize::MAX)
+        number(key, value, min, max, findings).and_then(|cap| u32::try_from(cap).ok())
+    }
+
+    /// A share in percent, 0 to 100.
+    pub(super) fn percent(&self, name: &str, findings: &mut Findings) -> u8 {
+        let Some(Kind::Percent { default }) = self.kind(name) else { return 0 };
+        let Some((key, value)) = self.get(name) else { return default };
+        let mistake = match value.get_ref() {
+            DeValue::String(text) => match scalar::percent(text) {
+                Ok(share @ 0..=100) => return u8::try_from(share).unwrap_or(default),
+                Ok(_) => Mistake::OutOfBounds {
+                    key: key.name,
+                    min: "0%".to_owned(),
+                    max: "100%".to_owned(),
+                },
+                Err(why) => Mistake::BadPercent { why, number: text.parse().ok() },
+            },
+            DeValue::Integer(_) => {
+                Mistake::BadPercent { why: scalar::ScalarError::NoUnit, number: integer(value) }
+            }
+            _ => wrong_type(key, value),
+        };
+        findings.add(span_of(value), mistake);
+        default
     }
 
     /// `true` or `false`.
@@ -222,20 +281,8 @@ impl<'a> Table<'a> {
         let mistake = match value.get_ref() {
             DeValue::String(word) => match choices.iter().position(|choice| choice == word) {
                 Some(index) => return index,
-                None if key.name == "balance" && is_future_balance(word) => {
-                    Mistake::FutureChoice { key: key.name, choices }
-                }
-                None => {
-                    let nearest = nearest(word, choices.iter().copied());
-                    Mistake::NotAChoice { key: key.name, word: word.to_string(), choices, nearest }
-                }
+                None => not_a_choice(key, word, choices),
             },
-            DeValue::Table(table)
-                if key.name == "balance"
-                    && table.keys().any(|k| is_future_balance(k.get_ref())) =>
-            {
-                Mistake::FutureChoice { key: key.name, choices }
-            }
             _ => wrong_type(key, value),
         };
         findings.add(span_of(value), mistake);
@@ -293,16 +340,46 @@ pub(super) fn integer(value: Value<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
+/// A number within bounds, both ends included.
+pub(super) fn number(
+    key: &Key,
+    value: Value<'_>,
+    min: u64,
+    max: u64,
+    findings: &mut Findings,
+) -> Option<u64> {
+    let mistake = match (value.get_ref(), integer(value)) {
+        (DeValue::Integer(_), Some(number)) if (min..=max).contains(&number) => {
+            return Some(number);
+        }
+        (DeValue::Integer(_), _) => {
+            Mistake::OutOfBounds { key: key.name, min: min.to_string(), max: max.to_string() }
+        }
+        _ => wrong_type(key, value),
+    };
+    findings.add(span_of(value), mistake);
+    None
+}
+
+/// The mistake of a word that is none of those that its key knows.
+pub(super) fn not_a_choice(key: &Key, word: &str, choices: &'static [&'static str]) -> Mistake {
+    let nearest = nearest(word, choices.iter().copied());
+    Mistake::NotAChoice { key: key.name, word: word.to_owned(), choices, nearest }
+}
+
 /// The mistake of a value that has another type than its key.
 pub(super) fn wrong_type(key: &Key, value: Value<'_>) -> Mistake {
     let expected = match key.kind {
         Kind::Time { .. } => "a duration",
         Kind::Size { .. } => "a size",
         Kind::Count { .. } => "a number",
+        Kind::Cap { .. } => "a number or \"none\"",
+        Kind::Percent { .. } => "a share such as \"20%\"",
         Kind::Flag { .. } => "true or false",
         Kind::Choice(_) => "a word",
         Kind::Form(form, _) => form,
         Kind::Table(_) => "a table",
+        Kind::Switch { .. } => "a table or \"off\"",
     };
     let found = match value.get_ref() {
         DeValue::String(_) => "a text",
@@ -316,13 +393,15 @@ pub(super) fn wrong_type(key: &Key, value: Value<'_>) -> Mistake {
     Mistake::WrongType { key: key.name, expected, found, example: key.example }
 }
 
+/// The mistake of a key that its section does not know. What looks like a slip of the pen is one,
+/// even where another section has a key of this name.
 fn unknown(name: &str, place: &Place) -> Mistake {
+    let nearest = nearest(name, place.section.keys().map(|key| key.name));
     match keys::home(place.section, name) {
         Some((key, home)) if home == place.section => Mistake::FutureKey { key },
-        Some((key, home)) => Mistake::ElsewhereKey { key, place: place.clone(), home },
-        None => {
-            let nearest = nearest(name, place.section.keys().map(|key| key.name));
-            Mistake::UnknownKey { key: name.to_owned(), place: place.clone(), nearest }
+        Some((key, home)) if nearest.is_none() => {
+            Mistake::ElsewhereKey { key, place: place.clone(), home }
         }
+        _ => Mistake::UnknownKey { key: name.to_owned(), place: place.clone(), nearest },
     }
 }

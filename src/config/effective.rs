@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::scalar::{show_duration as time, show_size};
 use super::{
-    AccessLog, AccessLogFormat, Balance, Config, HostPattern, HostPolicy, ListenerConfig,
-    PathPattern, PoolConfig, RouteConfig, Workers,
+    AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, ListenerConfig, PathPattern,
+    RouteConfig, Workers, effective_pool,
 };
 
 /// The whole configuration as a file that says everything.
@@ -20,13 +20,13 @@ pub fn effective(config: &Config) -> String {
         route(&mut out, config, it);
     }
     for it in &config.pools {
-        pool(&mut out, it);
+        effective_pool::pool(&mut out, it);
     }
     out
 }
 
 /// `key = value`; writing to a `String` cannot fail.
-fn line(out: &mut String, key: &str, value: impl std::fmt::Display) {
+pub(super) fn line(out: &mut String, key: &str, value: impl std::fmt::Display) {
     writeln!(out, "{key} = {value}").unwrap_or_default();
 }
 
@@ -114,51 +114,27 @@ fn route(out: &mut String, config: &Config, route: &RouteConfig) {
     line(out, "via", route.via);
 }
 
-fn pool(out: &mut String, pool: &PoolConfig) {
-    out.push_str(&format!("\n[pool.{}]\n", name(&pool.name)));
-    let balance = match pool.balance {
-        Balance::RoundRobin => "round-robin",
-        Balance::LeastConnections => "least-connections",
-        Balance::LeastTime => "least-time",
-        Balance::RandomTwo => "random-two",
-        Balance::Hash(_) => "hash",
-    };
-    line(out, "balance", quote(balance));
-    out.push_str("members = [\n");
-    for member in &pool.members {
-        let address = ("address", quote(&member.address.to_string()));
-        let fields = table([address, ("weight", member.weight.to_string())]);
-        out.push_str(&format!("  {fields},\n"));
-    }
-    out.push_str("]\n");
-    let k = &pool.keepalive;
-    let keepalive = [("idle", k.idle.to_string()), ("idle_timeout", quote(&time(k.idle_timeout)))];
-    line(out, "keepalive", table(keepalive));
-    let t = &pool.timeouts;
-    let timeouts = [("connect", quote(&time(t.connect))), ("response", quote(&time(t.response)))];
-    line(out, "timeouts", table(timeouts));
-}
-
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     quote(&show_size(bytes))
 }
 
 /// A name as a key: in quotes where a dot would cut it.
-fn name(name: &str) -> String {
+pub(super) fn name(name: &str) -> String {
     if name.contains('.') { quote(name) } else { name.to_owned() }
 }
 
-fn list(items: impl Iterator<Item = String>) -> String {
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
-fn table<const N: usize>(fields: [(&str, String); N]) -> String {
-    let fields = fields.map(|(key, value)| format!("{key} = {value}"));
-    format!("{{ {} }}", fields.join(", "))
+pub(super) fn table<K: std::fmt::Display>(fields: impl IntoIterator<Item = (K, String)>) -> String {
+    let fields: Vec<_> =
+        fields.into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    if fields.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", fields.join(", ")) }
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

@@ -1,12 +1,16 @@
 //! What can be wrong with a configuration file, and where. Must not know how it is shown.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::address::{AddressError, CidrError};
+use super::check_balance::HashKeyError;
+use super::check_health::FieldError;
 use super::host::HostError;
 use super::keys::Section;
 use super::path::PathError;
 use super::scalar::ScalarError;
+use super::status::StatusError;
 
 /// A range of bytes of the file; both ends lie on character boundaries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,13 +140,6 @@ pub enum Mistake {
         /// The one that was probably meant.
         nearest: Option<&'static str>,
     },
-    /// A word that a later version brings.
-    FutureChoice {
-        /// The key.
-        key: &'static str,
-        /// The words that this version knows.
-        choices: &'static [&'static str],
-    },
     /// A list with nothing in it.
     EmptyList {
         /// The key.
@@ -198,6 +195,50 @@ pub enum Mistake {
     /// A pool all of whose members have the weight 0.
     NoWeight,
 
+    // Of pools: how members are chosen, watched and tried again.
+    /// A pool all of whose members are backups.
+    OnlyBackups,
+    /// `balance = "hash"` without what is hashed.
+    BareHash,
+    /// Nothing that can be hashed.
+    BadHashKey(HashKeyError),
+    /// No share.
+    BadPercent {
+        /// Why.
+        why: ScalarError,
+        /// The number that stands without its unit.
+        number: Option<u64>,
+    },
+    /// No status, or none that makes sense here.
+    BadStatus(StatusError),
+    /// A word that is no failure of a member.
+    BadFailure {
+        /// As written.
+        word: String,
+        /// The one that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// A key of probes by request on a probe that only connects.
+    TcpProbe {
+        /// The key.
+        key: &'static str,
+    },
+    /// A probe that may take until the next one or longer.
+    ProbeTimeout {
+        /// `timeout`, as written or by default.
+        timeout: Duration,
+        /// `interval`, as written or by default.
+        interval: Duration,
+    },
+    /// Nothing that can be requested.
+    BadProbePath,
+    /// Nothing that can be sent as `Host` of a probe.
+    BadProbeHost,
+    /// No field for a probe.
+    BadField(FieldError),
+    /// A probe that looks for text in an answer that has none.
+    BodyOfHead,
+
     // Warnings.
     /// A pool that no route names.
     UnusedPool,
@@ -208,6 +249,8 @@ pub enum Mistake {
         /// The other route.
         first: Span,
     },
+    /// Places in a queue that no request ever waits in.
+    UselessQueue,
     /// A literal `Host` that looks like a mistyped word.
     HostLooksLike {
         /// The word.
@@ -232,6 +275,7 @@ impl Mistake {
             Self::UnusedPool
             | Self::UnusedListener
             | Self::ShadowedRoute { .. }
+            | Self::UselessQueue
             | Self::HostLooksLike { .. } => Severity::Warning,
             _ => Severity::Error,
         }

@@ -11,7 +11,11 @@ pub fn document(data: &[u8]) {
         Ok(checked) => {
             let shown = effective(&checked.config);
             match load(&shown, "effective") {
-                Ok(again) => assert_eq!(effective(&again.config), shown),
+                Ok(again) => {
+                    assert_eq!(effective(&again.config), shown);
+                    // What the text leaves out would be the same in both.
+                    assert_eq!(format!("{:?}", again.config), format!("{:?}", checked.config));
+                }
                 Err(report) => panic!("{report}\n{shown}"),
             }
             checked.warnings
@@ -35,18 +39,21 @@ mod tests {
 
     use super::document;
 
-    const SEED: &str = include_str!("../../examples/edge.toml");
+    const SEEDS: [&str; 2] =
+        [include_str!("../../examples/edge.toml"), include_str!("../../examples/balanced.toml")];
 
-    /// Whether the file at hand loads is for `tests/examples.rs`.
+    /// Whether the files at hand load is for `tests/examples.rs`.
     #[test]
     fn every_prefix_and_every_lost_line_of_a_file() {
-        for (cut, _) in SEED.char_indices() {
-            document(&SEED.as_bytes()[..cut]);
-        }
-        let lines: Vec<&str> = SEED.lines().collect();
-        for lost in 0..lines.len() {
-            let rest = [&lines[..lost], &lines[lost + 1..]].concat().join("\n");
-            document(rest.as_bytes());
+        for seed in SEEDS {
+            for (cut, _) in seed.char_indices() {
+                document(&seed.as_bytes()[..cut]);
+            }
+            let lines: Vec<&str> = seed.lines().collect();
+            for lost in 0..lines.len() {
+                let rest = [&lines[..lost], &lines[lost + 1..]].concat().join("\n");
+                document(rest.as_bytes());
+            }
         }
     }
 
@@ -57,8 +64,15 @@ mod tests {
         }
 
         #[test]
-        fn a_file_with_a_range_replaced(at in 0..SEED.len(), lost in 0usize..12, new in "[a-z0-9\"'\\[\\]{}=,.~*/\\\\\né]{0,4}") {
-            let (Some(head), Some(tail)) = (SEED.get(..at), SEED.get(at + lost..)) else {
+        fn a_file_with_a_range_replaced(
+            seed in 0..SEEDS.len(),
+            at in any::<prop::sample::Index>(),
+            lost in 0usize..12,
+            new in "[a-z0-9\"'\\[\\]{}=,.~*/%\\\\\né-]{0,4}",
+        ) {
+            let seed = SEEDS[seed];
+            let at = at.index(seed.len());
+            let (Some(head), Some(tail)) = (seed.get(..at), seed.get(at + lost..)) else {
                 return Ok(());
             };
             document(format!("{head}{new}{tail}").as_bytes());

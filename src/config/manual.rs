@@ -31,9 +31,10 @@ prints it with every default filled in. Unknown keys are mistakes. `examples/` h
   {TIME_MAX}.
 - **Size**: a whole number and `B`, `KiB`, `MiB`, `GiB` (powers of 1024) or `KB`, `MB`, `GB` (of
   1000): `\"64KiB\"`; or a plain number of bytes.
+- **Share**: a whole number and `%`: `\"20%\"`.
 - **Name** of a listener or pool: 1 to 64 letters, digits, `-`, `_` and `.`.
-- A list of texts with one entry may be written as that text: `bind = \"0.0.0.0:80\"`. This does not
-  hold for `members`.
+- A list of texts or statuses with one entry may be written as that entry: `bind = \"0.0.0.0:80\"`.
+  This does not hold for `members`.
 - Any table may be written in either form of TOML: `timeouts = { head = \"5s\" }` within
   `[listener.web]`, or `[listener.web.timeouts]` with `head = \"5s\"`.
 ";
@@ -99,13 +100,16 @@ fn section_text(out: &mut String, section: Section) {
     };
     let prose = Section::ALL.iter().flat_map(|section| section.keys()).find_map(|key| {
         let opens = match key.kind {
-            Kind::Table(opened) => opened == section,
+            Kind::Table(opened) | Kind::Switch { section: opened, .. } => opened == section,
             _ => key.section == Section::Root && section.header().contains(key.name),
         };
         // `[listener.NAME.limits]` has its own key; the root's `limits` opens `[limits]` alone.
         (opens && (level == "##" || key.section != Section::Root)).then_some(key.prose)
     });
-    let prose = prose.unwrap_or("The table form of a member.");
+    let prose = prose.unwrap_or(match section {
+        Section::Balance => "The form of `balance` for a hash.",
+        _ => "The table form of a member.",
+    });
     write!(out, "\n{level} `{}`{hat}\n\n{prose}\n\n", section.header()).unwrap_or_default();
     out.push_str("| key | value | default | |\n|---|---|---|---|\n");
     for key in section.keys() {
@@ -120,34 +124,40 @@ fn section_text(out: &mut String, section: Section) {
 
 fn value(key: &Key) -> String {
     match key.kind {
-        Kind::Time { .. } => "duration".to_owned(),
+        Kind::Time { min: TIME_MIN, .. } => "duration".to_owned(),
+        Kind::Time { min, .. } => format!("duration, from {}", show_duration(min)),
         Kind::Size { default, min, max } => {
             let none = if default.is_none() { "`\"none\"` or " } else { "" };
             format!("{none}size, {} to {}", show_size(min), show_size(max))
         }
         Kind::Count { min, max, .. } => format!("number, {min} to {max}"),
+        Kind::Cap { min, max } => format!("`\"none\"` or number, {min} to {max}"),
+        Kind::Percent { .. } => "share, `\"0%\"` to `\"100%\"`".to_owned(),
         Kind::Flag { .. } => "`true` or `false`".to_owned(),
         Kind::Choice(choices) => {
             choices.iter().map(|choice| format!("`{choice:?}`")).collect::<Vec<_>>().join(" or ")
         }
         Kind::Form(form, _) => form.to_owned(),
         Kind::Table(section) => format!("table, see `{}`", section.header()),
+        Kind::Switch { section, .. } => format!("`\"off\"` or table, see `{}`", section.header()),
     }
 }
 
 /// The default for the manual; as TOML, in backquotes, where it can be written.
 fn default(key: &Key) -> String {
     match key.kind {
-        Kind::Time { default } => format!("`\"{}\"`", show_duration(default)),
+        Kind::Time { default, .. } => format!("`\"{}\"`", show_duration(default)),
         Kind::Size { default: Some(default), .. } => format!("`\"{}\"`", show_size(default)),
-        Kind::Size { default: None, .. } => "`\"none\"`".to_owned(),
+        Kind::Size { default: None, .. } | Kind::Cap { .. } => "`\"none\"`".to_owned(),
+        Kind::Percent { default } => format!("`\"{default}%\"`"),
         Kind::Count { default, .. } => format!("`{default}`"),
         Kind::Flag { default } => format!("`{default}`"),
         Kind::Choice(choices) => format!("`{:?}`", choices.first().copied().unwrap_or_default()),
         Kind::Form(_, "") => "required".to_owned(),
-        Kind::Form(_, default) if default.starts_with(['"', '[']) => format!("`{default}`"),
+        Kind::Form(_, default) if default.starts_with(['"', '[', '{']) => format!("`{default}`"),
         Kind::Form(_, default) => default.to_owned(),
-        Kind::Table(_) => "the defaults of its keys".to_owned(),
+        Kind::Switch { on: false, .. } => "`\"off\"`".to_owned(),
+        Kind::Table(_) | Kind::Switch { .. } => "the defaults of its keys".to_owned(),
     }
 }
 
@@ -179,11 +189,18 @@ mod tests {
 
     #[test]
     fn the_defaults_of_the_manual_are_those_of_the_check() {
-        let config = load(MINIMAL, "minimal").unwrap().config;
-        let file: Table = effective(&config).parse().unwrap();
+        let shown = |text: &str| {
+            effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
+        };
+        let (file, probing) = (shown(MINIMAL), shown(&format!("{MINIMAL}health = {{}}\n")));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
-            let table = find(&file, section);
+            let table = match section {
+                // Not by default, and without a default.
+                Section::Balance => continue,
+                Section::Health => find(&probing, section),
+                _ => find(&file, section),
+            };
             for key in section.keys() {
                 let default = default(key);
                 if let Some(text) = default.strip_prefix('`').and_then(|d| d.strip_suffix('`')) {
@@ -193,23 +210,29 @@ mod tests {
                 }
             }
         }
-        assert!(compared > 20, "{compared}");
+        assert!(compared > 50, "{compared}");
     }
 
     #[test]
     fn every_example_is_understood() {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
             let line = key.example;
+            let below = |table: &str| format!("{table}.{line}");
             let (listener, route, pool, member) = match key.section {
                 Section::Root => continue,
                 Section::Server | Section::Limits => ("", "", "", ""),
                 Section::Listener => (line, "", "", ""),
-                Section::ListenerTimeouts => (&*format!("timeouts.{line}"), "", "", ""),
-                Section::ListenerLimits => (&*format!("limits.{line}"), "", "", ""),
+                Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
+                Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),
-                Section::Keepalive => ("", "", &*format!("keepalive.{line}"), ""),
-                Section::PoolTimeouts => ("", "", &*format!("timeouts.{line}"), ""),
+                Section::Balance => ("", "", &*below("balance"), ""),
+                Section::Keepalive => ("", "", &*below("keepalive"), ""),
+                Section::PoolTimeouts => ("", "", &*below("timeouts"), ""),
+                Section::Health => ("", "", &*below("health"), ""),
+                Section::Eject => ("", "", &*below("eject"), ""),
+                Section::Queue => ("", "", &*below("queue"), ""),
+                Section::Retry => ("", "", &*below("retry"), ""),
                 Section::Member => ("", "", "", line),
             };
             let process = if listener.len() + route.len() + pool.len() + member.len() == 0 {
@@ -226,6 +249,11 @@ mod tests {
             let members = unless(pool, "members", "[[pool.api.members]]");
             let fields =
                 if members.is_empty() { String::new() } else { format!("{address}\n{member}") };
+            // A pool of backups only is a mistake.
+            let fields = fields.replace(
+                "backup = true",
+                "backup = true\n[[pool.api.members]]\naddress = \"10.0.0.2:80\"",
+            );
             let text = format!(
                 "{process}[listener.web]\n{bind}\n{listener}\n[[route]]\n{to}\n{route}\n\
                  [pool.api]\n{pool}\n{members}\n{fields}\n"

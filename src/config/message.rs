@@ -5,7 +5,7 @@ use std::fmt;
 use super::address::{AddressError, CidrError};
 use super::error::{Mistake, Span};
 use super::host::HostError;
-use super::keys::{self, Section};
+use super::keys::Section;
 use super::path::PathError;
 use super::scalar::ScalarError;
 
@@ -70,9 +70,6 @@ impl Mistake {
                 write!(f, "{key:?} must lie between {min} and {max}")
             }
             Self::NotAChoice { key, word, .. } => write!(f, "{key:?} does not know {word:?}"),
-            Self::FutureChoice { key, .. } => {
-                write!(f, "this value of {key:?} is not supported by this version yet")
-            }
             Self::EmptyList { key } => write!(f, "{key:?} is an empty list"),
             Self::Twice { .. } => f.write_str("this is listed already"),
             Self::BadAddress(why) => write!(f, "this is no address: {why}"),
@@ -84,12 +81,12 @@ impl Mistake {
             Self::BadPath(why) => write!(f, "this is no path: {why}"),
             Self::BadMethod => f.write_str("this is no method"),
             Self::MethodCase { .. } => {
-                f.write_str("methods are case-sensitive: no client sends this one")
+                f.write_str("methods are case-sensitive, and this one is in lower case")
             }
             Self::BadHostPolicy => f.write_str("this cannot be sent as Host"),
             Self::BadCore => f.write_str("a core id is a number from 0 to 1023"),
             Self::BadAccessLog { .. } => f.write_str("this is no place for an access log"),
-            _ => Ok(()),
+            pool => pool.fmt_pool(f),
         }
     }
 
@@ -158,9 +155,7 @@ impl Mistake {
                     .to_owned(),
             ),
             Self::NotAChoice { nearest: Some(nearest), .. } => Some(did_you_mean(nearest)),
-            Self::NotAChoice { choices, .. } | Self::FutureChoice { choices, .. } => {
-                Some(format!("it may be {}", quoted(choices)))
-            }
+            Self::NotAChoice { choices, .. } => Some(format!("it may be {}", quoted(choices))),
             Self::BadAddress(why) => help_address(*why).map(str::to_owned),
             Self::BadCidr(CidrError::HostBits(block)) => Some(format!("write \"{block}\"")),
             Self::BadCidr(_) => {
@@ -186,12 +181,12 @@ impl Mistake {
                 Some("write \"off\", \"stdout\" or a path with a \"/\" in it".to_owned())
             }
             Self::FutureKey { .. } => Some("leave it out for now".to_owned()),
-            _ => None,
+            pool => pool.help_pool(),
         }
     }
 }
 
-fn did_you_mean(word: &str) -> String {
+pub(super) fn did_you_mean(word: &str) -> String {
     format!("did you mean {word:?}?")
 }
 
@@ -209,9 +204,4 @@ const fn help_address(why: AddressError) -> Option<&'static str> {
         AddressError::Name => Some("write IP:PORT"),
         AddressError::Unix | AddressError::Port => None,
     }
-}
-
-/// Whether a later version brings `word` to `balance`.
-pub(super) fn is_future_balance(word: &str) -> bool {
-    keys::FUTURE_BALANCE.contains(&word)
 }

@@ -4,6 +4,9 @@
 
 mod address;
 mod check;
+mod check_balance;
+mod check_failure;
+mod check_health;
 mod check_listener;
 mod check_pool;
 mod check_route;
@@ -12,20 +15,26 @@ mod checked;
 mod checked_pool;
 mod document;
 mod effective;
+mod effective_pool;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
+mod key_table;
 pub mod keys;
 mod load;
 pub mod manual;
 mod message;
+mod message_pool;
 mod nearest;
 mod path;
 mod render;
 mod scalar;
+mod status;
 
 pub use address::{AddressError, CidrError};
+pub use check_balance::HashKeyError;
+pub use check_health::FieldError;
 pub use checked::*;
 pub use checked_pool::*;
 pub use effective::effective;
@@ -35,3 +44,4 @@ pub use load::{Checked, LoadError, load, load_file};
 pub use path::PathError;
 pub use render::Report;
 pub use scalar::ScalarError;
+pub use status::StatusError;

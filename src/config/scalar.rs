@@ -1,9 +1,9 @@
-//! Durations and sizes: text to value and back.
+//! Durations, sizes and shares: text to value and back.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a text is no duration or no size.
+/// Why a text is no duration, no size or no share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScalarError {
     /// There is no number at the front.
@@ -73,6 +73,15 @@ pub(super) fn size(text: &str) -> Result<u64, ScalarError> {
         _ => None,
     };
     scaled(number, unit, &SIZES, meant)
+}
+
+/// `"20%"`. In percent; whether it is over 100 is for the caller.
+///
+/// # Errors
+/// Anything else; a number without a unit, too.
+pub(super) fn percent(text: &str) -> Result<u64, ScalarError> {
+    let (number, unit) = split(text)?;
+    scaled(number, unit, &[("%", 1)], || Some("%"))
 }
 
 fn split(text: &str) -> Result<(u64, &str), ScalarError> {
@@ -171,6 +180,24 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(size(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn shares() {
+        let cases = [
+            ("0%", Ok(0)),
+            ("20%", Ok(20)),
+            ("101%", Ok(101)),
+            ("20", Err(NoUnit)),
+            ("20 %", Err(Unit(Some("%")))),
+            ("20percent", Err(Unit(Some("%")))),
+            ("0.5%", Err(Fraction)),
+            ("-1%", Err(NoNumber)),
+            ("%", Err(NoNumber)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(percent(text), expected, "{text}");
         }
     }
 
