@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::access_log;
 use super::answer::{Answered, Buffers, answer};
@@ -15,11 +16,14 @@ use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
 use crate::http::{Framing, Method, RequestHead, ResponseHead, request_framing};
 use crate::ids::{ListenerId, RouteId};
-use crate::net::{Buffer, Failure, Stream};
+use crate::net::{Buffer, Failure, Stream, sleep};
 use crate::stats::{Counter, Reason};
 
 /// A request body up to this size that has arrived whole is sent together with its head.
 const WHOLE_BODY: u64 = 8 << 10;
+
+/// Between two attempts to open a connection when no descriptors are left.
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
 
 /// A client's connection.
 #[derive(Debug)]
@@ -251,7 +255,24 @@ async fn reach(lease: &Lease, fresh: bool) -> Result<Connection, Failure> {
         return Ok(connection);
     }
     // Rare, and large: kept out of every connection's memory.
-    Box::pin(lease.dial()).await
+    Box::pin(dial(lease)).await
+}
+
+/// A new connection. Where no descriptors are left it waits for one, or for a connection that
+/// another exchange gives back, as long as it would wait for the member.
+async fn dial(lease: &Lease) -> Result<Connection, Failure> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match lease.dial().await {
+            Err(Failure::NoDescriptors) if waited < lease.timeouts().connect => {}
+            other => return other,
+        }
+        sleep(DESCRIPTOR_PAUSE).await;
+        waited += DESCRIPTOR_PAUSE;
+        if let Some(connection) = lease.reuse() {
+            return Ok(connection);
+        }
+    }
 }
 
 /// Sends the request and brings the answer, but for its last bytes, which stay in `buffers.out`.
