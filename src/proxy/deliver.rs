@@ -1,12 +1,17 @@
 //! A request on its way: to which member, how often, and what is learnt of each.
 
+use std::time::Duration;
+
 use super::answer::{Answered, Buffers, answer};
 use super::exchange::{Ask, Ending, Facts};
 use super::{hash_key, reasons, request, tunnel, upload};
 use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal};
 use crate::http::ResponseHead;
-use crate::net::{Buffer, Failure, Stream, TICK};
+use crate::net::{Buffer, Failure, Stream, TICK, sleep};
 use crate::stats::{Counter, Reason};
+
+/// Between two attempts to open a connection when no descriptors are left.
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
 
 /// An attempt that failed.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +155,24 @@ async fn reach(lease: &Lease, fresh: bool) -> Result<Connection, Failure> {
         return Ok(connection);
     }
     // Rare, and large: kept out of every connection's memory.
-    Box::pin(lease.dial()).await
+    Box::pin(dial(lease)).await
+}
+
+/// A new connection. Where no descriptors are left it waits for one, or for a connection that
+/// another exchange gives back, as long as it would wait for the member.
+async fn dial(lease: &Lease) -> Result<Connection, Failure> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match lease.dial().await {
+            Err(Failure::NoDescriptors) if waited < lease.timeouts().connect => {}
+            other => return other,
+        }
+        sleep(DESCRIPTOR_PAUSE).await;
+        waited += DESCRIPTOR_PAUSE;
+        if let Some(connection) = lease.reuse() {
+            return Ok(connection);
+        }
+    }
 }
 
 /// Sends the request and brings the answer, but for its last bytes, which stay in `buffers.out`.

@@ -86,6 +86,8 @@ impl StartError {
 /// The system refused something at the start, or a worker was lost.
 pub fn run(options: Options) -> Result<(), StartError> {
     log::start();
+    // Before anything counts on them.
+    _ = net::descriptors();
     let driver = choose_driver(options.driver)?;
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
@@ -140,7 +142,8 @@ fn wait_for(
         started.map_err(StartError::System)?;
     }
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, workers, driver = driver.name(), mode = driver.mode(), "ready");
+    let (name, mode, descriptors) = (driver.name(), driver.mode(), net::descriptors());
+    tracing::info!(version, workers, driver = name, mode, descriptors, "ready");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -90,13 +90,18 @@ impl Plan {
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, &self.row);
         let context =
             Rc::new(Context::new(self.config, pools, self.row, self.open, self.access_log));
+        let most = net::descriptors() / 4 * 3;
         let mut doors = Vec::new();
         for (listener, socket) in self.sockets {
             let port = socket.local_addr().map_or(0, |address| address.port());
             match Acceptor::new(socket, self.driver) {
-                Ok(acceptor) => {
-                    doors.push(Rc::new(Door { acceptor, listener, port, closed: Cell::new(false) }))
-                }
+                Ok(acceptor) => doors.push(Rc::new(Door {
+                    acceptor,
+                    listener,
+                    port,
+                    most,
+                    closed: Cell::new(false),
+                })),
                 Err(error) => {
                     _ = self.started.send(Err(error));
                     return;
@@ -142,7 +147,16 @@ struct Door {
     acceptor: Acceptor,
     listener: ListenerId,
     port: u16,
+    /// Clients that the process takes: three of four descriptors. What they ask for needs some, too.
+    most: usize,
     closed: Cell<bool>,
+}
+
+impl Door {
+    fn is_crowded(&self, context: &Context) -> bool {
+        let open = context.open.iter().map(|count| count.load(Ordering::Relaxed));
+        open.sum::<usize>() >= self.most
+    }
 }
 
 fn count_panic(context: &Rc<Context>) -> impl FnOnce() + 'static {
@@ -177,6 +191,9 @@ async fn accept_all(door: Rc<Door>, context: Rc<Context>) {
 /// Accepts what waits; false if the system has no room for more.
 fn accept_waiting(door: &Door, context: &Rc<Context>) -> bool {
     for _ in 0..ACCEPT_BATCH {
+        if door.is_crowded(context) {
+            return false;
+        }
         match door.acceptor.accept() {
             Ok(Some((stream, peer))) => welcome(door, context, stream, peer),
             Ok(None) => return true,

@@ -188,3 +188,23 @@ fn an_answer_that_the_drain_cuts_is_reset() {
         assert_eq!(client.rest(), (Vec::new(), End::Reset));
     }
 }
+
+/// Clients must not take the descriptors that their own requests need.
+#[test]
+fn more_clients_than_descriptors_are_served_one_after_the_other() {
+    const FILES: u64 = 100;
+    let origin = Origin::saying("ok");
+    let proxy = Setup::to(&[&origin]).workers(1).files(FILES).start();
+    let address = proxy.address();
+    thread::scope(|scope| {
+        for _ in 0..2 * FILES {
+            scope.spawn(move || {
+                let mut client = Client::connect(address);
+                for _ in 0..10 {
+                    assert_eq!(client.get("/").text(), "ok");
+                }
+            });
+        }
+    });
+    assert_eq!(proxy.stats().total("error_proxy_no_descriptors"), 0);
+}
