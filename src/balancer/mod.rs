@@ -7,6 +7,7 @@
 mod availability;
 mod inflight;
 mod keepalive;
+mod latency;
 mod lease;
 mod outcome;
 mod pool;
@@ -15,7 +16,11 @@ mod tried;
 
 pub use availability::{Availability, Standing};
 pub use inflight::InFlight;
+pub use latency::{Latency, LatencyView, SharedLatency};
 pub use lease::{Connection, Lease};
 pub use outcome::{Fault, Observation, Outcome};
 pub use pool::{Pools, SharedPools};
+#[doc(hidden)]
+pub use selection::Workbench;
+pub use selection::hash_key;
 pub use tried::Tried;

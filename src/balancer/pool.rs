@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use super::inflight::InFlight;
 use super::keepalive::Keepalive;
+use super::latency::LatencyView;
 use super::lease::Lease;
-use super::selection::{Candidates, Selector};
+use super::selection::{Allowed, Candidates, Selector};
 use super::tried::Tried;
 use crate::config::{PoolConfig, PoolTimeouts};
 use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::net::{Stream, TICK};
+use crate::rng::Rng;
 use crate::stats::{Counter, Row};
 
 /// What all workers share of the pools.
@@ -46,6 +48,8 @@ pub(super) struct Pool {
     addresses: Vec<SocketAddr>,
     weights: Vec<u16>,
     in_flight: Arc<InFlight>,
+    allowed: Allowed,
+    rng: RefCell<Rng>,
     selector: RefCell<Selector>,
     keepalive: RefCell<Vec<Keepalive>>,
 }
@@ -99,14 +103,19 @@ impl Pool {
         row: &Arc<Row>,
     ) -> Self {
         let weights: Vec<u16> = config.members.iter().map(|member| member.weight).collect();
+        let addresses: Vec<_> = config.members.iter().map(|member| member.address).collect();
+        let mut allowed = Allowed::new(weights.len());
+        (0u16..).take(weights.len()).for_each(|member| allowed.set(MemberId(member)));
         let timeout = ticks(config.keepalive.idle_timeout);
         let keepalive = |_: &_| Keepalive::new(config.keepalive.idle, timeout);
         Self {
             worker,
             row: Arc::clone(row),
             timeouts: config.timeouts,
-            addresses: config.members.iter().map(|member| member.address).collect(),
-            selector: RefCell::new(Selector::new(config.balance.clone(), &weights, worker)),
+            allowed,
+            rng: RefCell::new(Rng::new(u64::from(worker.0))),
+            selector: RefCell::new(Selector::new(&config.balance, &addresses, &weights, worker)),
+            addresses,
             keepalive: RefCell::new(config.members.iter().map(keepalive).collect()),
             in_flight: Arc::clone(in_flight),
             weights,
@@ -114,8 +123,15 @@ impl Pool {
     }
 
     fn choose(&self, tried: &Tried) -> Option<MemberId> {
-        let candidates = Candidates { weights: &self.weights, in_flight: &self.in_flight, tried };
-        self.selector.borrow_mut().choose(&candidates)
+        let candidates = Candidates {
+            weights: &self.weights,
+            in_flight: &self.in_flight,
+            latency: &LatencyView::default(),
+            tried,
+            allowed: &self.allowed,
+            key: 0,
+        };
+        self.selector.borrow_mut().choose(&candidates, &mut self.rng.borrow_mut())
     }
 
     pub(super) fn address(&self, member: MemberId) -> Option<SocketAddr> {
