@@ -27,6 +27,8 @@ pub use observer::{Observations, Observer, observer};
 pub use outcome::{Fault, Observation, Outcome};
 pub use pools::{LeaseError, Pools};
 pub use retry::{Attempted, Refusal};
-pub use selection::{Workbench, hash_key};
+#[doc(hidden)]
+pub use selection::Workbench;
+pub use selection::hash_key;
 pub use shared::SharedPools;
 pub use tried::Tried;

@@ -52,15 +52,14 @@ impl RoundRobin {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::{InFlight, Tried};
+    use super::super::tests::Setup;
     use super::*;
 
     fn sequence(weights: &[u16], worker: u16, turns: usize) -> Vec<u16> {
-        let in_flight = InFlight::new(1, weights.len());
-        let tried = Tried::default();
-        let candidates = Candidates { weights, in_flight: &in_flight, tried: &tried };
+        let setup = Setup::new(weights);
         let mut state = RoundRobin::new(weights, WorkerId(worker));
-        (0..turns).filter_map(|_| state.choose(&candidates)).map(|member| member.0).collect()
+        let chosen = (0..turns).filter_map(|_| state.choose(&setup.candidates(0)));
+        chosen.map(|member| member.0).collect()
     }
 
     #[test]
@@ -73,21 +72,29 @@ mod tests {
 
     #[test]
     fn tried_members_are_passed_over() {
-        let in_flight = InFlight::new(1, 3);
-        let mut tried = Tried::default();
+        let mut setup = Setup::new(&[1, 1, 1]);
         let mut state = RoundRobin::new(&[1, 1, 1], WorkerId(0));
         let mut seen = Vec::new();
         for _ in 0..3 {
-            let candidates =
-                Candidates { weights: &[1, 1, 1], in_flight: &in_flight, tried: &tried };
-            let member = state.choose(&candidates).expect("one is left");
-            assert!(tried.add(member));
+            let member = state.choose(&setup.candidates(0)).expect("one is left");
+            setup.try_once(member.0);
             seen.push(member.0);
         }
         seen.sort_unstable();
         assert_eq!(seen, [0, 1, 2]);
-        let candidates = Candidates { weights: &[1, 1, 1], in_flight: &in_flight, tried: &tried };
-        assert_eq!(state.choose(&candidates), None);
+        assert_eq!(state.choose(&setup.candidates(0)), None);
+    }
+
+    #[test]
+    fn the_others_share_by_weight_while_one_is_out() {
+        let mut setup = Setup::new(&[3, 2, 1]);
+        let mut state = RoundRobin::new(&[3, 2, 1], WorkerId(0));
+        setup.forbid(1);
+        let mut counts = [0; 3];
+        for _ in 0..8 {
+            counts[state.choose(&setup.candidates(0)).expect("two are left").index()] += 1;
+        }
+        assert_eq!(counts, [6, 0, 2]);
     }
 
     /// The same rule by its definition: recompute every member's credit from all turns so far.
