@@ -31,6 +31,8 @@ pub(super) enum Outcome {
 pub(super) struct Crew {
     workers: Vec<(JoinHandle<()>, Ringer<Command>)>,
     rows: Vec<Arc<Row>>,
+    /// The control thread's counters.
+    control: Arc<Row>,
     ends: UnboundedReceiver<WorkerId>,
     log_writer: Option<Writer>,
     drain_timeout: Duration,
@@ -39,11 +41,12 @@ pub(super) struct Crew {
 impl Crew {
     pub(super) const fn new(
         rows: Vec<Arc<Row>>,
+        control: Arc<Row>,
         ends: UnboundedReceiver<WorkerId>,
         log_writer: Option<Writer>,
         drain_timeout: Duration,
     ) -> Self {
-        Self { workers: Vec::new(), rows, ends, log_writer, drain_timeout }
+        Self { workers: Vec::new(), rows, control, ends, log_writer, drain_timeout }
     }
 
     pub(super) fn add(&mut self, thread: JoinHandle<()>, ringer: Ringer<Command>) {
@@ -72,7 +75,7 @@ impl Crew {
 
     fn on_event(&self, event: Event) {
         match event {
-            Event::Report => log::raw(&report(&self.rows)),
+            Event::Report => log::raw(&report(&self.rows, &self.control)),
             Event::HangUp => tracing::warn!("SIGHUP: this version cannot reload its configuration"),
             Event::Upgrade => tracing::warn!("SIGUSR2: this version cannot upgrade in place"),
             Event::Terminate => {}

@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 
 use super::drain::{Crew, Outcome};
 use super::worker::Plan;
-use crate::balancer::SharedPools;
+use crate::balancer::{self, Availability, SharedPools};
 use crate::config::{Config, Workers};
-use crate::control::{access_log, log};
+use crate::control::{Monitor, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
 use crate::stats::Row;
@@ -96,7 +96,13 @@ pub fn run(options: Options) -> Result<(), StartError> {
         access_log::start(&config).map_err(StartError::AccessLog)?.unzip();
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
-    let mut crew = Crew::new(rows.clone(), ends, log_writer, config.server.drain_timeout);
+    let control_row: Arc<Row> = Arc::default();
+    let timeout = config.server.drain_timeout;
+    let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
+    let availability: Vec<Arc<Availability>> =
+        config.pools.iter().map(|pool| Arc::new(Availability::new(pool.members.len()))).collect();
+    let (observer, observations) = balancer::observer().map_err(StartError::System)?;
+    let monitor = Monitor::new(&config, &availability, observations, &control_row);
     let shared = Arc::new(SharedPools::new(&config.pools, cores.len()));
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
@@ -121,8 +127,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
         };
         crew.add(plan.start().map_err(StartError::System)?, ringer);
     }
-    drop((log_sender, started, ended));
-    let serve = async { crew.serve(|| wait_for(&starts, cores.len(), driver)).await };
+    drop((log_sender, started, ended, observer));
+    let serve = async {
+        monitor.start();
+        crew.serve(|| wait_for(&starts, cores.len(), driver)).await
+    };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match control.map_err(StartError::System)?.block_on(serve)? {
         Outcome::Drained => tracing::info!("drained"),

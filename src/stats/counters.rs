@@ -51,6 +51,14 @@ counters! {
     UpstreamIdle, "upstream_idle", "Idle kept-alive connections to members now (a gauge).";
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
+    Probes, "probes", "Probes of members that had a result (control).";
+    ProbesFailed, "probes_failed", "Probes that failed (control).";
+    ProbesSkipped, "probes_skipped", "Probes that this host could not make, for want of descriptors, memory or ports (control).";
+    ProbeEjections, "probe_ejections", "Times that failed probes took a member out (control).";
+    Ejections, "ejections", "Times that failed requests took a member out, repeated ejections after a trial included (control).";
+    EjectionsSpared, "ejections_spared", "Failures that would have ejected a member, had `max_share` allowed it or another member been in (control).";
+    MembersOut, "members_out", "Members that are not in now: out, on trial or draining (a gauge; control).";
+    ObservationsDropped, "observations_dropped", "Failures of members that the health monitor did not hear of because its queue was full (control).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
     Panics, "panics", "Connections ended by a bug in ringway; please report them.";
     Completions, "completions", "Operations completed by the worker's ring (receive, send, accept, connect, poll).";

@@ -5,30 +5,34 @@ use std::sync::Arc;
 
 use super::{Counter, Reason, Row};
 
-fn line(out: &mut String, name: std::fmt::Arguments<'_>, values: &[u64]) {
-    let total = values.iter().fold(0u64, |sum, v| sum.wrapping_add(*v));
+fn line(out: &mut String, name: std::fmt::Arguments<'_>, values: &[u64], control: u64) {
+    let total = values.iter().fold(control, |sum, v| sum.wrapping_add(*v));
     // Writing to a String cannot fail.
     _ = write!(out, "stat {name} total={total}");
     for (worker, value) in values.iter().enumerate() {
         _ = write!(out, " w{worker}={value}");
     }
+    if control > 0 {
+        _ = write!(out, " control={control}");
+    }
     out.push('\n');
 }
 
 /// `stat NAME total=N w0=N w1=N`, a line each, ended by `stat end`. Every counter is listed; of
-/// the errors those that happened.
+/// the errors those that happened. What the control thread counted is a last column `control=N`,
+/// where it did.
 #[must_use]
-pub fn report(rows: &[Arc<Row>]) -> String {
+pub fn report(rows: &[Arc<Row>], control: &Row) -> String {
     let mut out = String::new();
     for counter in Counter::ALL {
         let values: Vec<u64> = rows.iter().map(|r| r.get(*counter)).collect();
-        line(&mut out, format_args!("{}", counter.name()), &values);
+        line(&mut out, format_args!("{}", counter.name()), &values, control.get(*counter));
     }
     for reason in Reason::ALL {
         let values: Vec<u64> = rows.iter().map(|r| r.errors(*reason)).collect();
         if values.iter().any(|v| *v > 0) {
             let name = format_args!("error_{}_{}", reason.side().word(), reason.code());
-            line(&mut out, name, &values);
+            line(&mut out, name, &values, 0);
         }
     }
     out.push_str("stat end\n");
@@ -47,9 +51,12 @@ mod tests {
         rows[1].error(Reason::NoRoute);
         rows[0].add(Counter::ConnectionsActive, 1);
         rows[0].sub(Counter::ConnectionsActive, 1);
-        let text = report(&rows);
+        let control = Row::default();
+        control.set(Counter::Probes, 7);
+        let text = report(&rows, &control);
         assert!(text.contains("stat accepts total=5 w0=2 w1=3\n"), "{text}");
         assert!(text.contains("stat connections_active total=0 w0=0 w1=0\n"), "{text}");
+        assert!(text.contains("stat probes total=7 w0=0 w1=0 control=7\n"), "{text}");
         assert!(text.contains("stat error_route_no_route total=1 w0=0 w1=1\n"), "{text}");
         assert!(!text.contains("error_member"), "{text}");
         assert!(text.ends_with("stat end\n"));

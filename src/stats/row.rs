@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Counter, Reason};
 
-/// The counters of one worker. Written by its worker only (so plain loads and stores do, which
+/// The counters of one worker, or of the control thread. Written by its owner only (so plain loads and stores do, which
 /// cost what an ordinary addition costs); read by anyone. Starts on cache lines of its own.
 #[derive(Debug)]
 #[repr(align(128))]

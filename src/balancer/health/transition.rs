@@ -71,10 +71,11 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// Whether it took the member out, or further out.
+    /// Whether it took the member out, or back out after a trial: no step on the way back in.
     #[must_use]
-    pub const fn is_out(&self) -> bool {
-        self.to.is_out() && !matches!(self.to, Phase::Recovering)
+    pub const fn takes_out(&self) -> bool {
+        matches!(self.from, Phase::Trial) && matches!(self.to, Phase::Ejected)
+            || self.to.is_out() && !self.from.is_out()
     }
 }
 
