@@ -41,10 +41,7 @@ impl Availability {
     /// So many members, all in.
     #[must_use]
     pub fn new(members: usize) -> Self {
-        Self {
-            cells: (0..members).map(|_| Cell::default()).collect(),
-            version: AtomicU64::new(0),
-        }
+        Self { cells: (0..members).map(|_| Cell::default()).collect(), version: AtomicU64::new(0) }
     }
 
     /// The member's standing; one that does not exist is out.

@@ -37,7 +37,7 @@ struct Line([AtomicU64; PER_LINE]);
 
 /// What the workers tell each other about the members of one pool.
 #[derive(Debug)]
-pub struct SharedLatency {
+pub(super) struct SharedLatency {
     /// Microseconds in the upper half of a cell, weight of the samples in the lower one.
     lines: Vec<Line>,
     lines_per_worker: usize,
@@ -48,7 +48,7 @@ pub struct SharedLatency {
 impl SharedLatency {
     /// Nothing known, for so many workers and members.
     #[must_use]
-    pub fn new(workers: usize, members: usize) -> Self {
+    pub(super) fn new(workers: usize, members: usize) -> Self {
         let lines_per_worker = members.div_ceil(PER_LINE);
         let lines = (0..workers * lines_per_worker).map(|_| Line::default()).collect();
         Self { lines, lines_per_worker, workers, members }
@@ -69,7 +69,7 @@ impl SharedLatency {
     /// The member's median latency in microseconds, at least 1: the workers' medians of about the
     /// last ten seconds, weighted by their samples. `None`: no samples in that time.
     #[must_use]
-    pub fn micros(&self, member: MemberId) -> Option<u32> {
+    pub(super) fn micros(&self, member: MemberId) -> Option<u32> {
         let (mut sum, mut weights) = (0u128, 0u128);
         for cell in (0..self.workers).filter_map(|worker| self.cell(worker, member)) {
             let cell = cell.load(Ordering::Relaxed);
@@ -84,7 +84,7 @@ impl SharedLatency {
 
 /// What one worker chooses by. As old as its last tick.
 #[derive(Clone, Debug, Default)]
-pub struct LatencyView {
+pub(super) struct LatencyView {
     micros: Vec<u32>,
 }
 
@@ -92,14 +92,14 @@ impl LatencyView {
     /// What to expect of the member, in microseconds, at least 1; of one without samples, what the
     /// best one takes.
     #[must_use]
-    pub fn micros(&self, member: MemberId) -> u32 {
+    pub(super) fn micros(&self, member: MemberId) -> u32 {
         self.micros.get(member.index()).copied().unwrap_or(1)
     }
 }
 
 /// The latency of one pool's members as one worker measures it.
 #[derive(Debug)]
-pub struct Latency {
+pub(super) struct Latency {
     shared: Arc<SharedLatency>,
     worker: WorkerId,
     histograms: Vec<Histogram>,
@@ -113,7 +113,7 @@ pub struct Latency {
 impl Latency {
     /// For worker `worker`, before any sample.
     #[must_use]
-    pub fn new(shared: Arc<SharedLatency>, worker: WorkerId) -> Self {
+    pub(super) fn new(shared: Arc<SharedLatency>, worker: WorkerId) -> Self {
         let members = shared.members;
         Self {
             shared,
@@ -128,7 +128,7 @@ impl Latency {
 
     /// Notes that the member took so long. Only what an answer that counts as good took: else a
     /// member that fails fast would be the best.
-    pub fn record(&mut self, member: MemberId, took: Duration) {
+    pub(super) fn record(&mut self, member: MemberId, took: Duration) {
         if let Some(histogram) = self.histograms.get_mut(member.index()) {
             histogram.add(micros(took));
         }
@@ -136,13 +136,13 @@ impl Latency {
 
     /// What to choose by.
     #[must_use]
-    pub const fn view(&self) -> &LatencyView {
+    pub(super) const fn view(&self) -> &LatencyView {
         &self.view
     }
 
     /// Lets samples grow old, tells the other workers, and looks at what they tell. At every
     /// housekeeping tick; `now` does not go back.
-    pub fn tick(&mut self, now: Instant) {
+    pub(super) fn tick(&mut self, now: Instant) {
         let Some(last) = self.last_tick.replace(now) else {
             self.last_halving = now;
             self.publish();

@@ -71,10 +71,8 @@ impl Pool {
         let worker = home.worker;
         let roster = Roster::new(config);
         let addresses: Vec<_> = config.members.iter().map(|member| member.address).collect();
-        let timeout =
-            u32::try_from(config.keepalive.idle_timeout.as_micros() / TICK.as_micros());
-        let keepalive =
-            |_: &_| Keepalive::new(config.keepalive.idle, timeout.unwrap_or(u32::MAX));
+        let timeout = u32::try_from(config.keepalive.idle_timeout.as_micros() / TICK.as_micros());
+        let keepalive = |_: &_| Keepalive::new(config.keepalive.idle, timeout.unwrap_or(u32::MAX));
         let state = State {
             selector: Selector::new(&config.balance, &addresses, roster.full(), worker),
             roster,
@@ -124,9 +122,7 @@ impl Pool {
         let state = self.state.borrow();
         let members = (0u16..).map(MemberId).zip(&self.addresses);
         let mut others = members.filter(|(_, other)| Some(**other) != address);
-        others.any(|(member, _)| {
-            state.roster.allowed().contains(member) && !tried.contains(member)
-        })
+        others.any(|(member, _)| state.roster.allowed().contains(member) && !tried.contains(member))
     }
 
     /// Learns how a member behaved.

@@ -90,7 +90,12 @@ impl Roster {
     }
 
     /// Brings everything up to date. Costs two loads while nothing changed.
-    pub(super) fn refresh(&mut self, standings: &Availability, tick: u32, now: impl Fn() -> Instant) {
+    pub(super) fn refresh(
+        &mut self,
+        standings: &Availability,
+        tick: u32,
+        now: impl Fn() -> Instant,
+    ) {
         let version = standings.version();
         if version == self.seen && tick < self.again_at {
             return;

@@ -81,8 +81,7 @@ impl Prober {
     async fn run(&self) -> Result<(), Stop> {
         let start = clock::now();
         let connect = timeout(self.timeout, TcpStream::connect(self.address)).await;
-        let stream =
-            connect.map_err(|_| ProbeFailure::ConnectTimeout)?.map_err(|e| not_connected(e))?;
+        let stream = connect.map_err(|_| ProbeFailure::ConnectTimeout)?.map_err(not_connected)?;
         let Some(http) = &self.http else { return Ok(()) };
         let left = self.timeout.saturating_sub(clock::now().since(start));
         let answer = timeout(left, http.ask(stream)).await.map_err(|_| ProbeFailure::Timeout)?;

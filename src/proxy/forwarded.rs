@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use crate::config::Cidr;
-use crate::net::{Buffer, Size};
 use crate::http::{Name, RequestHead, encode::decimal, encode::field};
+use crate::net::{Buffer, Size};
 
 /// Text of an address, formatted once per connection.
 #[derive(Clone, Copy, Debug)]

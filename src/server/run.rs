@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::drain::{Crew, Outcome};
 use super::worker::Plan;
-use crate::balancer::{self, Availability, SharedPools};
+use crate::balancer::{self, SharedPools};
 use crate::config::{Config, Workers};
 use crate::control::{Monitor, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
@@ -99,11 +99,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
     let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
-    let availability: Vec<Arc<Availability>> =
-        config.pools.iter().map(|pool| Arc::new(Availability::new(pool.members.len()))).collect();
-    let (observer, observations) = balancer::observer().map_err(StartError::System)?;
-    let monitor = Monitor::new(&config, &availability, observations, &control_row);
     let shared = Arc::new(SharedPools::new(&config.pools, cores.len()));
+    let (observer, observations) = balancer::observer().map_err(StartError::System)?;
+    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row);
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
@@ -120,6 +118,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             open: Arc::clone(&open),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
+            observer: observer.clone(),
             sockets,
             inbox,
             started: started.clone(),

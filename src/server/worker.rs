@@ -14,7 +14,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::balancer::{Pools, SharedPools};
+use crate::balancer::{Observer, Pools, SharedPools};
 use crate::config::Config;
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, Acceptor, Driver, Inbox, Stream, TICK};
@@ -48,6 +48,7 @@ pub(super) struct Plan {
     pub(super) open: Arc<[AtomicUsize]>,
     pub(super) row: Arc<Row>,
     pub(super) access_log: Option<proxy::access_log::Sender>,
+    pub(super) observer: Observer,
     pub(super) sockets: Vec<(ListenerId, TcpListener)>,
     pub(super) inbox: Inbox<Command>,
     /// Told once the loop runs, or why it does not.
@@ -87,7 +88,8 @@ impl Plan {
     }
 
     async fn serve(self) {
-        let pools = Pools::new(&self.config.pools, &self.shared, self.id, &self.row);
+        let (row, observer) = (&self.row, &self.observer);
+        let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer);
         let context =
             Rc::new(Context::new(self.config, pools, self.row, self.open, self.access_log));
         let most = net::descriptors() / 4 * 3;
