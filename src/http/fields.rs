@@ -3,7 +3,7 @@
 //!
 //! Must not know start lines.
 
-use super::bytes::{TOKEN, is_token, run, text_run, trim};
+use super::bytes::{TOKEN, is_token, run, text_run, trim, trim_end, trim_start};
 use super::error::ParseError;
 use super::name::{Name, is_identity};
 
@@ -142,24 +142,17 @@ impl Fields {
     ) -> Result<&'a [u8], Stop> {
         let start = total - rest.len();
         let (name, after) = rest.split_at_checked(run(rest, TOKEN)).unwrap_or_default();
-        let mut after = match after {
-            [b':', after @ ..] if !name.is_empty() => after,
-            [] => return Err(Stop::Partial),
-            [byte, ..] => return Err(bad_name_end(name, *byte).into()),
-        };
-        while let [b' ' | b'\t', tail @ ..] = after {
-            after = tail;
+        let [b':', after @ ..] = after else { return Err(bad_name_end(name, after)) };
+        if name.is_empty() {
+            return Err(ParseError::EmptyName.into());
         }
+        let after = match after {
+            [b' ', first, ..] if *first > b' ' => after.get(1..).unwrap_or_default(),
+            _ => trim_start(after),
+        };
         let value_start = total - after.len();
         let (value, after) = after.split_at_checked(text_run(after)).unwrap_or_default();
-        let next = match after {
-            [b'\r', b'\n', next @ ..] => next,
-            [] | [b'\r'] => return Err(Stop::Partial),
-            [b'\r', ..] => return Err(ParseError::BareCr.into()),
-            [b'\n', ..] => return Err(ParseError::BareLf.into()),
-            [0, ..] => return Err(ParseError::Nul.into()),
-            _ => return Err(ParseError::BadValue.into()),
-        };
+        let [b'\r', b'\n', next @ ..] = after else { return Err(bad_value_end(after)) };
         if self.list.len() >= max {
             return Err(ParseError::TooManyFields.into());
         }
@@ -168,9 +161,9 @@ impl Fields {
         self.present |= kind.bit();
         self.list.push(Field {
             name: Span::new(start, start + name.len()),
-            value: Span::new(value_start, value_start + trim(value).len()),
+            value: Span::new(value_start, value_start + trim_end(value).len()),
             kind,
-            identity: is_identity(name),
+            identity: kind.is_identity() || (kind == Name::Other && is_identity(name)),
             hop_by_hop: kind.is_hop_by_hop(),
         });
         Ok(next)
@@ -250,17 +243,30 @@ impl Fields {
     }
 }
 
-/// What is wrong with a field line whose name ends in `byte` instead of a colon.
+/// What is wrong with a field line whose name ends before `after` instead of a colon.
 #[cold]
-fn bad_name_end(name: &[u8], byte: u8) -> ParseError {
-    match (name.is_empty(), byte) {
+fn bad_name_end(name: &[u8], after: &[u8]) -> Stop {
+    let Some(byte) = after.first() else { return Stop::Partial };
+    let error = match (name.is_empty(), byte) {
         (true, b' ' | b'\t') => ParseError::ObsFold,
-        (true, b':') => ParseError::EmptyName,
         (true, b'\r') => ParseError::BareCr,
         (_, b'\n') => ParseError::BareLf,
         (false, b' ' | b'\t') => ParseError::SpaceBeforeColon,
         (false, b'\r') => ParseError::NoColon,
         _ => ParseError::BadName,
+    };
+    error.into()
+}
+
+/// What is wrong with a field line whose value ends before `after` instead of a line end.
+#[cold]
+fn bad_value_end(after: &[u8]) -> Stop {
+    match after {
+        [] | [b'\r'] => Stop::Partial,
+        [b'\r', ..] => ParseError::BareCr.into(),
+        [b'\n', ..] => ParseError::BareLf.into(),
+        [0, ..] => ParseError::Nul.into(),
+        _ => ParseError::BadValue.into(),
     }
 }
 
