@@ -62,7 +62,7 @@ struct Field {
 }
 
 /// One field of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct FieldRef<'a> {
     /// Which name it is, where that matters.
     pub name: Name,
@@ -73,7 +73,19 @@ pub struct FieldRef<'a> {
     /// Whether it tells who the client is, see [`super::is_identity`].
     pub identity: bool,
     pub(super) hop_by_hop: bool,
+    /// From the first byte of the name to two bytes behind the value: as a rule the line and its end.
+    pub(super) line: &'a [u8],
 }
+
+/// Equal are fields that go on alike, whatever whitespace was around their values.
+impl PartialEq for FieldRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name_bytes, self.value, self.hop_by_hop)
+            == (other.name_bytes, other.value, other.hop_by_hop)
+    }
+}
+
+impl Eq for FieldRef<'_> {}
 
 /// What the `Connection` fields ask for (RFC 9110 7.6.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -306,6 +318,7 @@ impl<'a> Iterator for FieldsIter<'a> {
             value: field.value.of(self.arena),
             identity: field.identity,
             hop_by_hop: field.hop_by_hop,
+            line: Span { start: field.name.start, end: field.value.end + 2 }.of(self.arena),
         })
     }
 
