@@ -125,11 +125,12 @@ pub(super) fn target_run(bytes: &[u8]) -> usize {
 #[inline]
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     // Most are short.
-    let start = run(bytes.get(..16).unwrap_or(bytes), PLAIN);
-    if start < 16 {
-        return start;
+    let (start, rest) = bytes.split_at_checked(16).unwrap_or((bytes, &[]));
+    let len = run(start, PLAIN);
+    if len < start.len() {
+        return len;
     }
-    let rest = skip_chunks(bytes, |byte| {
+    let rest = skip_chunks(rest, |byte| {
         is_outside_target(byte) | (byte == b'?') | (byte == b'%') | (byte == b'.')
     });
     bytes.len() - rest.len() + run(rest, PLAIN)
@@ -235,6 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn runs_in_blocks_stop_where_the_table_says() {
+        for byte in 0..=255u8 {
+            for at in 0..40 {
+                let mut bytes = vec![b'a'; 40];
+                bytes[at] = byte;
+                let len = |class| bytes.iter().take_while(|&&byte| is(byte, class)).count();
+                assert_eq!(run(&bytes, TOKEN), len(TOKEN), "{byte:#x} at {at}");
+                assert_eq!(target_run(&bytes), len(TARGET), "{byte:#x} at {at}");
+                assert_eq!(plain_run(&bytes), len(PLAIN), "{byte:#x} at {at}");
+                assert_eq!(text_run(&bytes), len(TEXT), "{byte:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
     fn decimals() {
         let cases: [(&[u8], Result<u64, bool>); 9] = [
             (b"0", Ok(0)),
@@ -256,7 +272,9 @@ mod tests {
         #[test]
         fn text_run_equals_the_naive_scan(bytes in prop::collection::vec(
             prop_oneof![8 => 0x20..=0xffu8, 1 => any::<u8>(), 1 => Just(b'\t')], 0..64)) {
-            prop_assert_eq!(text_run(&bytes), run(&bytes, TEXT));
+            let text = bytes.iter().take_while(|&&byte| is(byte, TEXT)).count();
+            prop_assert_eq!(text_run(&bytes), text);
+            prop_assert_eq!(run(&bytes, TEXT), text);
         }
     }
 }

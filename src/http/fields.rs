@@ -208,6 +208,9 @@ impl Fields {
                         !field.identity && field.name.of(arena).eq_ignore_ascii_case(option);
                 }
             }
+            if !self.has_repeated(Name::Connection) {
+                break;
+            }
         }
         Ok(())
     }
@@ -285,16 +288,13 @@ fn bad_value_end(after: &[u8]) -> Stop {
 /// Sets the flag of an option that has one. False when the option names a field that has no meaning
 /// here, which is to be marked.
 fn set_option(options: &mut ConnectionOptions, option: &[u8]) -> bool {
-    if option.eq_ignore_ascii_case(b"close") {
-        options.close = true;
-    } else if option.eq_ignore_ascii_case(b"keep-alive") {
-        options.keep_alive = true;
-    } else {
-        match Name::of(option) {
-            Name::Upgrade => options.upgrade = true,
-            Name::Te => options.te = true,
-            name => return name != Name::Other,
-        }
+    match Name::of(option) {
+        Name::KeepAlive => options.keep_alive = true,
+        Name::Other if option.eq_ignore_ascii_case(b"close") => options.close = true,
+        Name::Other => return false,
+        Name::Te => options.te = true,
+        Name::Upgrade => options.upgrade = true,
+        _ => {}
     }
     true
 }
