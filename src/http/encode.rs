@@ -2,6 +2,7 @@
 //! from us: nothing is checked again here, except by debug assertions.
 
 use super::bytes::{TEXT, is, is_token};
+use super::fields::FieldRef;
 
 /// The last chunk and the empty line behind it: the end of a chunked body without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -26,18 +27,23 @@ pub fn chunk_size_line(out: &mut Vec<u8>, size: usize) {
 
 /// `number` in decimal.
 pub fn decimal(out: &mut Vec<u8>, number: u64) {
-    let mut buffer = [0; 20];
+    let mut digits = [0; 20];
+    let first = write_digits(&mut digits, number);
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
+}
+
+/// Writes `number` at the end of `digits` and returns where it begins.
+#[inline]
+fn write_digits(digits: &mut [u8; 20], number: u64) -> usize {
     let mut left = number;
-    let mut used = 0;
-    for place in buffer.iter_mut().rev() {
+    for (at, place) in digits.iter_mut().enumerate().rev() {
         *place = b'0' + (left % 10) as u8;
         left /= 10;
-        used += 1;
         if left == 0 {
-            break;
+            return at;
         }
     }
-    out.extend_from_slice(buffer.get(buffer.len() - used..).unwrap_or_default());
+    0
 }
 
 /// A field line.
@@ -49,6 +55,17 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(CRLF);
+}
+
+/// The line of a field that goes on as it came: its bytes in one piece where they are those that
+/// [`field`] would write.
+#[inline]
+pub fn field_as_sent(out: &mut Vec<u8>, entry: &FieldRef<'_>) {
+    let is_tight = entry.line.len() == entry.name_bytes.len() + entry.value.len() + 4;
+    match entry.line.get(entry.name_bytes.len()..) {
+        Some([b':', b' ', .., b'\r', b'\n']) if is_tight => out.extend_from_slice(entry.line),
+        _ => field(out, entry.name_bytes, entry.value),
+    }
 }
 
 /// The field line of a Content-Length.
@@ -72,12 +89,17 @@ pub fn request_line(out: &mut Vec<u8>, method: &[u8], path: &[u8], query: Option
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-/// `HTTP/1.1 status reason`, with its line end; always the version that we speak.
+/// `HTTP/1.1 status reason`, with its line end; always the version that we speak. A status has
+/// three digits.
 #[inline]
 pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(out, u64::from(status));
-    out.push(b' ');
+    debug_assert!((100..=999).contains(&status));
+    let digit = |number: u16| b'0' + (number % 10) as u8;
+    let mut start = *b"HTTP/1.1 000 ";
+    let [.., hundreds, tens, ones, _] = &mut start;
+    (*hundreds, *tens, *ones) = (digit(status / 100), digit(status / 10), digit(status));
+    out.reserve(start.len() + reason.len() + CRLF.len());
+    out.extend_from_slice(&start);
     out.extend_from_slice(reason);
     out.extend_from_slice(CRLF);
 }
@@ -155,6 +177,8 @@ const fn client_error_phrase(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::head::HeadLimits;
+    use super::super::request::RequestHead;
     use super::*;
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -171,6 +195,19 @@ mod tests {
         for size in [1, 9, 15, 16, 255, 256, 0xabcdef, usize::MAX] {
             assert_eq!(written(|out| chunk_size_line(out, size)), format!("{size:x}\r\n"));
         }
+    }
+
+    #[test]
+    fn fields_as_sent() {
+        let text = b"GET / HTTP/1.1\r\nHost: a\r\nA: b c\r\nB:c\r\nC:\td \r\nD:\r\nE: \r\nF:  g\r\nG: h\t\r\n\r\n";
+        let mut head = RequestHead::new();
+        head.parse(text, &HeadLimits { bytes: 1000, fields: 10 }).unwrap();
+        let (mut as_sent, mut anew) = (Vec::new(), Vec::new());
+        for entry in head.fields() {
+            field_as_sent(&mut as_sent, &entry);
+            field(&mut anew, entry.name_bytes, entry.value);
+        }
+        assert_eq!(as_sent.escape_ascii().to_string(), anew.escape_ascii().to_string());
     }
 
     #[test]

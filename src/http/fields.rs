@@ -3,7 +3,7 @@
 //!
 //! Must not know start lines.
 
-use super::bytes::{TOKEN, is_token, run, text_run, trim};
+use super::bytes::{TOKEN, is_token, run, text_run, trim, trim_end, trim_start};
 use super::error::ParseError;
 use super::name::{Name, is_identity};
 
@@ -62,7 +62,7 @@ struct Field {
 }
 
 /// One field of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct FieldRef<'a> {
     /// Which name it is, where that matters.
     pub name: Name,
@@ -73,7 +73,19 @@ pub struct FieldRef<'a> {
     /// Whether it tells who the client is, see [`super::is_identity`].
     pub identity: bool,
     pub(super) hop_by_hop: bool,
+    /// From the first byte of the name to two bytes behind the value: as a rule the line and its end.
+    pub(super) line: &'a [u8],
 }
+
+/// Equal are fields that go on alike, whatever whitespace was around their values.
+impl PartialEq for FieldRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name_bytes, self.value, self.hop_by_hop)
+            == (other.name_bytes, other.value, other.hop_by_hop)
+    }
+}
+
+impl Eq for FieldRef<'_> {}
 
 /// What the `Connection` fields ask for (RFC 9110 7.6.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,24 +154,17 @@ impl Fields {
     ) -> Result<&'a [u8], Stop> {
         let start = total - rest.len();
         let (name, after) = rest.split_at_checked(run(rest, TOKEN)).unwrap_or_default();
-        let mut after = match after {
-            [b':', after @ ..] if !name.is_empty() => after,
-            [] => return Err(Stop::Partial),
-            [byte, ..] => return Err(bad_name_end(name, *byte).into()),
-        };
-        while let [b' ' | b'\t', tail @ ..] = after {
-            after = tail;
+        let [b':', after @ ..] = after else { return Err(bad_name_end(name, after)) };
+        if name.is_empty() {
+            return Err(ParseError::EmptyName.into());
         }
+        let after = match after {
+            [b' ', first, ..] if *first > b' ' => after.get(1..).unwrap_or_default(),
+            _ => trim_start(after),
+        };
         let value_start = total - after.len();
         let (value, after) = after.split_at_checked(text_run(after)).unwrap_or_default();
-        let next = match after {
-            [b'\r', b'\n', next @ ..] => next,
-            [] | [b'\r'] => return Err(Stop::Partial),
-            [b'\r', ..] => return Err(ParseError::BareCr.into()),
-            [b'\n', ..] => return Err(ParseError::BareLf.into()),
-            [0, ..] => return Err(ParseError::Nul.into()),
-            _ => return Err(ParseError::BadValue.into()),
-        };
+        let [b'\r', b'\n', next @ ..] = after else { return Err(bad_value_end(after)) };
         if self.list.len() >= max {
             return Err(ParseError::TooManyFields.into());
         }
@@ -168,9 +173,9 @@ impl Fields {
         self.present |= kind.bit();
         self.list.push(Field {
             name: Span::new(start, start + name.len()),
-            value: Span::new(value_start, value_start + trim(value).len()),
+            value: Span::new(value_start, value_start + trim_end(value).len()),
             kind,
-            identity: is_identity(name),
+            identity: kind.is_identity() || (kind == Name::Other && is_identity(name)),
             hop_by_hop: kind.is_hop_by_hop(),
         });
         Ok(next)
@@ -202,6 +207,9 @@ impl Fields {
                     field.hop_by_hop |=
                         !field.identity && field.name.of(arena).eq_ignore_ascii_case(option);
                 }
+            }
+            if !self.has_repeated(Name::Connection) {
+                break;
             }
         }
         Ok(())
@@ -250,33 +258,43 @@ impl Fields {
     }
 }
 
-/// What is wrong with a field line whose name ends in `byte` instead of a colon.
+/// What is wrong with a field line whose name ends before `after` instead of a colon.
 #[cold]
-fn bad_name_end(name: &[u8], byte: u8) -> ParseError {
-    match (name.is_empty(), byte) {
+fn bad_name_end(name: &[u8], after: &[u8]) -> Stop {
+    let Some(byte) = after.first() else { return Stop::Partial };
+    let error = match (name.is_empty(), byte) {
         (true, b' ' | b'\t') => ParseError::ObsFold,
-        (true, b':') => ParseError::EmptyName,
         (true, b'\r') => ParseError::BareCr,
         (_, b'\n') => ParseError::BareLf,
         (false, b' ' | b'\t') => ParseError::SpaceBeforeColon,
         (false, b'\r') => ParseError::NoColon,
         _ => ParseError::BadName,
+    };
+    error.into()
+}
+
+/// What is wrong with a field line whose value ends before `after` instead of a line end.
+#[cold]
+fn bad_value_end(after: &[u8]) -> Stop {
+    match after {
+        [] | [b'\r'] => Stop::Partial,
+        [b'\r', ..] => ParseError::BareCr.into(),
+        [b'\n', ..] => ParseError::BareLf.into(),
+        [0, ..] => ParseError::Nul.into(),
+        _ => ParseError::BadValue.into(),
     }
 }
 
 /// Sets the flag of an option that has one. False when the option names a field that has no meaning
 /// here, which is to be marked.
 fn set_option(options: &mut ConnectionOptions, option: &[u8]) -> bool {
-    if option.eq_ignore_ascii_case(b"close") {
-        options.close = true;
-    } else if option.eq_ignore_ascii_case(b"keep-alive") {
-        options.keep_alive = true;
-    } else {
-        match Name::of(option) {
-            Name::Upgrade => options.upgrade = true,
-            Name::Te => options.te = true,
-            name => return name != Name::Other,
-        }
+    match Name::of(option) {
+        Name::KeepAlive => options.keep_alive = true,
+        Name::Other if option.eq_ignore_ascii_case(b"close") => options.close = true,
+        Name::Other => return false,
+        Name::Te => options.te = true,
+        Name::Upgrade => options.upgrade = true,
+        _ => {}
     }
     true
 }
@@ -300,6 +318,7 @@ impl<'a> Iterator for FieldsIter<'a> {
             value: field.value.of(self.arena),
             identity: field.identity,
             hop_by_hop: field.hop_by_hop,
+            line: Span { start: field.name.start, end: field.value.end + 2 }.of(self.arena),
         })
     }
 

@@ -55,7 +55,7 @@ fn reparse(head: &RequestHead) -> RequestHead {
     encode::request_line(&mut out, head.method_bytes(), target, head.query());
     encode::field(&mut out, b"host", head.authority());
     for field in head.fields().filter(|field| field.name != Name::Host) {
-        encode::field(&mut out, field.name_bytes, field.value);
+        encode::field_as_sent(&mut out, &field);
     }
     out.extend_from_slice(encode::CRLF);
     let mut again = RequestHead::new();
@@ -77,7 +77,7 @@ pub fn response_head(data: &[u8]) {
     let mut out = Vec::new();
     encode::status_line(&mut out, head.status(), head.reason());
     for field in head.fields() {
-        encode::field(&mut out, field.name_bytes, field.value);
+        encode::field_as_sent(&mut out, &field);
     }
     out.extend_from_slice(encode::CRLF);
     let mut again = ResponseHead::new();

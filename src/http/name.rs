@@ -62,58 +62,105 @@ pub enum Name {
     Other,
 }
 
+/// `name` where `bytes` writes `text`, which is in lower case, else [`Name::Other`].
+#[inline]
+fn known<const N: usize>(bytes: &[u8], text: &[u8; N], name: Name) -> Name {
+    match bytes.as_array::<N>() {
+        Some(bytes) if is_same(bytes, text) => name,
+        _ => Name::Other,
+    }
+}
+
+/// Whether `bytes` writes `text`: lower-case letters and dashes. In words, the last of which may
+/// overlap with the one before.
+#[inline]
+fn is_same<const N: usize>(bytes: &[u8; N], text: &[u8; N]) -> bool {
+    let at = |start: usize| differs(word(bytes, start), word(text, start));
+    match N {
+        ..8 => at(0) == 0,
+        8..=16 => at(0) | at(N - 8) == 0,
+        _ => at(0) | at(8) | at(N - 8) == 0,
+    }
+}
+
+/// The bits in which `word` is not `text` in any case.
+#[inline]
+const fn differs(word: u64, text: u64) -> u64 {
+    // Of letters and dashes only letters have this bit, and those have one more in lower case.
+    const LETTER: u64 = u64::from_le_bytes([0x40; 8]);
+    (word | ((text & LETTER) >> 1)) ^ text
+}
+
+/// Up to eight bytes from `start` on.
+#[inline]
+fn word(bytes: &[u8], start: usize) -> u64 {
+    let bytes = bytes.get(start..).unwrap_or_default();
+    match (bytes.first_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(word), ..) => u64::from_le_bytes(*word),
+        (_, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | (u64::from(u32::from_le_bytes(*last)) << 32)
+        }
+        _ => bytes.iter().fold(0, |word, &byte| (word << 8) | u64::from(byte)),
+    }
+}
+
 impl Name {
     /// The name that `bytes` writes, in any case.
     #[inline]
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let first = |name: &[u8], known| {
-            if bytes.eq_ignore_ascii_case(name) { known } else { Self::Other }
-        };
         // The last byte tells the names of one length apart, so at most one is compared.
-        let last = bytes.last().map_or(0, u8::to_ascii_lowercase);
+        let last = bytes.last().map_or(0, |last| last | 0x20);
         match (bytes.len(), last) {
-            (2, _) => first(b"te", Self::Te),
-            (3, _) => first(b"via", Self::Via),
-            (4, b't') => first(b"host", Self::Host),
-            (4, b'e') => first(b"date", Self::Date),
-            (6, b'e') => first(b"cookie", Self::Cookie),
-            (6, b't') => first(b"expect", Self::Expect),
-            (6, b'r') => first(b"server", Self::Server),
-            (7, b'e') => first(b"upgrade", Self::Upgrade),
+            (2, _) => known(bytes, b"te", Self::Te),
+            (3, _) => known(bytes, b"via", Self::Via),
+            (4, b't') => known(bytes, b"host", Self::Host),
+            (4, b'e') => known(bytes, b"date", Self::Date),
+            (6, b'e') => known(bytes, b"cookie", Self::Cookie),
+            (6, b't') => known(bytes, b"expect", Self::Expect),
+            (6, b'r') => known(bytes, b"server", Self::Server),
+            (7, b'e') => known(bytes, b"upgrade", Self::Upgrade),
             (7, b'r') => match bytes {
-                [b't' | b'T', ..] => first(b"trailer", Self::Trailer),
-                _ => first(b"referer", Self::Referer),
+                [b't' | b'T', ..] => known(bytes, b"trailer", Self::Trailer),
+                _ => known(bytes, b"referer", Self::Referer),
             },
-            (8, b'n') => first(b"location", Self::Location),
-            (9, b'd') => first(b"forwarded", Self::Forwarded),
-            (9, b'p') => first(b"x-real-ip", Self::XRealIp),
-            (10, b'n') => first(b"connection", Self::Connection),
-            (10, b'e') => first(b"keep-alive", Self::KeepAlive),
-            (10, b't') => first(b"user-agent", Self::UserAgent),
-            (12, b'e') => first(b"content-type", Self::ContentType),
-            (13, b'n') => first(b"authorization", Self::Authorization),
-            (14, b'h') => first(b"content-length", Self::ContentLength),
-            (15, b'r') => first(b"x-forwarded-for", Self::XForwardedFor),
-            (16, b'n') => first(b"proxy-connection", Self::ProxyConnection),
+            (8, b'n') => known(bytes, b"location", Self::Location),
+            (9, b'd') => known(bytes, b"forwarded", Self::Forwarded),
+            (9, b'p') => known(bytes, b"x-real-ip", Self::XRealIp),
+            (10, b'n') => known(bytes, b"connection", Self::Connection),
+            (10, b'e') => known(bytes, b"keep-alive", Self::KeepAlive),
+            (10, b't') => known(bytes, b"user-agent", Self::UserAgent),
+            (12, b'e') => known(bytes, b"content-type", Self::ContentType),
+            (13, b'n') => known(bytes, b"authorization", Self::Authorization),
+            (14, b'h') => known(bytes, b"content-length", Self::ContentLength),
+            (15, b'r') => known(bytes, b"x-forwarded-for", Self::XForwardedFor),
+            (16, b'n') => known(bytes, b"proxy-connection", Self::ProxyConnection),
             (16, b't') => match bytes {
-                [.., b'r' | b'R', _] => first(b"x-forwarded-port", Self::XForwardedPort),
-                _ => first(b"x-forwarded-host", Self::XForwardedHost),
+                [.., b'r' | b'R', _] => known(bytes, b"x-forwarded-port", Self::XForwardedPort),
+                _ => known(bytes, b"x-forwarded-host", Self::XForwardedHost),
             },
-            (17, b'g') => first(b"transfer-encoding", Self::TransferEncoding),
-            (17, b'o') => first(b"x-forwarded-proto", Self::XForwardedProto),
-            (18, b'e') => first(b"proxy-authenticate", Self::ProxyAuthenticate),
-            (19, b'n') => first(b"proxy-authorization", Self::ProxyAuthorization),
+            (17, b'g') => known(bytes, b"transfer-encoding", Self::TransferEncoding),
+            (17, b'o') => known(bytes, b"x-forwarded-proto", Self::XForwardedProto),
+            (18, b'e') => known(bytes, b"proxy-authenticate", Self::ProxyAuthenticate),
+            (19, b'n') => known(bytes, b"proxy-authorization", Self::ProxyAuthorization),
             _ => Self::Other,
         }
     }
 
     /// The name's bit in a set of names; [`Name::Other`] is in none.
     pub(super) const fn bit(self) -> u64 {
-        match self {
-            Self::Other => 0,
-            name => 1 << name as u8,
-        }
+        (1 << self as u8) & !(1 << Self::Other as u8)
+    }
+
+    /// Whether the name is one of those that [`is_identity`] holds for.
+    pub(super) const fn is_identity(self) -> bool {
+        const SET: u64 = Name::Forwarded.bit()
+            | Name::XForwardedFor.bit()
+            | Name::XForwardedHost.bit()
+            | Name::XForwardedPort.bit()
+            | Name::XForwardedProto.bit()
+            | Name::XRealIp.bit();
+        SET & self.bit() != 0
     }
 
     /// Whether the field concerns this connection alone and never goes on (RFC 9110 7.6.1, 11.7).
@@ -141,7 +188,7 @@ impl Name {
 pub fn is_identity(name: &[u8]) -> bool {
     // `Forwarded` or `X-...`, whatever stands for the dash.
     match name {
-        [b'f' | b'F', ..] => name.eq_ignore_ascii_case(b"forwarded"),
+        [b'f' | b'F', ..] => Name::of(name) == Name::Forwarded,
         [b'x' | b'X', second, rest @ ..] if !second.is_ascii_alphanumeric() => {
             is_identity_suffix(rest)
         }
@@ -149,6 +196,7 @@ pub fn is_identity(name: &[u8]) -> bool {
     }
 }
 
+#[inline(never)]
 fn is_identity_suffix(rest: &[u8]) -> bool {
     if let Some((forwarded, rest)) = rest.split_at_checked(b"forwarded".len())
         && forwarded.eq_ignore_ascii_case(b"forwarded")
@@ -202,6 +250,7 @@ mod tests {
         assert_eq!(KNOWN.len(), Name::Other as usize, "a name has no case");
         for (text, name) in KNOWN {
             assert_eq!(Name::of(text.as_bytes()), name, "{text}");
+            assert_eq!(name.is_identity(), is_identity(text.as_bytes()), "{text}");
             assert_eq!(Name::of(text.to_ascii_uppercase().as_bytes()), name, "{text}");
             for at in 0..text.len() {
                 let mut near = text.as_bytes().to_vec();

@@ -2,8 +2,8 @@
 //!
 //! The HTTP/1 parser fills it; nothing that reads it can tell which protocol did.
 
-use super::authority;
-use super::bytes::{TARGET, TOKEN, is, run};
+use super::authority::{self, Host};
+use super::bytes::{TOKEN, is, plain_run, run, target_run};
 use super::error::ParseError;
 use super::fields::{ConnectionOptions, FieldRef, Fields, FieldsIter, Span, Stop};
 use super::head::{HeadLimits, LineEnd, Parsed, Progress, line_end};
@@ -38,6 +38,8 @@ struct Line {
     known: Method,
     method: Span,
     target: Span,
+    /// Bytes of the target that are plain ones of a path, up to the first that is not.
+    plain: usize,
     version: Version,
     end: usize,
 }
@@ -107,11 +109,11 @@ impl RequestHead {
 
     /// Cuts the target, normalises the path and decides which host is meant.
     fn settle_target(&mut self, head: &[u8]) -> Result<(), ParseError> {
-        let target = target::cut(self.line.known, self.line.target.of(head))?;
+        let target = target::cut(self.line.known, self.line.target.of(head), self.line.plain)?;
         (self.form, self.scheme) = (target.form, target.scheme);
         self.settle_host(head, &target)?;
         let start = self.line.target.start() + target.scheme_len() + target.authority.len();
-        self.path = if !target.path.is_empty() && target::is_plain(target.path) {
+        self.path = if target.is_plain {
             Span::new(start, start + target.path.len())
         } else {
             let start = self.fields.arena.len();
@@ -127,7 +129,7 @@ impl RequestHead {
         if self.fields.has_repeated(Name::Host) {
             return Err(ParseError::RepeatedHost);
         }
-        let (mut authority, mut host) = (Span::default(), b"".as_slice());
+        let (mut authority, mut host) = (Span::default(), Host::default());
         match self.fields.span(Name::Host) {
             None if self.line.version == Version::Http11 => return Err(ParseError::MissingHost),
             Some(span) if !span.of(head).is_empty() => {
@@ -141,19 +143,19 @@ impl RequestHead {
             host = authority::host(target.authority).ok_or(ParseError::BadAuthority)?;
             let start = self.line.target.start() + target.scheme_len();
             authority = Span::new(start, start + target.authority.len());
-            if target.form == TargetForm::Authority && host.len() == target.authority.len() {
+            if target.form == TargetForm::Authority && host.bytes.len() == target.authority.len() {
                 return Err(ParseError::BadAuthority);
             }
         }
         self.authority = authority;
-        let host = host.strip_suffix(b".").unwrap_or(host);
-        self.host = if host.iter().any(u8::is_ascii_uppercase) {
+        let bytes = host.bytes.strip_suffix(b".").unwrap_or(host.bytes);
+        self.host = if host.has_upper {
             let start = self.fields.arena.len();
-            self.fields.arena.extend(host.iter().map(u8::to_ascii_lowercase));
+            self.fields.arena.extend(bytes.iter().map(u8::to_ascii_lowercase));
             Span::new(start, self.fields.arena.len())
         } else {
             // The host is what its authority begins with.
-            Span::new(authority.start(), authority.start() + host.len())
+            Span::new(authority.start(), authority.start() + bytes.len())
         };
         Ok(())
     }
@@ -295,6 +297,9 @@ impl RequestHead {
 
 fn skip_empty_lines(view: &[u8]) -> Result<&[u8], Stop> {
     let mut rest = view;
+    if view.first().is_some_and(|&first| is(first, TOKEN)) {
+        return Ok(view);
+    }
     for _ in 0..MAX_EMPTY_LINES {
         match rest {
             [b'\r', b'\n', tail @ ..] => rest = tail,
@@ -325,7 +330,12 @@ fn read_line(head: &[u8]) -> Result<Line, Stop> {
         [b' ', rest @ ..] => rest,
         _ => return Err(line_end(rest).err().unwrap_or(LineEnd::Other).or(ParseError::BadMethod)),
     };
-    let (target, rest) = rest.split_at_checked(run(rest, TARGET)).unwrap_or_default();
+    let plain = plain_run(rest);
+    let target_len = match rest.get(plain) {
+        Some(b' ') => plain,
+        _ => plain + target_run(rest.get(plain..).unwrap_or_default()),
+    };
+    let (target, rest) = rest.split_at_checked(target_len).unwrap_or_default();
     let rest = match rest {
         [] => return Err(Stop::Partial),
         [b' ', rest @ ..] if !target.is_empty() => rest,
@@ -339,6 +349,7 @@ fn read_line(head: &[u8]) -> Result<Line, Stop> {
         known: Method::of(method),
         method: Span::new(0, method_len),
         target: Span::new(target_start, target_start + target.len()),
+        plain,
         version,
         end: target_start + target.len() + 1 + b"HTTP/1.1\r\n".len(),
     })
@@ -346,8 +357,10 @@ fn read_line(head: &[u8]) -> Result<Line, Stop> {
 
 /// Reads the version and the line end behind it.
 fn read_version(rest: &[u8]) -> Result<Version, Stop> {
+    if rest.starts_with(b"HTTP/1.1\r\n") {
+        return Ok(Version::Http11);
+    }
     match rest {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b'\r', b'\n', ..] => Ok(Version::Http11),
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', b'\r', b'\n', ..] => Ok(Version::Http10),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, end @ ..]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>

@@ -1,6 +1,6 @@
 //! A response head, in the same shape as a request head.
 
-use super::bytes::text_run;
+use super::bytes::{TEXT, run};
 use super::error::ParseError;
 use super::fields::{ConnectionOptions, FieldRef, Fields, FieldsIter, Span, Stop};
 use super::head::{HeadLimits, LineEnd, Parsed, Progress, line_end};
@@ -158,22 +158,12 @@ impl ResponseHead {
 
 /// Reads `HTTP/1.x SP status [SP reason] CRLF` at the start of `head`.
 fn read_line(head: &[u8]) -> Result<Line, Stop> {
-    let (version, rest) = match head {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', rest @ ..] => {
-            (Version::Http11, rest)
-        }
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', b' ', rest @ ..] => {
-            (Version::Http10, rest)
-        }
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b' ', ..]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            return Err(ParseError::UnsupportedVersion.into());
-        }
-        _ if head.len() < 9 && b"HTTP/".starts_with(head.get(..5).unwrap_or(head)) => {
-            return Err(Stop::Partial);
-        }
-        _ => return Err(ParseError::BadStatusLine.into()),
+    let (version, rest) = if let Some(rest) = head.strip_prefix(b"HTTP/1.1 ") {
+        (Version::Http11, rest)
+    } else if let Some(rest) = head.strip_prefix(b"HTTP/1.0 ") {
+        (Version::Http10, rest)
+    } else {
+        return Err(bad_version(head));
     };
     let status = read_status(rest)?;
     let (reason_start, rest) = match rest.get(3..).unwrap_or_default() {
@@ -183,7 +173,7 @@ fn read_line(head: &[u8]) -> Result<Line, Stop> {
             (12, rest)
         }
     };
-    let (reason, rest) = rest.split_at_checked(text_run(rest)).unwrap_or_default();
+    let (reason, rest) = rest.split_at_checked(run(rest, TEXT)).unwrap_or_default();
     line_end(rest).map_err(|end: LineEnd| end.or(ParseError::BadReason))?;
     let reason_end = reason_start + reason.len();
     Ok(Line {
@@ -192,6 +182,20 @@ fn read_line(head: &[u8]) -> Result<Line, Stop> {
         reason: Span::new(reason_start, reason_end),
         end: reason_end + b"\r\n".len(),
     })
+}
+
+/// Why `head` does not begin with a version of ours.
+#[cold]
+fn bad_version(head: &[u8]) -> Stop {
+    match head {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b' ', ..]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            ParseError::UnsupportedVersion.into()
+        }
+        _ if head.len() < 9 && b"HTTP/".starts_with(head.get(..5).unwrap_or(head)) => Stop::Partial,
+        _ => ParseError::BadStatusLine.into(),
+    }
 }
 
 fn read_status(rest: &[u8]) -> Result<u16, Stop> {

@@ -40,6 +40,8 @@ pub(super) struct Target<'a> {
     pub(super) path: &'a [u8],
     /// Without its question mark.
     pub(super) query: Option<&'a [u8]>,
+    /// Whether the path is known to be its own normal form.
+    pub(super) is_plain: bool,
 }
 
 impl Target<'_> {
@@ -66,19 +68,26 @@ impl Target<'_> {
     }
 }
 
-/// Cuts `target`, whose bytes are known to be allowed ones. The authority is not looked into.
-pub(super) fn cut(method: Method, target: &[u8]) -> Result<Target<'_>, ParseError> {
+/// Cuts `target`, whose bytes are known to be allowed ones, and none of its first `plain` bytes a
+/// question mark. The authority is not looked into.
+pub(super) fn cut(method: Method, target: &[u8], plain: usize) -> Result<Target<'_>, ParseError> {
     if method == Method::Connect {
         let form = TargetForm::Authority;
         return Ok(Target { form, authority: target, ..Target::default() });
     }
     match target {
         [b'/', ..] => {
-            let (path, query) = cut_query(target);
-            Ok(Target { path, query, ..Target::default() })
+            let (path, query) = match target.split_at_checked(plain) {
+                None | Some((_, [])) => (target, None),
+                Some((path, [b'?', query @ ..])) => (path, Some(query)),
+                Some(_) => cut_query(target),
+            };
+            let is_plain = path.len() <= plain || is_plain(path);
+            Ok(Target { path, query, is_plain, ..Target::default() })
         }
         b"*" if method == Method::Options => {
-            Ok(Target { form: TargetForm::Asterisk, path: target, ..Target::default() })
+            let form = TargetForm::Asterisk;
+            Ok(Target { form, path: target, is_plain: true, ..Target::default() })
         }
         _ => cut_absolute(target),
     }
@@ -95,7 +104,9 @@ fn cut_absolute(target: &[u8]) -> Result<Target<'_>, ParseError> {
     let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at_checked(end).unwrap_or_default();
     let (path, query) = cut_query(rest);
-    Ok(Target { form: TargetForm::Absolute, scheme: Some(scheme), authority, path, query })
+    let is_plain = !path.is_empty() && is_plain(path);
+    let (form, scheme) = (TargetForm::Absolute, Some(scheme));
+    Ok(Target { form, scheme, authority, path, query, is_plain })
 }
 
 fn strip_scheme<'a>(target: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
@@ -112,7 +123,7 @@ fn cut_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// Whether `path` is its own normal form as far as one scan can tell: no escape and no segment that
 /// begins with a dot.
-pub(super) fn is_plain(path: &[u8]) -> bool {
+fn is_plain(path: &[u8]) -> bool {
     let mut last = 0;
     for &byte in path {
         if byte == b'%' || (byte == b'.' && last == b'/') {

@@ -18,7 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpA
             te_trailers |= accepts_trailers(entry.value);
         }
         if passes(ask, &entry) {
-            encode::field(out, entry.name_bytes, entry.value);
+            encode::field_as_sent(out, &entry);
         }
     }
     write_framing(out, ask.framing);

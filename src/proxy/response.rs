@@ -89,7 +89,7 @@ fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField) {
             _ => !head.is_hop_by_hop(&entry),
         };
         if passes {
-            encode::field(out, entry.name_bytes, entry.value);
+            encode::field_as_sent(out, &entry);
         }
     }
 }
