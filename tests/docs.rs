@@ -209,8 +209,9 @@ fn counters() -> String {
 stat NAME total=N w0=N w1=N ...
 ```
 
-`total` is the sum over the workers, `w0` the first worker. Every counter is listed; an error only
-once it happened. Gauges rise and fall, everything else only grows, from the start of the process.
+`total` is the sum, `w0` the first worker. What the control thread counted is a last column
+`control=N`, where it did. Every counter is listed; an error only once it happened. Gauges rise and
+fall, everything else only grows, from the start of the process.
 
 | name | counts |
 |---|---|

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::probe::{Prober, Skipped};
-use crate::balancer::health::{ProbeResult, Roster, Transition, Verdict};
+use crate::balancer::health::{PoolHealth, ProbeResult, Transition, Verdict};
 use crate::balancer::{Availability, Observation, Observations};
 use crate::clock::{self, Instant};
 use crate::config::{Config, Panic};
@@ -42,7 +42,7 @@ pub struct Monitor {
 struct Watch {
     config: Arc<Config>,
     /// By pool. The only writers of what workers read.
-    rosters: Vec<Roster>,
+    rosters: Vec<PoolHealth>,
     /// The control thread's counters.
     row: Arc<Row>,
     /// When the log said last that a probe could not be made.
@@ -65,7 +65,7 @@ impl Monitor {
         let now = clock::now();
         let pools = config.pools.iter().zip(availability);
         let rosters =
-            pools.map(|(pool, cells)| Roster::new(pool, Arc::clone(cells), now)).collect();
+            pools.map(|(pool, cells)| PoolHealth::new(pool, Arc::clone(cells), now)).collect();
         let (config, row) = (Arc::clone(config), Arc::clone(row));
         let watch = Watch { config, rosters, row, skipped: None };
         watch.count();
@@ -117,7 +117,7 @@ impl Monitor {
 
 impl Watch {
     fn due(&self) -> Option<Instant> {
-        self.rosters.iter().filter_map(Roster::due).min()
+        self.rosters.iter().filter_map(PoolHealth::due).min()
     }
 
     fn on_probe(&mut self, pool: PoolId, member: MemberId, told: Result<ProbeResult, Skipped>) {

@@ -19,6 +19,7 @@ mod fallback;
 mod framing_and_smuggling;
 mod golden;
 mod headers;
+mod health;
 mod interim;
 mod keepalive;
 mod leaving;

@@ -146,7 +146,7 @@ pub(super) mod tests {
     };
 
     /// A pool with as many members as weights, fall and rise 2, two failures in 10 s, out for 5 s.
-    pub(in super::super) fn pool(weights: &[u16], max_share: u8) -> PoolConfig {
+    pub(in super::super) fn config(weights: &[u16], max_share: u8) -> PoolConfig {
         let member = |weight: &u16| MemberConfig {
             address: SocketAddr::from(([127, 0, 0, 1], 80)),
             weight: *weight,
@@ -198,7 +198,7 @@ pub(super) mod tests {
                 for (admin, expected) in
                     [Admin::Ready, Admin::Drain, Admin::Maintenance].into_iter().zip(row)
                 {
-                    let mut member = Member::new(&pool(&[1, 1], 50));
+                    let mut member = Member::new(&config(&[1, 1], 50));
                     for _ in 0..if up { 0 } else { 2 } {
                         member.on_probe(now, Err(ProbeFailure::Refused));
                     }
@@ -217,7 +217,7 @@ pub(super) mod tests {
 
     #[test]
     fn without_probes_and_ejection_only_the_operator_counts() {
-        let mut config = pool(&[1], 50);
+        let mut config = config(&[1], 50);
         (config.health, config.eject) = (None, None);
         let mut member = Member::new(&config);
         let now = Instant::from_micros(1);

@@ -2,20 +2,20 @@
 //! say. Time is a parameter.
 //!
 //! [`Health`] is what probes tell, [`Passive`] what real requests tell, [`Admin`] what the operator
-//! wants; [`Member`] combines the three into one standing, and [`Roster`] keeps the rules that need
+//! wants; [`Member`] combines the three into one standing, and [`PoolHealth`] keeps the rules that need
 //! the whole pool and is the only writer of its `Availability`. Owned by the control thread. Must
 //! not know how a probe is made, nor who reports.
 
 mod evidence;
 mod member;
 mod passive;
-mod roster;
+mod pool;
 mod state;
 mod transition;
 
 pub use evidence::{Evidence, ProbeFailure, ProbeResult, Seen, What};
 pub use member::{Admin, Member};
 pub use passive::{Passive, PassiveState, Verdict};
-pub use roster::Roster;
+pub use pool::PoolHealth;
 pub use state::{Health, HealthState};
 pub use transition::{Cause, Phase, Transition};

@@ -14,7 +14,7 @@ use crate::ids::MemberId;
 
 /// The members of one pool.
 #[derive(Debug)]
-pub struct Roster {
+pub struct PoolHealth {
     members: Vec<Member>,
     weights: Vec<u16>,
     availability: Arc<Availability>,
@@ -26,14 +26,14 @@ pub struct Roster {
     available: usize,
 }
 
-impl Roster {
+impl PoolHealth {
     /// The members of `config` at the start, published in `availability`, which says until now
     /// that all are in.
     #[must_use]
     pub fn new(config: &PoolConfig, availability: Arc<Availability>, now: Instant) -> Self {
         let count = config.members.len();
         let share = config.eject.as_ref().map_or(0, |eject| usize::from(eject.max_share));
-        let mut roster = Self {
+        let mut pool = Self {
             members: config.members.iter().map(|_| Member::new(config)).collect(),
             weights: config.members.iter().map(|member| member.weight).collect(),
             availability,
@@ -42,10 +42,10 @@ impl Roster {
             available: 0,
         };
         for member in (0..=u16::MAX).take(count).map(MemberId) {
-            roster.available += usize::from(roster.serves(member));
-            roster.publish(member, now);
+            pool.available += usize::from(pool.serves(member));
+            pool.publish(member, now);
         }
-        roster
+        pool
     }
 
     /// A member's health.
@@ -191,18 +191,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::evidence::ProbeFailure;
-    use super::super::member::tests::pool;
+    use super::super::member::tests::config;
     use super::*;
     use crate::balancer::Fault;
 
     const RESET: Outcome = Outcome::Failed(Fault::Reset);
     const REFUSED: ProbeResult = Err(ProbeFailure::Refused);
 
-    fn roster(weights: &[u16], max_share: u8) -> (Roster, Arc<Availability>) {
+    fn pool(weights: &[u16], max_share: u8) -> (PoolHealth, Arc<Availability>) {
         let availability = Arc::new(Availability::new(weights.len()));
-        let config = pool(weights, max_share);
-        let roster = Roster::new(&config, Arc::clone(&availability), Instant::from_micros(0));
-        (roster, availability)
+        let config = config(weights, max_share);
+        let pool = PoolHealth::new(&config, Arc::clone(&availability), at(0));
+        (pool, availability)
     }
 
     fn at(seconds: u64) -> Instant {
@@ -211,15 +211,15 @@ mod tests {
 
     /// How many members are ejected when each has failed often enough, in order.
     fn ejected(weights: &[u16], max_share: u8) -> usize {
-        let (mut roster, _) = roster(weights, max_share);
+        let (mut pool, _) = pool(weights, max_share);
         let weighty = (0..weights.len()).filter(|member| weights[*member] > 0);
         for member in weighty.map(|member| MemberId(member as u16)) {
             for _ in 0..2 {
-                roster.on_outcome(at(0), member, RESET, false);
+                pool.on_outcome(at(0), member, RESET, false);
             }
-            roster.check_invariants();
+            pool.check_invariants();
         }
-        roster.ejected.len()
+        pool.ejected.len()
     }
 
     #[test]
@@ -244,61 +244,61 @@ mod tests {
 
     #[test]
     fn a_member_is_kept_while_the_others_are_out_by_their_probes() {
-        let (mut roster, all) = roster(&[1, 1], 50);
+        let (mut pool, all) = pool(&[1, 1], 50);
         for _ in 0..2 {
-            roster.on_probe(at(0), MemberId(0), REFUSED);
-            roster.on_outcome(at(0), MemberId(1), RESET, false);
+            pool.on_probe(at(0), MemberId(0), REFUSED);
+            pool.on_outcome(at(0), MemberId(1), RESET, false);
         }
         assert_eq!(all.standing(MemberId(0)), Standing::Out);
-        assert_eq!(roster.on_outcome(at(1), MemberId(1), RESET, false), Verdict::Spared);
-        assert_eq!((roster.available(), roster.not_in()), (1, 1));
-        roster.on_probe(at(2), MemberId(0), Ok(()));
-        roster.on_probe(at(4), MemberId(0), Ok(()));
-        assert!(matches!(roster.on_outcome(at(5), MemberId(1), RESET, false), Verdict::Moved(_)));
+        assert_eq!(pool.on_outcome(at(1), MemberId(1), RESET, false), Verdict::Spared);
+        assert_eq!((pool.available(), pool.not_in()), (1, 1));
+        pool.on_probe(at(2), MemberId(0), Ok(()));
+        pool.on_probe(at(4), MemberId(0), Ok(()));
+        assert!(matches!(pool.on_outcome(at(5), MemberId(1), RESET, false), Verdict::Moved(_)));
         assert_eq!(all.standing(MemberId(1)), Standing::Out);
-        roster.check_invariants();
+        pool.check_invariants();
     }
 
     #[test]
     fn a_trial_is_one_request_of_the_host_and_a_lost_one_is_offered_again() {
-        let (mut roster, all) = roster(&[1, 1], 50);
+        let (mut pool, all) = pool(&[1, 1], 50);
         let first = MemberId(0);
         for _ in 0..2 {
-            roster.on_outcome(at(0), first, RESET, false);
+            pool.on_outcome(at(0), first, RESET, false);
         }
-        assert_eq!(roster.due(), Some(at(5)));
+        assert_eq!(pool.due(), Some(at(5)));
         let mut moved = 0;
-        roster.on_time(at(5), |_, _| moved += 1);
+        pool.on_time(at(5), |_, _| moved += 1);
         assert_eq!((moved, all.standing(first)), (1, Standing::Trial));
         assert!(all.take_trial(first));
         // Twice connect and response: 22 s.
         let mut second = 5;
         while !all.trial_is_free(first) {
             second += 1;
-            assert_eq!(roster.due(), Some(at(second)));
-            roster.on_time(at(second), |_, _| panic!("no change"));
+            assert_eq!(pool.due(), Some(at(second)));
+            pool.on_time(at(second), |_, _| panic!("no change"));
         }
         assert_eq!(second, 6 + 22);
         assert!(all.take_trial(first));
         let answered = Outcome::Answered { status: 200, first_byte: Duration::ZERO };
-        assert!(matches!(roster.on_outcome(at(30), first, answered, true), Verdict::Moved(_)));
+        assert!(matches!(pool.on_outcome(at(30), first, answered, true), Verdict::Moved(_)));
         assert_eq!((all.standing(first), all.back_since(first)), (Standing::In, Some(at(30))));
-        assert_eq!(roster.due(), None);
-        roster.check_invariants();
+        assert_eq!(pool.due(), None);
+        pool.check_invariants();
     }
 
     #[test]
     fn members_that_begin_down_are_published_so() {
-        let mut config = pool(&[1, 1], 50);
+        let mut config = config(&[1, 1], 50);
         config.health.as_mut().unwrap().start_down = true;
         let all = Arc::new(Availability::new(2));
-        let mut roster = Roster::new(&config, Arc::clone(&all), at(0));
-        assert_eq!((all.standing(MemberId(0)), roster.available()), (Standing::Out, 0));
+        let mut pool = PoolHealth::new(&config, Arc::clone(&all), at(0));
+        assert_eq!((all.standing(MemberId(0)), pool.available()), (Standing::Out, 0));
         for second in 1..3 {
-            roster.on_probe(at(second), MemberId(0), Ok(()));
+            pool.on_probe(at(second), MemberId(0), Ok(()));
         }
-        assert_eq!((all.standing(MemberId(0)), roster.available()), (Standing::In, 1));
-        roster.check_invariants();
+        assert_eq!((all.standing(MemberId(0)), pool.available()), (Standing::In, 1));
+        pool.check_invariants();
     }
 
     proptest! {
@@ -308,26 +308,26 @@ mod tests {
             share in 0u8..=100,
             steps in proptest::collection::vec((0u64..3, 0u16..6, 0u8..10), 0..300),
         ) {
-            let (mut roster, all) = roster(&weights, share);
+            let (mut pool, all) = pool(&weights, share);
             let mut now = 0;
             for (gap, member, what) in steps {
                 now += gap;
                 let member = MemberId(member);
-                let before = roster.ejected.len();
+                let before = pool.ejected.len();
                 match what {
-                    0 | 1 => drop(roster.on_probe(at(now), member, Ok(()))),
-                    2 => drop(roster.on_probe(at(now), member, REFUSED)),
-                    3 => drop(roster.administer(at(now), member, Admin::Ready)),
-                    4 => drop(roster.administer(at(now), member, Admin::Drain)),
-                    5 => drop(roster.administer(at(now), member, Admin::Maintenance)),
-                    6 => roster.on_time(at(now), |_, _| ()),
+                    0 | 1 => drop(pool.on_probe(at(now), member, Ok(()))),
+                    2 => drop(pool.on_probe(at(now), member, REFUSED)),
+                    3 => drop(pool.administer(at(now), member, Admin::Ready)),
+                    4 => drop(pool.administer(at(now), member, Admin::Drain)),
+                    5 => drop(pool.administer(at(now), member, Admin::Maintenance)),
+                    6 => pool.on_time(at(now), |_, _| ()),
                     7 => drop(all.take_trial(member)),
-                    8 => drop(roster.on_outcome(at(now), member, RESET, true)),
-                    _ => drop(roster.on_outcome(at(now), member, RESET, false)),
+                    8 => drop(pool.on_outcome(at(now), member, RESET, true)),
+                    _ => drop(pool.on_outcome(at(now), member, RESET, false)),
                 }
-                roster.check_invariants();
-                if roster.ejected.len() > before {
-                    prop_assert!(roster.available() > 0, "the last one was ejected");
+                pool.check_invariants();
+                if pool.ejected.len() > before {
+                    prop_assert!(pool.available() > 0, "the last one was ejected");
                 }
             }
         }
