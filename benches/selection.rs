@@ -1,5 +1,5 @@
 //! What a choice among 3 to 1,000 members costs with each algorithm: one of it is paid for each
-//! exchange. Sixteen exchanges are in flight on this worker, and the counts of four are summed.
+//! exchange. Sixteen exchanges are in flight on this worker, and the counts of four workers are summed.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a benchmark")]
 
 use std::collections::VecDeque;
@@ -21,13 +21,14 @@ const ALGORITHMS: [(&str, Balance); 5] = [
     ("hash", Balance::Hash(HashKey::Path)),
 ];
 
-fn run(bench: &mut criterion::Bencher<'_>, pool: &mut Workbench) {
-    let mut open = VecDeque::with_capacity(OPEN + 1);
+fn run(bench: &mut criterion::Bencher<'_>, pool: &mut Workbench, most: usize) {
+    let mut open = VecDeque::with_capacity(most + 1);
+    while open.len() < most {
+        open.push_back(pool.choose().unwrap());
+    }
     bench.iter(|| {
         open.push_back(pool.choose().unwrap());
-        if open.len() > OPEN {
-            pool.leave(open.pop_front().unwrap());
-        }
+        pool.leave(open.pop_front().unwrap());
     });
 }
 
@@ -36,12 +37,15 @@ fn choices(c: &mut Criterion) {
         let mut group = c.benchmark_group(*name);
         for members in SIZES {
             let mut pool = Workbench::new(balance, members);
-            group.bench_function(BenchmarkId::from_parameter(members), |b| run(b, &mut pool));
+            group.bench_function(BenchmarkId::from_parameter(members), |b| run(b, &mut pool, OPEN));
         }
+        // Nobody is free: the search for the least loaded ends nowhere early.
+        let mut pool = Workbench::new(balance, 1000);
+        group.bench_function("1000 busy", |b| run(b, &mut pool, 4000));
         // One member in fifty is left: the search for them.
         let mut pool = Workbench::new(balance, 1000);
         assert_eq!(pool.keep_one_in(50), 20);
-        group.bench_function("20 of 1000", |b| run(b, &mut pool));
+        group.bench_function("20 of 1000", |b| run(b, &mut pool, OPEN));
         group.finish();
     }
 }

@@ -2,25 +2,21 @@
 //! over all workers. Ties go round.
 
 use super::Candidates;
-use super::load::{Load, first_start, least};
+use super::load::{Load, Search};
 use crate::ids::{MemberId, WorkerId};
 
 #[derive(Debug)]
 pub(in super::super) struct LeastConnections {
-    /// Where the search begins: one behind the member chosen last.
-    start: MemberId,
+    search: Search,
 }
 
 impl LeastConnections {
-    /// Each worker begins with another member.
-    pub(super) fn new(members: usize, worker: WorkerId) -> Self {
-        Self { start: first_start(members, worker) }
+    pub(super) fn new(weights: &[u16], worker: WorkerId) -> Self {
+        Self { search: Search::new(weights, worker) }
     }
 
     pub(super) fn choose(&mut self, candidates: &Candidates<'_>) -> Option<MemberId> {
-        let chosen = least(candidates, self.start, Load::connections)?;
-        self.start = MemberId(chosen.0.wrapping_add(1));
-        Some(chosen)
+        self.search.least(candidates, Load::connections)
     }
 }
 
@@ -34,7 +30,7 @@ mod tests {
     #[test]
     fn a_busy_member_is_passed_over_until_it_is_the_least_loaded() {
         let setup = Setup::new(&[1, 1]);
-        let mut state = LeastConnections::new(2, WorkerId(0));
+        let mut state = LeastConnections::new(&[1, 1], WorkerId(0));
         // Another worker's exchanges count.
         setup.enter_elsewhere(0, 3);
         for _ in 0..3 {
@@ -54,7 +50,7 @@ mod tests {
             let mut setup = Setup::loaded(&members);
             setup.forbid(forbidden);
             setup.try_once(tried);
-            let mut state = LeastConnections::new(members.len(), WorkerId(worker));
+            let mut state = LeastConnections::new(&setup.weights, WorkerId(worker));
             let chosen = state.choose(&setup.candidates(0));
             let score = |m: usize| f64::from(members[m].1 + 1) / f64::from(members[m].0);
             let out = [usize::from(forbidden), usize::from(tried)];

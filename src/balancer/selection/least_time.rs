@@ -9,7 +9,7 @@
 
 use super::Candidates;
 use super::draw::Draw;
-use super::load::{Load, first_start, least};
+use super::load::{Load, Search};
 use crate::ids::{MemberId, WorkerId};
 use crate::rng::Rng;
 
@@ -21,14 +21,12 @@ const SCAN_MOST: usize = 8;
 #[derive(Debug)]
 pub(in super::super) struct LeastTime {
     draw: Draw,
-    /// Where the search begins: one behind the member chosen last.
-    start: MemberId,
+    search: Search,
 }
 
 impl LeastTime {
-    /// Each worker begins with another member.
     pub(super) fn new(weights: &[u16], worker: WorkerId) -> Self {
-        Self { draw: Draw::new(weights), start: first_start(weights.len(), worker) }
+        Self { draw: Draw::new(weights), search: Search::new(weights, worker) }
     }
 
     pub(super) fn choose(
@@ -42,9 +40,7 @@ impl LeastTime {
         if candidates.weights.len() > SCAN_MOST {
             return self.better_of_two(candidates, rng);
         }
-        let chosen = least(candidates, self.start, Load::time)?;
-        self.start = MemberId(chosen.0.wrapping_add(1));
-        Some(chosen)
+        self.search.least(candidates, Load::time)
     }
 
     fn better_of_two(&self, candidates: &Candidates<'_>, rng: &mut Rng) -> Option<MemberId> {

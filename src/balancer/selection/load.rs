@@ -1,7 +1,7 @@
 //! Comparing members by cost per weight, without dividing.
 
 use super::Candidates;
-use crate::ids::MemberId;
+use crate::ids::{MemberId, WorkerId};
 
 /// What one more exchange on a member costs, over its weight.
 #[derive(Clone, Copy, Debug)]
@@ -33,28 +33,46 @@ impl Load {
     }
 }
 
-/// The eligible member with the least load; of equal ones the first from `start` on, going round.
-pub(super) fn least(
-    candidates: &Candidates<'_>,
+/// A search for the least loaded member, which begins one behind the member that it found last.
+#[derive(Debug)]
+pub(super) struct Search {
     start: MemberId,
-    load: impl Fn(&Candidates<'_>, MemberId) -> Load,
-) -> Option<MemberId> {
-    let mut best: Option<(MemberId, Load)> = None;
-    for (member, _) in candidates.eligible() {
-        let ours = load(candidates, member);
-        let better = best.is_none_or(|(other, theirs)| {
-            ours.cmp(theirs).then((member < start).cmp(&(other < start))).is_lt()
-        });
-        if better {
-            best = Some((member, ours));
-        }
-    }
-    best.map(|(member, _)| member)
+    /// No member's load can be less: free, and of the greatest weight.
+    floor: Load,
 }
 
-/// Where a worker begins to look: each with another member, so that they do not all meet on one.
-pub(super) fn first_start(members: usize, worker: crate::ids::WorkerId) -> MemberId {
-    MemberId(u16::try_from(worker.index() % members.max(1)).unwrap_or(0))
+impl Search {
+    /// Each worker begins with another member, so that they do not all meet on one.
+    pub(super) fn new(weights: &[u16], worker: WorkerId) -> Self {
+        let start = worker.index() % weights.len().max(1);
+        let heaviest = weights.iter().copied().max().unwrap_or(0);
+        Self {
+            start: MemberId(u16::try_from(start).unwrap_or(0)),
+            floor: Load { cost: 1, weight: heaviest },
+        }
+    }
+
+    /// The eligible member with the least load; equal ones take turns. Ends at the first one that
+    /// nothing can beat.
+    pub(super) fn least(
+        &mut self,
+        candidates: &Candidates<'_>,
+        load: impl Fn(&Candidates<'_>, MemberId) -> Load,
+    ) -> Option<MemberId> {
+        let mut best: Option<(MemberId, Load)> = None;
+        for (member, _) in candidates.eligible_from(self.start) {
+            let ours = load(candidates, member);
+            if best.is_none_or(|(_, theirs)| ours.cmp(theirs).is_lt()) {
+                best = Some((member, ours));
+                if ours.cmp(self.floor).is_le() {
+                    break;
+                }
+            }
+        }
+        let (chosen, _) = best?;
+        self.start = MemberId(chosen.0.wrapping_add(1));
+        Some(chosen)
+    }
 }
 
 #[cfg(test)]

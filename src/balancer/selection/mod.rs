@@ -62,11 +62,15 @@ impl Candidates<'_> {
         self.weights.get(member.index()).copied().unwrap_or(0)
     }
 
-    /// The eligible members with their weights, in order.
+    /// The eligible members with their weights, from `start` on and going round.
+    fn eligible_from(&self, start: MemberId) -> impl Iterator<Item = (MemberId, u16)> {
+        let eligible = self.allowed.starting_at(start).filter(|member| self.is_eligible(*member));
+        eligible.map(|member| (member, self.weight(member)))
+    }
+
+    /// The same from the first one on.
     fn eligible(&self) -> impl Iterator<Item = (MemberId, u16)> {
-        // A pool has at most 4,096 members.
-        let numbered = (0u16..).map(MemberId).zip(self.weights.iter().copied());
-        numbered.filter(|(member, _)| self.is_eligible(*member))
+        self.eligible_from(MemberId(0))
     }
 }
 
@@ -92,7 +96,7 @@ impl Selector {
         match balance {
             Balance::RoundRobin => Self::RoundRobin(RoundRobin::new(weights, worker)),
             Balance::LeastConnections => {
-                Self::LeastConnections(LeastConnections::new(weights.len(), worker))
+                Self::LeastConnections(LeastConnections::new(weights, worker))
             }
             Balance::LeastTime => Self::LeastTime(LeastTime::new(weights, worker)),
             Balance::RandomTwo => Self::RandomTwo(RandomTwo::new(weights)),

@@ -2,7 +2,8 @@
 //! AABACAA, not AAAAABC).
 //!
 //! At each turn every eligible member gains its weight; the one with most is chosen and pays the
-//! sum of all weights.
+//! sum of all weights. Members of equal weight, the usual case, simply take turns, which is the same
+//! without looking at all of them.
 
 use super::Candidates;
 use crate::ids::{MemberId, WorkerId};
@@ -11,22 +12,32 @@ use crate::ids::{MemberId, WorkerId};
 pub(in super::super) struct RoundRobin {
     /// Per member, what it has gained and not yet paid.
     gained: Vec<i64>,
+    /// Whose turn it is among equals.
+    next: MemberId,
 }
 
 impl RoundRobin {
     /// Each worker begins at another point of the cycle, so that they do not all begin with the
     /// same member.
     pub(super) fn new(weights: &[u16], worker: WorkerId) -> Self {
-        let mut state = Self { gained: vec![0; weights.len()] };
-        let positive = weights.iter().filter(|weight| **weight > 0).count().max(1);
-        for _ in 0..worker.index() % positive {
-            state.turn((0u16..).map(MemberId).zip(weights.iter().copied()).filter(|m| m.1 > 0));
+        let mut state = Self { gained: vec![0; weights.len()], next: MemberId(0) };
+        let members =
+            || (0u16..).map(MemberId).zip(weights.iter().copied()).filter(|member| member.1 > 0);
+        for _ in 0..worker.index() % members().count().max(1) {
+            if let Some(chosen) = state.turn(members()) {
+                state.next = MemberId(chosen.0 + 1);
+            }
         }
         state
     }
 
     pub(super) fn choose(&mut self, candidates: &Candidates<'_>) -> Option<MemberId> {
-        self.turn(candidates.eligible())
+        if !are_equal(candidates.weights) {
+            return self.turn(candidates.eligible());
+        }
+        let (chosen, _) = candidates.eligible_from(self.next).next()?;
+        self.next = MemberId(chosen.0.wrapping_add(1));
+        Some(chosen)
     }
 
     fn turn(&mut self, eligible: impl Iterator<Item = (MemberId, u16)>) -> Option<MemberId> {
@@ -46,6 +57,15 @@ impl RoundRobin {
         }
         Some(chosen)
     }
+}
+
+/// Whether all weights but the zeros are equal. Without branches: 1,000 take some tens of
+/// nanoseconds.
+fn are_equal(weights: &[u16]) -> bool {
+    let most = weights.iter().fold(0, |most, weight| most.max(*weight));
+    // Zeros wrap and are never the least.
+    let least = weights.iter().fold(u16::MAX, |least, weight| least.min(weight.wrapping_sub(1)));
+    most.wrapping_sub(1) == least
 }
 
 #[cfg(test)]
@@ -97,6 +117,32 @@ mod tests {
         assert_eq!(counts, [6, 0, 2]);
     }
 
+    #[test]
+    fn equal_members_take_turns_whoever_is_out() {
+        for (weights, expected) in [
+            (&[][..], true),
+            (&[0, 0], true),
+            (&[3], true),
+            (&[0, 2, 2, 0], true),
+            (&[u16::MAX, u16::MAX], true),
+            (&[u16::MAX, 0], true),
+            (&[1, 2], false),
+            (&[2, 0, 1], false),
+        ] {
+            assert_eq!(are_equal(weights), expected, "{weights:?}");
+        }
+        assert_eq!(sequence(&[7, 0, 7, 7], 2, 5), [3, 0, 2, 3, 0]);
+        let mut setup = Setup::new(&[1; 4]);
+        let mut state = RoundRobin::new(&[1; 4], WorkerId(0));
+        let mut turns = |setup: &Setup, count: usize| -> Vec<u16> {
+            let chosen = (0..count).filter_map(|_| state.choose(&setup.candidates(0)));
+            chosen.map(|member| member.0).collect()
+        };
+        assert_eq!(turns(&setup, 2), [0, 1]);
+        setup.forbid(2);
+        assert_eq!(turns(&setup, 4), [3, 0, 1, 3]);
+    }
+
     /// The same rule by its definition: recompute every member's credit from all turns so far.
     fn naive(weights: &[u16], turns: usize) -> Vec<u16> {
         let sum: i64 = weights.iter().map(|w| i64::from(*w)).sum();
@@ -114,10 +160,15 @@ mod tests {
         chosen
     }
 
+    fn weights() -> impl Strategy<Value = Vec<u16>> {
+        let equal = (0u16..20, 1usize..8).prop_map(|(weight, count)| vec![weight; count]);
+        prop_oneof![3 => proptest::collection::vec(0u16..20, 1..8), 1 => equal]
+    }
+
     proptest! {
         #[test]
         fn equals_its_naive_twin_and_shares_are_exact(
-            weights in proptest::collection::vec(0u16..20, 1..8), worker in 0u16..5,
+            weights in weights(), worker in 0u16..5,
         ) {
             let cycle: usize = weights.iter().map(|w| usize::from(*w)).sum();
             prop_assume!(cycle > 0);
