@@ -4,18 +4,29 @@
 //! exchange as in flight there; [`Lease::reuse`] and [`Lease::dial`] reach it, on a kept-alive connection if there
 //! is one. Must not know requests: it sees a pool, and which members were tried already.
 
+mod atomic;
 mod availability;
 mod inflight;
+#[cfg(test)]
+mod interleave;
 mod keepalive;
 mod lease;
 mod outcome;
 mod pool;
+mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod selection;
+mod slots;
 mod tried;
+mod waiting;
 
 pub use availability::{Availability, Standing};
 pub use inflight::InFlight;
 pub use lease::{Connection, Lease};
 pub use outcome::{Fault, Observation, Outcome};
 pub use pool::{Pools, SharedPools};
+pub use queue::{Queue, QueueRefusal, Ring};
+pub use slots::Slots;
 pub use tried::Tried;
+pub use waiting::Waiting;

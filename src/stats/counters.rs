@@ -44,6 +44,8 @@ counters! {
     UpstreamFailovers, "upstream_failovers", "Requests passed on to another member because a connection could not be established.";
     UpstreamIdle, "upstream_idle", "Idle kept-alive connections to members now (a gauge).";
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
+    Queued, "queued", "Requests that had to wait because every member that could serve them was at its `max_connections`, or others waited already.";
+    QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
     Panics, "panics", "Connections ended by a bug in ringway; please report them.";
