@@ -4,9 +4,12 @@
 //! exchange as in flight there; [`Lease::reuse`] and [`Lease::dial`] reach it, on a kept-alive connection if there
 //! is one. Must not know requests: it sees a pool, and which members were tried already.
 
+mod atomic;
 mod availability;
 pub mod health;
 mod inflight;
+#[cfg(test)]
+mod interleave;
 mod keepalive;
 mod latency;
 mod lease;
@@ -14,11 +17,16 @@ mod observer;
 mod outcome;
 mod pool;
 mod pools;
+mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod retry;
 mod roster;
 mod selection;
 mod shared;
+mod slots;
 mod tried;
+mod waiting;
 
 pub use availability::{Availability, Standing};
 pub use inflight::InFlight;
@@ -26,9 +34,12 @@ pub use lease::{Connection, Lease};
 pub use observer::{Observations, Observer, observer};
 pub use outcome::{Fault, Observation, Outcome};
 pub use pools::{LeaseError, Pools};
+pub use queue::{Queue, QueueRefusal, Ring};
 pub use retry::{Attempted, Refusal};
 #[doc(hidden)]
 pub use selection::Workbench;
 pub use selection::hash_key;
 pub use shared::SharedPools;
+pub use slots::Slots;
 pub use tried::Tried;
+pub use waiting::Waiting;
