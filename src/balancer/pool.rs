@@ -1,16 +1,20 @@
 //! One pool as one worker sees it: choosing a member, and learning from how it behaves.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::keepalive::Keepalive;
 use super::latency::Latency;
 use super::observer::Observer;
 use super::outcome::{Observation, Outcome};
+use super::pools::LeaseError;
+use super::queue::{Queue, QueueRefusal};
 use super::retry::{Attempted, Refusal, Rules};
 use super::roster::Roster;
-use super::selection::{Candidates, Selector};
+use super::selection::{Allowed, Candidates, Selector};
 use super::shared::SharedPool;
 use super::tried::Tried;
 use crate::clock;
@@ -28,9 +32,20 @@ pub(super) struct Chosen {
     pub(super) trial: bool,
 }
 
+/// Why nobody was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unchosen {
+    /// Everybody is out, or was tried.
+    Nobody,
+    /// Everybody else is at its `max_connections`.
+    Full,
+}
+
 #[derive(Debug)]
 struct State {
     roster: Roster,
+    /// Who is not at its maximum, of those who may serve.
+    open: Allowed,
     selector: Selector,
     latency: Latency,
     rng: Rng,
@@ -50,15 +65,23 @@ pub(super) struct Pool {
     eject: Option<EjectConfig>,
     retry: Option<RetryConfig>,
     state: RefCell<State>,
+    /// Some member has a maximum.
+    bounded: bool,
+    queue: Queue,
+    patience: Duration,
+    /// The standings for which the queue was last woken.
+    seen: Cell<u64>,
     keepalive: RefCell<Vec<Keepalive>>,
 }
 
 /// What a worker's pools have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Home<'a> {
     pub(super) worker: WorkerId,
     pub(super) row: &'a Arc<Row>,
     pub(super) observer: &'a Observer,
+    /// Wakes another worker, which then calls [`Pool::poke`].
+    pub(super) ring: &'a Rc<dyn Fn(WorkerId, PoolId)>,
 }
 
 impl Pool {
@@ -74,14 +97,27 @@ impl Pool {
         let timeout = u32::try_from(config.keepalive.idle_timeout.as_micros() / TICK.as_micros());
         let keepalive = |_: &_| Keepalive::new(config.keepalive.idle, timeout.unwrap_or(u32::MAX));
         let state = State {
+            open: Allowed::new(addresses.len()),
             selector: Selector::new(&config.balance, &addresses, roster.full(), worker),
             roster,
             latency: Latency::new(Arc::clone(&shared.latency), worker),
             rng: Rng::new(clock::now().as_micros() ^ u64::from(worker.0) << 48),
         };
+        let ring = Rc::clone(home.ring);
+        let queue = Queue::new(
+            Arc::clone(&shared.waiting),
+            worker,
+            config.queue.length,
+            Arc::clone(home.row),
+            Rc::new(move |worker| ring(worker, id)),
+        );
         Self {
             id,
             worker,
+            bounded: config.members.iter().any(|member| member.max_connections.is_some()),
+            queue,
+            patience: config.queue.timeout,
+            seen: Cell::new(0),
             row: Arc::clone(home.row),
             shared: Arc::clone(shared),
             observer: home.observer.clone(),
@@ -95,26 +131,80 @@ impl Pool {
         }
     }
 
-    /// A member that may serve and was not tried; none if there is nobody left.
-    pub(super) fn choose(&self, key: u64, tried: &Tried) -> Option<Chosen> {
+    /// A member that may serve and was not tried, with a slot if it has a maximum.
+    pub(super) fn choose(&self, key: u64, tried: &Tried) -> Result<Chosen, Unchosen> {
         let state = &mut *self.state.borrow_mut();
-        let standings = &self.shared.availability;
+        let (standings, slots) = (&self.shared.availability, &self.shared.slots);
         state.roster.refresh(standings, Stream::tick(), clock::coarse);
         for member in state.roster.trials() {
-            if !tried.contains(*member) && standings.take_trial(*member) {
-                return Some(Chosen { member: *member, trial: true });
+            if !tried.contains(*member) && slots.has_free(*member) && standings.take_trial(*member)
+            {
+                if slots.try_take(*member) {
+                    return Ok(Chosen { member: *member, trial: true });
+                }
+                standings.return_trial(*member);
             }
         }
-        let candidates = Candidates {
-            weights: state.roster.weights(),
-            in_flight: &self.shared.in_flight,
-            latency: state.latency.view(),
-            tried,
-            allowed: state.roster.allowed(),
-            key,
+        loop {
+            if self.bounded {
+                state.open.clear();
+                let allowed = state.roster.allowed();
+                let members = (0u16..).map(MemberId).take(self.addresses.len());
+                members
+                    .filter(|member| allowed.contains(*member) && slots.has_free(*member))
+                    .for_each(|member| state.open.set(member));
+            }
+            let candidates = Candidates {
+                weights: state.roster.weights(),
+                in_flight: &self.shared.in_flight,
+                latency: state.latency.view(),
+                tried,
+                allowed: if self.bounded { &state.open } else { state.roster.allowed() },
+                key,
+            };
+            let Some(member) = state.selector.choose(&candidates, &mut state.rng) else { break };
+            if slots.try_take(member) {
+                return Ok(Chosen { member, trial: false });
+            }
+            // Another worker took its last slot: it is not open any more.
+        }
+        let members = (0u16..).map(MemberId).take(self.addresses.len());
+        let mut left = members.filter(|member| !tried.contains(*member));
+        let full = left.any(|member| state.roster.allowed().contains(member));
+        Err(if self.bounded && full { Unchosen::Full } else { Unchosen::Nobody })
+    }
+
+    /// Whether a request that comes now goes behind others that wait already.
+    pub(super) fn must_wait(&self) -> bool {
+        self.bounded && self.queue.must_wait()
+    }
+
+    /// Waits for a member with a free slot.
+    pub(super) async fn wait(&self, key: u64, tried: &Tried) -> Result<Chosen, LeaseError> {
+        let ticks = u32::try_from(self.patience.as_micros().div_ceil(TICK.as_micros()));
+        let deadline = Stream::tick().saturating_add(ticks.unwrap_or(u32::MAX)).saturating_add(1);
+        let take = || match self.choose(key, tried) {
+            Ok(chosen) => Some(Ok(chosen)),
+            Err(Unchosen::Nobody) => Some(Err(LeaseError::Nobody)),
+            Err(Unchosen::Full) => None,
         };
-        let member = state.selector.choose(&candidates, &mut state.rng)?;
-        Some(Chosen { member, trial: false })
+        match self.queue.wait(deadline, take, || self.any_free()).await {
+            Ok(taken) => taken,
+            Err(QueueRefusal::Full) => Err(LeaseError::QueueFull),
+            Err(QueueRefusal::Timeout) => Err(LeaseError::QueueTimeout),
+        }
+    }
+
+    fn any_free(&self) -> bool {
+        let state = self.state.borrow();
+        let allowed = state.roster.allowed();
+        let mut members = (0u16..).map(MemberId).take(self.addresses.len());
+        members.any(|member| allowed.contains(member) && self.shared.slots.has_free(member))
+    }
+
+    /// Another worker freed a slot for a waiter of this one.
+    pub(super) fn poke(&self) {
+        self.queue.poke();
     }
 
     /// Whether somebody may serve who was not tried, other than the member at `address`.
@@ -202,6 +292,10 @@ impl Pool {
     pub(super) fn leave(&self, member: MemberId) {
         self.shared.in_flight.leave(self.worker, member);
         self.row.sub(Counter::UpstreamActive, 1);
+        if self.bounded {
+            self.shared.slots.release(member);
+            self.queue.slot_freed();
+        }
     }
 
     /// An idle connection that is still open as far as this host knows, and on which nothing was
@@ -238,6 +332,13 @@ impl Pool {
             self.state.borrow_mut().latency.tick(clock::coarse());
         }
         let standings = &self.shared.availability;
+        if self.bounded {
+            self.queue.expire(tick);
+            if self.seen.replace(standings.version()) != standings.version() {
+                self.state.borrow_mut().roster.refresh(standings, tick, clock::coarse);
+                self.queue.wake_all();
+            }
+        }
         for (member, list) in (0u16..).map(MemberId).zip(self.keepalive.borrow_mut().iter_mut()) {
             // What is out gets no request, nor keeps connections.
             let mut closed = match standings.standing(member) {

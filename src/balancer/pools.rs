@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::lease::Lease;
 use super::observer::Observer;
-use super::pool::{Home, Pool};
+use super::pool::{Home, Pool, Unchosen};
 use super::retry::{Attempted, Refusal};
 use super::shared::SharedPools;
 use super::tried::Tried;
@@ -19,6 +19,10 @@ use crate::stats::Row;
 pub enum LeaseError {
     /// Every member is out, or was tried.
     Nobody,
+    /// Every member is at its maximum, and as many requests wait as may.
+    QueueFull,
+    /// No member had a slot within `queue.timeout`.
+    QueueTimeout,
 }
 
 /// All pools on one worker.
@@ -29,7 +33,7 @@ pub struct Pools {
 
 impl Pools {
     /// The pools for worker `worker`, which counts in `row` and tells the monitor through
-    /// `observer`.
+    /// `observer`. `ring` wakes another worker, which then calls [`Pools::poke`].
     #[must_use]
     pub fn new(
         configs: &[PoolConfig],
@@ -37,8 +41,9 @@ impl Pools {
         worker: WorkerId,
         row: &Arc<Row>,
         observer: &Observer,
+        ring: &Rc<dyn Fn(WorkerId, PoolId)>,
     ) -> Self {
-        let home = Home { worker, row, observer };
+        let home = Home { worker, row, observer, ring };
         let pools = (0u16..).map(PoolId).zip(configs).zip(&shared.pools);
         let build = |((id, config), shared)| Rc::new(Pool::new(id, config, shared, home));
         Self { pools: pools.map(build).collect() }
@@ -49,14 +54,31 @@ impl Pools {
     }
 
     /// The right to use one member of `pool` for one exchange: never one that was `tried`. `key`
-    /// is the hash of what the pool hashes by.
+    /// is the hash of what the pool hashes by. Waits in the pool's queue where every member is at
+    /// its maximum; dropping the future leaves the queue.
     ///
     /// # Errors
-    /// There is nobody left.
-    pub fn lease(&self, pool: PoolId, key: u64, tried: &Tried) -> Result<Lease, LeaseError> {
+    /// There is nobody left, or the queue refused.
+    pub async fn lease(&self, pool: PoolId, key: u64, tried: &Tried) -> Result<Lease, LeaseError> {
         let pool = self.pool(pool).ok_or(LeaseError::Nobody)?;
-        let chosen = pool.choose(key, tried).ok_or(LeaseError::Nobody)?;
+        let mut chosen = Err(Unchosen::Full);
+        if !pool.must_wait() {
+            chosen = pool.choose(key, tried);
+        }
+        let chosen = match chosen {
+            Ok(chosen) => chosen,
+            Err(Unchosen::Nobody) => return Err(LeaseError::Nobody),
+            // Rare, and large: kept out of every connection's memory.
+            Err(Unchosen::Full) => Box::pin(pool.wait(key, tried)).await?,
+        };
         Ok(Lease::new(Rc::clone(pool), chosen))
+    }
+
+    /// Another worker freed a slot for a waiter of this one.
+    pub fn poke(&self, pool: PoolId) {
+        if let Some(pool) = self.pool(pool) {
+            pool.poke();
+        }
     }
 
     /// What of a request decides its member.

@@ -6,6 +6,8 @@ use super::availability::Availability;
 use super::inflight::InFlight;
 use super::latency::SharedLatency;
 use super::retry::Budget;
+use super::slots::Slots;
+use super::waiting::Waiting;
 use crate::config::PoolConfig;
 
 /// One pool.
@@ -15,6 +17,8 @@ pub(super) struct SharedPool {
     pub(super) availability: Arc<Availability>,
     pub(super) latency: Arc<SharedLatency>,
     pub(super) budget: Budget,
+    pub(super) slots: Slots,
+    pub(super) waiting: Arc<Waiting>,
 }
 
 /// All pools.
@@ -29,11 +33,14 @@ impl SharedPools {
     pub fn new(pools: &[PoolConfig], workers: usize) -> Self {
         let share = |pool: &PoolConfig| {
             let members = pool.members.len();
+            let maxima: Vec<_> = pool.members.iter().map(|m| m.max_connections).collect();
             Arc::new(SharedPool {
                 in_flight: InFlight::new(workers, members),
                 availability: Arc::new(Availability::new(members)),
                 latency: Arc::new(SharedLatency::new(workers, members)),
                 budget: Budget::new(workers),
+                slots: Slots::new(&maxima),
+                waiting: Arc::new(Waiting::new(workers)),
             })
         };
         Self { pools: pools.iter().map(share).collect() }

@@ -57,11 +57,24 @@ fn shutdown(fd: RawFd, how: libc::c_int) {
 
 /// Whether nothing can be read: no data, no end of file, no error.
 pub(super) fn is_quiet(fd: RawFd) -> bool {
+    peek(fd).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Whether nothing more can come: the end of the stream, or an error.
+pub(super) fn is_over(fd: RawFd) -> bool {
+    match peek(fd) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
+/// How many bytes of the next one can be received; 0: the end of the stream.
+fn peek(fd: RawFd) -> io::Result<isize> {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: one writable byte, length one.
     let got = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, flags) };
-    got < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got) }
 }
 
 /// Bytes that were sent and that the peer's system has not acknowledged yet.

@@ -165,6 +165,15 @@ impl Stream {
         self.check(&result)
     }
 
+    /// Waits until the peer has closed its side or is gone. Ends for no other reason: not when it
+    /// sends something. May be dropped at any time.
+    pub async fn ended(&self) {
+        if self.readable().await.is_ok() && !socket::is_over(self.fd()) {
+            // A further request. What comes behind it is not seen from here.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until something can be sent.
     ///
     /// # Errors

@@ -1,13 +1,14 @@
 //! A request on its way: to which member, how often, and what is learnt of each.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use super::answer::{Answered, Buffers, answer};
 use super::exchange::{Ask, Ending, Facts};
 use super::{hash_key, reasons, request, tunnel, upload};
-use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal};
+use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried};
 use crate::http::ResponseHead;
-use crate::net::{Buffer, Failure, Stream, TICK, sleep};
+use crate::net::{Buffer, Either, Failure, Stream, TICK, race, sleep};
 use crate::stats::{Counter, Reason};
 
 /// Between two attempts to open a connection when no descriptors are left.
@@ -43,9 +44,11 @@ pub(super) async fn deliver(
     let mut lost: Option<Reason> = None;
     let mut fresh = false;
     loop {
-        let lease = match pools.lease(pool, key, &facts.tried.get()) {
+        let lease = match lease(ask, key, &facts.tried.get()).await {
             Ok(lease) => lease,
-            Err(LeaseError::Nobody) => return Err(lost.unwrap_or(Reason::NoMember)),
+            Err(reason) => {
+                return Err(lost.filter(|_| reason == Reason::NoMember).unwrap_or(reason));
+            }
         };
         if let Some(reason) = lost.take() {
             // Told nobody but the counters: another member has the request now.
@@ -77,6 +80,20 @@ pub(super) async fn deliver(
                 lost = Some(failed.reason);
             }
         }
+    }
+}
+
+/// Waits for a member if there must be waiting, unless the client leaves.
+async fn lease(ask: &Ask<'_>, key: u64, tried: &Tried) -> Result<Lease, Reason> {
+    let leased = pin!(ask.context.pools.lease(ask.route.pool, key, tried));
+    // Not looked at where there is a member at once.
+    let left = pin!(ask.stream.ended());
+    match race(leased, left).await {
+        Either::First(Ok(lease)) => Ok(lease),
+        Either::First(Err(LeaseError::Nobody)) => Err(Reason::NoMember),
+        Either::First(Err(LeaseError::QueueFull)) => Err(Reason::QueueFull),
+        Either::First(Err(LeaseError::QueueTimeout)) => Err(Reason::QueueTimeout),
+        Either::Second(()) => Err(Reason::ClientGone),
     }
 }
 

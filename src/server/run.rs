@@ -17,6 +17,9 @@ use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
 use crate::stats::Row;
 
+/// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
+const INBOX: usize = 256;
+
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -105,10 +108,16 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
-    for (((number, core), row), sockets) in
-        (0u16..).zip(cores.iter().copied()).zip(&rows).zip(sockets.drain(..))
-    {
-        let (ringer, inbox) = net::inbox(8).map_err(StartError::System)?;
+    let mut inboxes = Vec::new();
+    let mut peers = Vec::new();
+    for _ in &cores {
+        let (ringer, inbox) = net::inbox(INBOX).map_err(StartError::System)?;
+        peers.push(ringer);
+        inboxes.push(inbox);
+    }
+    let ringers = peers.clone();
+    let hands = cores.iter().copied().zip(&rows).zip(sockets.drain(..)).zip(inboxes).zip(ringers);
+    for (number, ((((core, row), sockets), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
             id: WorkerId(number),
             core,
@@ -121,6 +130,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             observer: observer.clone(),
             sockets,
             inbox,
+            peers: peers.clone(),
             started: started.clone(),
             ended: ended.clone(),
         };

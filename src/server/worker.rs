@@ -16,8 +16,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::balancer::{Observer, Pools, SharedPools};
 use crate::config::Config;
-use crate::ids::{ListenerId, WorkerId};
-use crate::net::{self, Acceptor, Driver, Inbox, Stream, TICK};
+use crate::ids::{ListenerId, PoolId, WorkerId};
+use crate::net::{self, Acceptor, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::{self, Context, DRAIN_PATIENCE, Place};
 use crate::stats::{Counter, Reason, Row};
 
@@ -33,6 +33,8 @@ const ACCEPT_BATCH: usize = 64;
 pub(super) enum Command {
     /// Accept no more, finish what is under way, then end.
     Drain,
+    /// Another worker freed a slot for a request that waits here.
+    SlotFreed(PoolId),
     /// End now: answers under way are cut, and their clients see that they are.
     Cut,
 }
@@ -51,6 +53,8 @@ pub(super) struct Plan {
     pub(super) observer: Observer,
     pub(super) sockets: Vec<(ListenerId, TcpListener)>,
     pub(super) inbox: Inbox<Command>,
+    /// To every worker, in order.
+    pub(super) peers: Vec<Ringer<Command>>,
     /// Told once the loop runs, or why it does not.
     pub(super) started: Sender<io::Result<()>>,
     /// Told when the worker has ended.
@@ -89,7 +93,14 @@ impl Plan {
 
     async fn serve(self) {
         let (row, observer) = (&self.row, &self.observer);
-        let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer);
+        let peers = self.peers;
+        let ring: Rc<dyn Fn(WorkerId, PoolId)> = Rc::new(move |worker, pool| {
+            if let Some(peer) = peers.get(worker.index()) {
+                // One that does not arrive costs a tick.
+                _ = peer.send(Command::SlotFreed(pool));
+            }
+        });
+        let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
         let context =
             Rc::new(Context::new(self.config, pools, self.row, self.open, self.access_log));
         let most = net::descriptors() / 4 * 3;
@@ -124,6 +135,7 @@ impl Plan {
                         let task = drain(Rc::clone(&doors), Rc::clone(&context));
                         net::spawn(task, count_panic(&context));
                     }
+                    Command::SlotFreed(pool) => context.pools.poke(pool),
                     Command::Cut => {
                         for _ in 0..context.row.get(Counter::UpstreamActive) {
                             context.row.error(Reason::DrainCut);
