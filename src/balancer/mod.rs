@@ -34,7 +34,7 @@ pub use lease::{Connection, Lease};
 pub use observer::{Observations, Observer, observer};
 pub use outcome::{Fault, Observation, Outcome};
 pub use pools::{LeaseError, Pools};
-pub use queue::{Queue, QueueRefusal, Ring};
+pub use queue::{Look, Queue, QueueRefusal, Ring};
 pub use retry::{Attempted, Refusal};
 #[doc(hidden)]
 pub use selection::Workbench;

@@ -28,11 +28,24 @@ pub enum QueueRefusal {
     Timeout,
 }
 
+/// What a waiter found when it looked for a slot.
+#[derive(Debug)]
+pub enum Look<T> {
+    /// A slot, which is taken now.
+    Taken(T),
+    /// No slot is free.
+    Full,
+    /// None that this request may take, but one that others could: it tried the member already.
+    ForOthers,
+}
+
 /// How a waiter came by its chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chance {
     /// It was its turn.
     Turn,
+    /// One in front of it could not use it.
+    PassedBack,
     /// Another worker's sleepers could not use it. It ends with this worker's.
     Passed,
 }
@@ -127,8 +140,8 @@ impl Queue {
         self.line.borrow().is_empty()
     }
 
-    /// Waits until `take` takes a slot, which it tries in its turn. `any_free` says whether a slot
-    /// is free that some request could take, be it not this one. Neither may call this queue.
+    /// Waits until `look` takes a slot, which it tries in its turn. `any_free` says whether a slot
+    /// is free that a request could take which tried nothing yet. Neither may call this queue.
     /// Dropping the future leaves the line, and passes on a chance that was meant for it.
     ///
     /// # Errors
@@ -136,7 +149,7 @@ impl Queue {
     pub async fn wait<T>(
         &self,
         deadline: u32,
-        mut take: impl FnMut() -> Option<T>,
+        mut look: impl FnMut() -> Look<T>,
         any_free: impl Fn() -> bool,
     ) -> Result<T, QueueRefusal> {
         let place = self.enter(deadline, &any_free)?;
@@ -146,15 +159,17 @@ impl Queue {
         }
         loop {
             let chance = poll_fn(|context| self.poll(place.number, context)).await?;
-            if let Some(taken) = take() {
+            if chance == Chance::Turn && self.let_pass(place.number) {
+                continue;
+            }
+            if let Look::Taken(taken) = look() {
                 return Ok(taken);
             }
             self.sleep_again(place.number);
-            if let Some(taken) = take() {
-                return Ok(taken);
-            }
-            if any_free() {
-                self.pass_on(place.number, chance);
+            match look() {
+                Look::Taken(taken) => return Ok(taken),
+                Look::Full => {}
+                Look::ForOthers => self.pass_on(place.number, chance),
             }
         }
     }
@@ -224,32 +239,50 @@ impl Queue {
         Ok(Place { queue: self, number, any_free })
     }
 
-    /// Runs `change` on the waiter `number`.
-    fn with<T>(&self, number: u64, change: impl FnOnce(&mut Waiter) -> T) -> Option<T> {
+    /// Those that were called look in the order of the line.
+    fn poll(&self, number: u64, context: &Context<'_>) -> Poll<Result<Chance, QueueRefusal>> {
         let mut line = self.line.borrow_mut();
-        let at = line.binary_search_by_key(&number, |waiter| waiter.number).ok()?;
-        line.get_mut(at).map(change)
+        let called = |waiter: &&Waiter| matches!(waiter.state, State::Called(_));
+        let is_first = self.called.get() > 0
+            && line.iter().find(called).is_some_and(|waiter| waiter.number == number);
+        let at = line.binary_search_by_key(&number, |waiter| waiter.number);
+        let Some(waiter) = at.ok().and_then(|at| line.get_mut(at)) else {
+            return Poll::Ready(Err(QueueRefusal::Timeout));
+        };
+        match waiter.state {
+            State::Called(chance) if is_first => return Poll::Ready(Ok(chance)),
+            State::Late => return Poll::Ready(Err(QueueRefusal::Timeout)),
+            State::Called(_) | State::Asleep => {}
+        }
+        match &mut waiter.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
     }
 
-    fn poll(&self, number: u64, context: &Context<'_>) -> Poll<Result<Chance, QueueRefusal>> {
-        let look = |waiter: &mut Waiter| match waiter.state {
-            State::Called(chance) => Poll::Ready(Ok(chance)),
-            State::Late => Poll::Ready(Err(QueueRefusal::Timeout)),
-            State::Asleep => {
-                match &mut waiter.waker {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    none => *none = Some(context.waker().clone()),
-                }
-                Poll::Pending
-            }
+    /// Wakes the first that was called: nobody in front of it has yet to look.
+    fn wake_first(&self) {
+        if self.called.get() == 0 {
+            return; // most often, and the line may be long
+        }
+        let waker = {
+            let mut line = self.line.borrow_mut();
+            let first = line.iter_mut().find(|waiter| matches!(waiter.state, State::Called(_)));
+            first.and_then(|waiter| waiter.waker.take())
         };
-        self.with(number, look).unwrap_or(Poll::Ready(Err(QueueRefusal::Timeout)))
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn sleep_again(&self, number: u64) {
-        self.with(number, |waiter| waiter.state = State::Asleep);
+        if let Some(waiter) = self.line.borrow_mut().iter_mut().find(|w| w.number == number) {
+            waiter.state = State::Asleep;
+        }
         self.called.set(self.called.get().saturating_sub(1));
         self.shared.sleep_again(self.worker);
+        self.wake_first();
         self.check_invariants();
     }
 
@@ -268,6 +301,7 @@ impl Queue {
             Some(State::Late) | None => {}
         }
         self.row.sub(Counter::QueueWaiting, 1);
+        self.wake_first();
         self.check_invariants();
     }
 
@@ -277,18 +311,35 @@ impl Queue {
         let behind = |waiter: &Waiter| waiter.number > number && waiter.state == State::Asleep;
         if self.line.borrow().iter().any(behind) {
             if self.shared.give(self.worker) {
-                self.call(Some(number), chance);
+                let passed = chance == Chance::Passed;
+                self.call(Some(number), if passed { chance } else { Chance::PassedBack });
             } else {
                 // All have chances of their own, which are on their way.
                 self.call_those_given();
             }
-        } else if chance == Chance::Turn {
+        } else if chance != Chance::Passed {
             for worker in self.shared.others_asleep(self.worker) {
                 if self.shared.ring_passed(worker) {
                     (self.ring)(worker);
                 }
             }
         }
+    }
+
+    /// Gives the turn of `number` to the first sleeper in front of it, if there is one: it was
+    /// called earlier, came too late, and is first again.
+    fn let_pass(&self, number: u64) -> bool {
+        let mut line = self.line.borrow_mut();
+        let in_front =
+            |waiter: &&mut Waiter| waiter.number < number && waiter.state == State::Asleep;
+        let Some(first) = line.iter_mut().find(in_front) else { return false };
+        first.state = State::Called(Chance::Turn);
+        if let Some(own) = line.iter_mut().find(|waiter| waiter.number == number) {
+            own.state = State::Asleep;
+        }
+        drop(line);
+        self.wake_first();
+        true
     }
 
     fn call_those_given(&self) {
@@ -305,12 +356,9 @@ impl Queue {
         };
         let Some(waiter) = line.iter_mut().find(eligible) else { return false };
         waiter.state = State::Called(chance);
-        let waker = waiter.waker.take();
         drop(line);
         self.called.set(self.called.get().saturating_add(1));
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.wake_first();
         true
     }
 

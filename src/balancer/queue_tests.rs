@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::interleave::{Schedule, explore};
-use super::queue::{Queue, QueueRefusal};
+use super::queue::{Look, Queue, QueueRefusal};
 use super::slots::Slots;
 use super::waiting::Waiting;
 use crate::ids::{MemberId, WorkerId};
@@ -111,7 +111,7 @@ impl One {
         let id = self.tasks.tasks.len();
         let (queue, slots, got) = (self.queue.clone(), self.slots.clone(), self.got.clone());
         self.tasks.spawn(async move {
-            let take = || slots.try_take(MEMBER).then_some(());
+            let take = || if slots.try_take(MEMBER) { Look::Taken(()) } else { Look::Full };
             let result = queue.wait(deadline, take, || slots.has_free(MEMBER)).await;
             got.borrow_mut().push((id, result));
         });
@@ -214,7 +214,10 @@ fn members_that_come_back_serve_all_that_wait() {
         let (queue, slots, open) = (queue.clone(), slots.clone(), open.clone());
         let served = served.clone();
         tasks.spawn(async move {
-            let take = || (open.get() && slots.try_take(MEMBER)).then_some(());
+            let take = || match open.get() && slots.try_take(MEMBER) {
+                true => Look::Taken(()),
+                false => Look::Full,
+            };
             let any_free = || open.get() && slots.has_free(MEMBER);
             queue.wait(100, take, any_free).await.unwrap();
             served.set(served.get() + 1);
@@ -238,7 +241,7 @@ fn a_ring_that_is_lost_costs_time_only() {
     assert!(slots.try_take(MEMBER));
     let (line, places) = (there.clone(), slots.clone());
     tasks.spawn(async move {
-        let take = || places.try_take(MEMBER).then_some(());
+        let take = || if places.try_take(MEMBER) { Look::Taken(()) } else { Look::Full };
         line.wait(100, take, || places.has_free(MEMBER)).await.unwrap();
     });
     tasks.run();
@@ -321,10 +324,17 @@ impl World {
             let usable = |member: &MemberId| job != Job::But(member.0);
             let take = || members().filter(usable).find(|member| slots.try_take(*member));
             let any_free = || members().any(|member| slots.has_free(member));
+            let look = || match take() {
+                Some(member) => Look::Taken(member),
+                None if members().any(|member| !usable(&member) && slots.has_free(member)) => {
+                    Look::ForOthers
+                }
+                None => Look::Full,
+            };
             let at_once = if queue.must_wait() { None } else { take() };
             let member = match at_once {
                 Some(member) => member,
-                None => queue.wait(100, take, any_free).await.unwrap(),
+                None => queue.wait(100, look, any_free).await.unwrap(),
             };
             let load = busy[member.index()].fetch_add(1, Ordering::SeqCst) + 1;
             assert!(load <= maxima[member.index()], "above the maximum");
@@ -356,6 +366,7 @@ impl World {
         loop {
             if self.rung[me].swap(false, Ordering::SeqCst) {
                 queue.poke();
+                continue;
             }
             if let Some(id) = tasks.next() {
                 let again = std::mem::replace(&mut seen[id], true);
@@ -403,32 +414,30 @@ impl World {
 fn in_every_interleaving_every_waiter_ends() {
     use Job::{Any, But, Keeps, Leaves, LeavesCalled};
     let worlds: &[(&'static [u32], &'static [&'static [Job]], usize)] = &[
-        (&[1], &[&[Any], &[Any]], 4),
-        (&[1], &[&[Any, Any], &[Any]], 3),
-        (&[1], &[&[Any, Any], &[Any, Any]], 3),
+        (&[1], &[&[Any], &[Any]], 3),
+        (&[1], &[&[Any, Any], &[Any, Any]], 2),
         (&[1], &[&[Any], &[Any], &[Any]], 2),
-        (&[2], &[&[Any, Any], &[Any, Any]], 3),
-        (&[1, 1], &[&[Any, Any], &[Any, Any]], 3),
-        (&[1], &[&[Any, Leaves], &[Any]], 3),
-        (&[1], &[&[Any], &[Leaves, Any]], 3),
-        (&[1], &[&[Any, LeavesCalled], &[LeavesCalled, Any]], 3),
+        (&[2], &[&[Any, Any], &[Any, Any]], 2),
+        (&[1, 1], &[&[Any, Any], &[Any, Any]], 2),
+        (&[1], &[&[Any, Leaves], &[Any]], 2),
+        (&[1], &[&[Any], &[Leaves, Any]], 2),
+        (&[1], &[&[Any, LeavesCalled], &[LeavesCalled, Any]], 2),
         (&[1, 1], &[&[Any, But(0)], &[But(0), Any]], 2),
-        (&[1, 1], &[&[But(0), But(1)], &[But(0), But(1)]], 3),
-        (&[1, 1], &[&[But(0)], &[But(0)], &[But(1), Any]], 2),
+        (&[1, 1], &[&[But(0), But(1)], &[But(0), But(1)]], 2),
+        (&[1, 1], &[&[But(0)], &[But(0)], &[But(1), Any]], 1),
         (&[1, 1], &[&[But(0), Leaves, But(1)], &[Any, LeavesCalled, But(0)]], 2),
-        (&[2], &[&[Any, Any, Keeps], &[Keeps]], 3),
-        (&[2], &[&[Any, Any], &[Keeps, Keeps]], 3),
-        (&[2], &[&[Any, Keeps, LeavesCalled], &[Any, Keeps]], 3),
-        (&[2], &[&[Any, Keeps], &[Any, Leaves, Keeps]], 3),
+        (&[2], &[&[Any, Any, Keeps], &[Keeps]], 2),
+        (&[2], &[&[Any, Any], &[Keeps, Keeps]], 2),
+        (&[2], &[&[Any, Keeps, LeavesCalled], &[Any, Keeps]], 2),
+        (&[2], &[&[Any, Keeps], &[Any, Leaves, Keeps]], 2),
         (&[3], &[&[Any, Any, Keeps], &[Any, Keeps, Keeps]], 2),
         (&[2], &[&[Any, Keeps], &[Any], &[Keeps]], 2),
     ];
     for (maxima, jobs, bound) in worlds {
-        let start = std::time::Instant::now();
         let body = |world: &World, schedule: &Arc<Schedule>, me: usize| world.work(schedule, me);
         let prepare = || World::new(maxima, jobs);
         let orders = explore(jobs.len(), *bound, prepare, body, World::check);
-        println!("{orders} orders of {jobs:?} in {:?}", start.elapsed());
+        println!("{orders} orders of {jobs:?}");
         assert!(orders > 10, "{orders} orders of {jobs:?}");
     }
 }

@@ -38,6 +38,9 @@ fn write(out: &mut Vec<u8>, answer: &Answer<'_>) {
     if !answer.allow.is_empty() {
         encode::field(out, b"Allow", answer.allow);
     }
+    if matches!(reason, Reason::QueueFull | Reason::QueueTimeout) {
+        out.extend_from_slice(b"Retry-After: 1\r\n");
+    }
     match answer.head {
         _ if !answer.keep => out.extend_from_slice(b"Connection: close\r\n"),
         // Without it an older client waits for the close.

@@ -25,6 +25,7 @@ mod keepalive;
 mod leaving;
 mod life;
 mod limits;
+mod queue;
 mod regressions;
 mod response_splitting;
 mod routing;
