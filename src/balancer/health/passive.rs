@@ -86,7 +86,7 @@ impl Passive {
         self.state
     }
 
-    /// When [`Self::on_time`] is to be called; `None`: not before the state changes.
+    /// When the time alone may change something; `None`: never in this state.
     #[must_use]
     pub const fn due(&self) -> Option<Instant> {
         match self.state {

@@ -6,7 +6,8 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{InFlight, Latency, SharedLatency, Tried};
+use super::super::latency::{Latency, SharedLatency};
+use super::super::{InFlight, Tried};
 use super::*;
 use crate::clock::Instant;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::{Latency, SharedLatency};
+use super::super::latency::{Latency, SharedLatency};
 use super::*;
 use crate::config::HashKey;
 use crate::rng::Rng;
