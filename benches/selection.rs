@@ -30,6 +30,7 @@ fn run(bench: &mut criterion::Bencher<'_>, pool: &mut Workbench, most: usize) {
         open.push_back(pool.choose().unwrap());
         pool.leave(open.pop_front().unwrap());
     });
+    open.into_iter().for_each(|member| pool.leave(member));
 }
 
 fn choices(c: &mut Criterion) {
