@@ -11,7 +11,7 @@ use super::latency::Latency;
 use super::observer::Observer;
 use super::outcome::{Observation, Outcome};
 use super::pools::LeaseError;
-use super::queue::{Queue, QueueRefusal};
+use super::queue::{Look, Queue, QueueRefusal};
 use super::retry::{Attempted, Refusal, Rules};
 use super::roster::Roster;
 use super::selection::{Allowed, Candidates, Selector};
@@ -184,9 +184,10 @@ impl Pool {
         let ticks = u32::try_from(self.patience.as_micros().div_ceil(TICK.as_micros()));
         let deadline = Stream::tick().saturating_add(ticks.unwrap_or(u32::MAX)).saturating_add(1);
         let take = || match self.choose(key, tried) {
-            Ok(chosen) => Some(Ok(chosen)),
-            Err(Unchosen::Nobody) => Some(Err(LeaseError::Nobody)),
-            Err(Unchosen::Full) => None,
+            Ok(chosen) => Look::Taken(Ok(chosen)),
+            Err(Unchosen::Nobody) => Look::Taken(Err(LeaseError::Nobody)),
+            Err(Unchosen::Full) if self.any_free() => Look::ForOthers,
+            Err(Unchosen::Full) => Look::Full,
         };
         match self.queue.wait(deadline, take, || self.any_free()).await {
             Ok(taken) => taken,
