@@ -89,11 +89,14 @@ fn queue(shared: &Arc<Waiting>, worker: u16, length: usize) -> (Queue, Rc<RefCel
     (Queue::new(Arc::clone(shared), WorkerId(worker), length, row, ring), rung)
 }
 
+/// Who got what, in order.
+type Got = Vec<(usize, Result<(), QueueRefusal>)>;
+
 /// A worker with one member of one slot, which is taken; what its waiters got, in order.
 struct One {
     queue: Rc<Queue>,
     slots: Rc<Slots>,
-    got: Rc<RefCell<Vec<(usize, Result<(), QueueRefusal>)>>>,
+    got: Rc<RefCell<Got>>,
     tasks: Tasks,
 }
 
@@ -410,10 +413,13 @@ impl World {
     }
 }
 
+/// Maxima of members, requests of each worker, interruptions.
+type Small = (&'static [u32], &'static [&'static [Job]], usize);
+
 #[test]
 fn in_every_interleaving_every_waiter_ends() {
     use Job::{Any, But, Keeps, Leaves, LeavesCalled};
-    let worlds: &[(&'static [u32], &'static [&'static [Job]], usize)] = &[
+    let worlds: &[Small] = &[
         (&[1], &[&[Any], &[Any]], 3),
         (&[1], &[&[Any, Any], &[Any, Any]], 2),
         (&[1], &[&[Any], &[Any], &[Any]], 2),
