@@ -286,4 +286,19 @@ mod tests {
             prop_assert!(others as u64 <= KEYS / 50, "{} besides {} of its own", others, own);
         }
     }
+
+    #[test]
+    fn a_member_that_leaves_the_file_disturbs_less_than_a_hundredth_of_the_others_keys() {
+        for count in [3usize, 10, 60, 1000] {
+            let all = addresses(count);
+            let before = Hash::new(&all, &vec![1; count]);
+            let after = Hash::new(&all[..count - 1], &vec![1; count - 1]);
+            let others =
+                before.table.iter().zip(&after.table).filter(|(before, after)| {
+                    usize::from(**before) != count - 1 && before != after
+                });
+            let share = others.count() as f64 / SLOTS as f64;
+            assert!(share < 0.01, "{share} of all slots, with {count} members");
+        }
+    }
 }
