@@ -17,7 +17,7 @@ use super::roster::Roster;
 use super::selection::{Allowed, Candidates, Selector};
 use super::shared::SharedPool;
 use super::tried::Tried;
-use crate::clock;
+use crate::clock::Instant;
 use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
 use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::net::{Stream, TICK};
@@ -56,6 +56,7 @@ struct State {
 pub(super) struct Pool {
     id: PoolId,
     worker: WorkerId,
+    clock: fn() -> Instant,
     row: Arc<Row>,
     shared: Arc<SharedPool>,
     observer: Observer,
@@ -80,6 +81,10 @@ pub(super) struct Home<'a> {
     pub(super) worker: WorkerId,
     pub(super) row: &'a Arc<Row>,
     pub(super) observer: &'a Observer,
+    /// What time it is.
+    pub(super) clock: fn() -> Instant,
+    /// Where chance begins.
+    pub(super) seed: u64,
     /// Wakes another worker, which then calls [`Pool::poke`].
     pub(super) ring: &'a Rc<dyn Fn(WorkerId, PoolId)>,
 }
@@ -101,7 +106,7 @@ impl Pool {
             selector: Selector::new(&config.balance, &addresses, roster.full(), worker),
             roster,
             latency: Latency::new(Arc::clone(&shared.latency), worker),
-            rng: Rng::new(clock::now().as_micros() ^ u64::from(worker.0) << 48),
+            rng: Rng::new(home.seed ^ u64::from(worker.0) << 48),
         };
         let ring = Rc::clone(home.ring);
         let queue = Queue::new(
@@ -114,6 +119,7 @@ impl Pool {
         Self {
             id,
             worker,
+            clock: home.clock,
             bounded: config.members.iter().any(|member| member.max_connections.is_some()),
             queue,
             patience: config.queue.timeout,
@@ -135,7 +141,7 @@ impl Pool {
     pub(super) fn choose(&self, key: u64, tried: &Tried) -> Result<Chosen, Unchosen> {
         let state = &mut *self.state.borrow_mut();
         let (standings, slots) = (&self.shared.availability, &self.shared.slots);
-        state.roster.refresh(standings, Stream::tick(), clock::coarse);
+        state.roster.refresh(standings, Stream::tick(), self.clock);
         for member in state.roster.trials() {
             if !tried.contains(*member) && slots.has_free(*member) && standings.take_trial(*member)
             {
@@ -330,13 +336,13 @@ impl Pool {
 
     pub(super) fn housekeep(&self, tick: u32) {
         if self.measures() {
-            self.state.borrow_mut().latency.tick(clock::coarse());
+            self.state.borrow_mut().latency.tick((self.clock)());
         }
         let standings = &self.shared.availability;
         if self.bounded {
             self.queue.expire(tick);
             if self.seen.replace(standings.version()) != standings.version() {
-                self.state.borrow_mut().roster.refresh(standings, tick, clock::coarse);
+                self.state.borrow_mut().roster.refresh(standings, tick, self.clock);
                 self.queue.wake_all();
             }
         }

@@ -10,6 +10,7 @@ use super::pool::{Home, Pool, Unchosen};
 use super::retry::{Attempted, Refusal};
 use super::shared::SharedPools;
 use super::tried::Tried;
+use crate::clock;
 use crate::config::{HashKey, PoolConfig};
 use crate::ids::{PoolId, WorkerId};
 use crate::stats::Row;
@@ -43,7 +44,8 @@ impl Pools {
         observer: &Observer,
         ring: &Rc<dyn Fn(WorkerId, PoolId)>,
     ) -> Self {
-        let home = Home { worker, row, observer, ring };
+        let seed = clock::now().as_micros();
+        let home = Home { worker, row, observer, clock: clock::coarse, seed, ring };
         let pools = (0u16..).map(PoolId).zip(configs).zip(&shared.pools);
         let build = |((id, config), shared)| Rc::new(Pool::new(id, config, shared, home));
         Self { pools: pools.map(build).collect() }
