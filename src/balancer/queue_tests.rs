@@ -259,6 +259,38 @@ fn a_ring_that_is_lost_costs_time_only() {
     assert!(tasks.is_done() && !here.must_wait());
 }
 
+#[test]
+fn who_cannot_use_its_chance_passes_it_on() {
+    // The member is free for the last waiter only, behind the others or on another worker.
+    for last_is_here in [true, false] {
+        let (shared, slots) = (Arc::new(Waiting::new(2)), Rc::new(Slots::new(&[Some(1)])));
+        let ((here, rung), (there, _)) = (queue(&shared, 0, 9), queue(&shared, 1, 9));
+        let (here, there, mut tasks) = (Rc::new(here), Rc::new(there), Tasks::default());
+        assert!(slots.try_take(MEMBER));
+        for may in [false, false, true] {
+            let line = if may && !last_is_here { there.clone() } else { here.clone() };
+            let slots = slots.clone();
+            tasks.spawn(async move {
+                let look = || match may {
+                    true if slots.try_take(MEMBER) => Look::Taken(()),
+                    false if slots.has_free(MEMBER) => Look::ForOthers,
+                    _ => Look::Full,
+                };
+                line.wait(100, look, || slots.has_free(MEMBER)).await.unwrap();
+            });
+        }
+        tasks.run();
+        slots.release(MEMBER);
+        here.slot_freed();
+        tasks.run();
+        assert_eq!(*rung.borrow(), if last_is_here { &[][..] } else { &[1] });
+        there.poke();
+        tasks.run();
+        assert!(tasks.tasks[2].is_none() && tasks.tasks[0].is_some() && tasks.tasks[1].is_some());
+        assert_eq!((slots.in_use(MEMBER), here.len(), there.len()), (1, 2, 0));
+    }
+}
+
 /// What a request of a small world does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Job {
