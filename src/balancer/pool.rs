@@ -11,7 +11,7 @@ use super::latency::Latency;
 use super::observer::Observer;
 use super::outcome::{Observation, Outcome};
 use super::pools::LeaseError;
-use super::queue::{Look, Queue, QueueRefusal};
+use super::queue::{Look, Queue};
 use super::retry::{Attempted, Refusal, Rules};
 use super::roster::Roster;
 use super::selection::{Allowed, Candidates, Selector};
@@ -185,24 +185,29 @@ impl Pool {
         self.bounded && self.queue.must_wait()
     }
 
-    /// Waits for a member with a free slot.
-    pub(super) async fn wait(&self, key: u64, tried: &Tried) -> Result<Chosen, LeaseError> {
+    /// The line of requests that wait for a slot.
+    pub(super) const fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The tick until which a request that begins to wait now may wait.
+    pub(super) fn wait_until(&self) -> u32 {
         let ticks = u32::try_from(self.patience.as_micros().div_ceil(TICK.as_micros()));
-        let deadline = Stream::tick().saturating_add(ticks.unwrap_or(u32::MAX)).saturating_add(1);
-        let take = || match self.choose(key, tried) {
+        Stream::tick().saturating_add(ticks.unwrap_or(u32::MAX)).saturating_add(1)
+    }
+
+    /// One look of a waiting request for a member with a free slot.
+    pub(super) fn look(&self, key: u64, tried: &Tried) -> Look<Result<Chosen, LeaseError>> {
+        match self.choose(key, tried) {
             Ok(chosen) => Look::Taken(Ok(chosen)),
             Err(Unchosen::Nobody) => Look::Taken(Err(LeaseError::Nobody)),
             Err(Unchosen::Full) if self.any_free() => Look::ForOthers,
             Err(Unchosen::Full) => Look::Full,
-        };
-        match self.queue.wait(deadline, take, || self.any_free()).await {
-            Ok(taken) => taken,
-            Err(QueueRefusal::Full) => Err(LeaseError::QueueFull),
-            Err(QueueRefusal::Timeout) => Err(LeaseError::QueueTimeout),
         }
     }
 
-    fn any_free(&self) -> bool {
+    /// Whether a member has a slot for a request that tried nobody yet.
+    pub(super) fn any_free(&self) -> bool {
         let state = self.state.borrow();
         let allowed = state.roster.allowed();
         let mut members = (0u16..).map(MemberId).take(self.addresses.len());
@@ -225,7 +230,8 @@ impl Pool {
     /// Learns how a member behaved.
     pub(super) fn learn(&self, chosen: Chosen, outcome: Outcome) {
         let Chosen { member, trial } = chosen;
-        if let Outcome::Answered { first_byte, .. } = outcome
+        // A member that fails fast is not a fast one.
+        if let Outcome::Answered { first_byte, status: ..500 } = outcome
             && self.measures()
         {
             self.state.borrow_mut().latency.record(member, first_byte);

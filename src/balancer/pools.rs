@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::lease::Lease;
 use super::observer::Observer;
-use super::pool::{Home, Pool, Unchosen};
+use super::pool::{Chosen, Home, Pool, Unchosen};
+use super::queue::QueueRefusal;
 use super::retry::{Attempted, Refusal};
 use super::shared::SharedPools;
 use super::tried::Tried;
@@ -71,7 +72,7 @@ impl Pools {
             Ok(chosen) => chosen,
             Err(Unchosen::Nobody) => return Err(LeaseError::Nobody),
             // Rare, and large: kept out of every connection's memory.
-            Err(Unchosen::Full) => Box::pin(pool.wait(key, tried)).await?,
+            Err(Unchosen::Full) => Box::pin(wait(pool, key, tried)).await?,
         };
         Ok(Lease::new(Rc::clone(pool), chosen))
     }
@@ -142,5 +143,15 @@ impl Pools {
         for pool in &self.pools {
             pool.close_idle();
         }
+    }
+}
+
+/// Waits for a member with a free slot.
+async fn wait(pool: &Pool, key: u64, tried: &Tried) -> Result<Chosen, LeaseError> {
+    let look = || pool.look(key, tried);
+    match pool.queue().wait(pool.wait_until(), look, || pool.any_free()).await {
+        Ok(taken) => taken,
+        Err(QueueRefusal::Full) => Err(LeaseError::QueueFull),
+        Err(QueueRefusal::Timeout) => Err(LeaseError::QueueTimeout),
     }
 }
