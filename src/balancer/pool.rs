@@ -201,17 +201,21 @@ impl Pool {
         match self.choose(key, tried) {
             Ok(chosen) => Look::Taken(Ok(chosen)),
             Err(Unchosen::Nobody) => Look::Taken(Err(LeaseError::Nobody)),
-            Err(Unchosen::Full) if self.any_free() => Look::ForOthers,
+            Err(Unchosen::Full) if self.any_free(|member| tried.contains(member)) => {
+                Look::ForOthers
+            }
             Err(Unchosen::Full) => Look::Full,
         }
     }
 
-    /// Whether a member has a slot for a request that tried nobody yet.
-    pub(super) fn any_free(&self) -> bool {
+    /// Whether one of `these` may serve and has a slot.
+    pub(super) fn any_free(&self, these: impl Fn(MemberId) -> bool) -> bool {
         let state = self.state.borrow();
         let allowed = state.roster.allowed();
         let mut members = (0u16..).map(MemberId).take(self.addresses.len());
-        members.any(|member| allowed.contains(member) && self.shared.slots.has_free(member))
+        members.any(|member| {
+            allowed.contains(member) && self.shared.slots.has_free(member) && these(member)
+        })
     }
 
     /// Another worker freed a slot for a waiter of this one.

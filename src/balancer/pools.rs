@@ -149,7 +149,7 @@ impl Pools {
 /// Waits for a member with a free slot.
 async fn wait(pool: &Pool, key: u64, tried: &Tried) -> Result<Chosen, LeaseError> {
     let look = || pool.look(key, tried);
-    match pool.queue().wait(pool.wait_until(), look, || pool.any_free()).await {
+    match pool.queue().wait(pool.wait_until(), look, || pool.any_free(|_| true)).await {
         Ok(taken) => taken,
         Err(QueueRefusal::Full) => Err(LeaseError::QueueFull),
         Err(QueueRefusal::Timeout) => Err(LeaseError::QueueTimeout),

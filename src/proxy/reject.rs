@@ -32,9 +32,6 @@ fn write(out: &mut Vec<u8>, answer: &Answer<'_>) {
     date::write(out, clock::unix().as_secs());
     out.extend_from_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
     _ = write!(out, "Content-Length: {}\r\n", body.len());
-    if matches!(reason, Reason::QueueFull | Reason::QueueTimeout) {
-        out.extend_from_slice(b"Retry-After: 1\r\n");
-    }
     if !answer.allow.is_empty() {
         encode::field(out, b"Allow", answer.allow);
     }
