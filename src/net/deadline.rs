@@ -17,6 +17,8 @@ use crate::clock;
 /// How often deadlines are looked at.
 pub const TICK: Duration = Duration::from_millis(100);
 
+const TICKS_PER_SECOND: u64 = 1000 / TICK.as_millis() as u64;
+
 /// Ticks between two looks for clients that left, and for slow ones that go on.
 const LOOK_EVERY: u32 = 10;
 
@@ -82,9 +84,11 @@ pub(super) struct Deadlines {
 }
 
 fn ticks(span: Duration) -> u32 {
-    let ticks = span.as_micros().div_ceil(TICK.as_micros());
+    // In u64, as this is done several times a request and 128-bit division is not cheap.
+    let whole = span.as_secs().saturating_mul(TICKS_PER_SECOND);
+    let part = span.subsec_nanos().div_ceil(TICK.subsec_nanos());
     // One more: the current tick is already partly over.
-    u32::try_from(ticks).unwrap_or(NEVER).saturating_add(1)
+    u32::try_from(whole.saturating_add(u64::from(part))).unwrap_or(NEVER).saturating_add(1)
 }
 
 fn tick_after(now: u32, span: Duration) -> u32 {
