@@ -182,6 +182,39 @@ fn two_of_three_fail_one_after_the_other() {
     load.stop();
 }
 
+/// A pool of two members and a backup.
+fn with_backup(members: &[Member], pool: &str) -> Setup {
+    let [a, b, backup] = [0, 1, 2].map(|at| members[at].address());
+    Setup::with_body(format!(
+        "[[route]]\npool = \"main\"\n[pool.main]\n\
+         members = [\"{a}\", \"{b}\", {{ address = \"{backup}\", backup = true }}]\n{pool}\n"
+    ))
+}
+
+#[test]
+fn a_backup_serves_while_every_other_member_is_out() {
+    let members = three();
+    let pool = POOL.replacen("failures = 3", "failures = 3, max_share = \"100%\"", 1);
+    let proxy = with_backup(&members, &pool).start();
+    let load = Load::start(proxy.address(), 4, GET);
+    all_serve(&members[..2], &load, 20);
+    members[0].turn(Mode::Refusing);
+    wait_for(&proxy, &load, members[0].address(), "ejected");
+    load.pass(50);
+    assert_eq!(members[2].served(), 0, "one is left");
+    // No request is lost: those that fail at both go on to it.
+    members[1].turn(Mode::Refusing);
+    wait_for(&proxy, &load, members[1].address(), "ejected");
+    all_serve(&members[2..], &load, 50);
+    members[0].turn(Mode::Serving);
+    wait_for(&proxy, &load, members[0].address(), "in");
+    load.settle();
+    let before = members[2].served();
+    load.pass(100);
+    assert_eq!(members[2].served(), before, "given up");
+    load.stop();
+}
+
 #[test]
 fn who_comes_back_gets_more_and_more() {
     let members = three();
