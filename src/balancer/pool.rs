@@ -154,7 +154,7 @@ impl Pool {
         loop {
             if self.bounded {
                 state.open.clear();
-                let allowed = state.roster.allowed();
+                let allowed = state.roster.allowed_after(tried);
                 let members = (0u16..).map(MemberId).take(self.addresses.len());
                 members
                     .filter(|member| allowed.contains(*member) && slots.has_free(*member))
@@ -165,7 +165,7 @@ impl Pool {
                 in_flight: &self.shared.in_flight,
                 latency: state.latency.view(),
                 tried,
-                allowed: if self.bounded { &state.open } else { state.roster.allowed() },
+                allowed: if self.bounded { &state.open } else { state.roster.allowed_after(tried) },
                 key,
             };
             let Some(member) = state.selector.choose(&candidates, &mut state.rng) else { break };
@@ -176,7 +176,8 @@ impl Pool {
         }
         let members = (0u16..).map(MemberId).take(self.addresses.len());
         let mut left = members.filter(|member| !tried.contains(*member));
-        let full = left.any(|member| state.roster.allowed().contains(member));
+        let allowed = state.roster.allowed_after(tried);
+        let full = left.any(|member| allowed.contains(member));
         Err(if self.bounded && full { Unchosen::Full } else { Unchosen::Nobody })
     }
 
@@ -226,9 +227,17 @@ impl Pool {
     /// Whether somebody may serve who was not tried, other than the member at `address`.
     pub(super) fn has_other(&self, tried: &Tried, address: Option<SocketAddr>) -> bool {
         let state = self.state.borrow();
-        let members = (0u16..).map(MemberId).zip(&self.addresses);
-        let mut others = members.filter(|(_, other)| Some(**other) != address);
-        others.any(|(member, _)| state.roster.allowed().contains(member) && !tried.contains(member))
+        let mut tried = *tried;
+        let current = self.addresses.iter().position(|other| Some(*other) == address);
+        if let Some(member) = current.and_then(|at| u16::try_from(at).ok()).map(MemberId)
+            && !tried.contains(member)
+            && !tried.add(member)
+        {
+            return false;
+        }
+        let allowed = state.roster.allowed_after(&tried);
+        let mut members = (0u16..).map(MemberId).take(self.addresses.len());
+        members.any(|member| allowed.contains(member) && !tried.contains(member))
     }
 
     /// Learns how a member behaved.

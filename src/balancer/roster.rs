@@ -2,12 +2,15 @@
 //!
 //! Members that are in and no backups; with none of them the backups that are in; with none at all
 //! nobody, or everybody if the pool says so. A member that has just failed on this worker is
-//! avoided for a moment, until the monitor has spoken, as long as there is another one.
+//! avoided for a moment, until the monitor has spoken, as long as there is another one. A request
+//! that failed at everybody who may serve goes on to whom it would otherwise not get: those that
+//! are avoided, then the backups.
 
 use std::time::Duration;
 
 use super::availability::{Availability, Standing};
 use super::selection::Allowed;
+use super::tried::Tried;
 use crate::clock::Instant;
 use crate::config::{Panic, PoolConfig};
 use crate::ids::MemberId;
@@ -26,7 +29,11 @@ pub(super) struct Roster {
     /// Weights now.
     weights: Vec<u16>,
     backups: Vec<bool>,
-    allowed: Allowed,
+    /// Who may serve, in the order of preference: members, members that are avoided, backups,
+    /// backups that are avoided.
+    levels: [Allowed; 4],
+    /// The first of them that is not empty.
+    best: usize,
     /// Members for which one real request is wanted.
     trials: Vec<MemberId>,
     /// Per member, the tick until which it is avoided.
@@ -52,7 +59,8 @@ impl Roster {
         Self {
             weights: full.clone(),
             backups: config.members.iter().map(|member| member.backup).collect(),
-            allowed: Allowed::new(full.len()),
+            levels: std::array::from_fn(|_| Allowed::new(full.len())),
+            best: 0,
             trials: Vec::new(),
             suspect_until: vec![0; full.len()],
             panic: config.panic,
@@ -72,8 +80,22 @@ impl Roster {
         &self.weights
     }
 
-    pub(super) const fn allowed(&self) -> &Allowed {
-        &self.allowed
+    /// Who may serve a request that comes now.
+    pub(super) fn allowed(&self) -> &Allowed {
+        let [first, ..] = &self.levels;
+        self.levels.get(self.best).unwrap_or(first)
+    }
+
+    /// Who may serve a request that failed at these. Whoever was not tried and is only full is to be
+    /// waited for.
+    pub(super) fn allowed_after(&self, tried: &Tried) -> &Allowed {
+        if tried.is_empty() {
+            return self.allowed();
+        }
+        let in_vain =
+            |level: &Allowed| tried.iter().filter(|member| level.contains(*member)).count();
+        let left = self.levels.iter().find(|level| in_vain(level) < level.count());
+        left.unwrap_or_else(|| self.allowed())
     }
 
     /// Members that wait for one real request.
@@ -113,32 +135,34 @@ impl Roster {
     }
 
     fn allow(&mut self, standings: &Availability, tick: u32) {
-        self.allowed.clear();
+        self.levels.iter_mut().for_each(Allowed::clear);
         self.trials.clear();
-        let mut suspects = Vec::new();
-        for tier in [false, true] {
-            for (member, _) in self.members().filter(|(_, backup)| *backup == tier) {
-                match standings.standing(member) {
-                    Standing::In if self.is_suspect(member, tick) => suspects.push(member),
-                    Standing::In => self.allowed.set(member),
-                    Standing::Trial => self.trials.push(member),
-                    Standing::Out | Standing::Drain => {}
+        for (member, backup) in self.members() {
+            let avoided = match standings.standing(member) {
+                Standing::In => self.is_suspect(member, tick),
+                Standing::Trial => {
+                    self.trials.push(member);
+                    continue;
                 }
-            }
-            if self.allowed.count() == 0 {
-                // Better one that may be failing than none, or a backup.
-                suspects.drain(..).for_each(|member| self.allowed.set(member));
-            }
-            if self.allowed.count() > 0 {
-                return;
+                Standing::Out | Standing::Drain => continue,
+            };
+            let level = usize::from(backup) * 2 + usize::from(avoided);
+            if let Some(level) = self.levels.get_mut(level) {
+                level.set(member);
             }
         }
-        if self.panic == Panic::UseAll {
-            for (member, _) in self.members() {
-                if standings.standing(member) != Standing::Drain {
-                    self.allowed.set(member);
-                }
-            }
+        let best = self.levels.iter().position(|level| level.count() > 0);
+        self.best = best.unwrap_or(0);
+        if self.best < 2 && best.is_some() {
+            // Backups are not tried while they are not needed.
+            let backups = &self.backups;
+            self.trials.retain(|member| !backups.get(member.index()).is_some_and(|backup| *backup));
+        }
+        if best.is_none() && self.panic == Panic::UseAll {
+            let [first, ..] = &mut self.levels;
+            let all = (0u16..).map(MemberId).zip(&self.full).filter(|(_, weight)| **weight > 0);
+            all.filter(|(member, _)| standings.standing(*member) != Standing::Drain)
+                .for_each(|(member, _)| first.set(member));
         }
     }
 
@@ -207,6 +231,23 @@ mod tests {
             after(0, Standing::Out);
             after(1, Standing::Out);
             assert_eq!(after(2, Standing::Out).0, last);
+        }
+    }
+
+    #[test]
+    fn who_failed_a_request_leaves_it_to_the_next_best() {
+        let members = r#""10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", { address = "10.0.0.4:1", backup = true }"#;
+        let mut roster = Roster::new(&config(members, ""));
+        let standings = Availability::new(4);
+        standings.set(MemberId(1), Standing::Out, NOW);
+        roster.suspect(MemberId(2), 10);
+        roster.refresh(&standings, 10, || NOW);
+        let mut tried = Tried::default();
+        for next in [0, 2, 3, 0] {
+            let allowed = roster.allowed_after(&tried);
+            let allowed: Vec<_> = (0..9).filter(|at| allowed.contains(MemberId(*at))).collect();
+            assert_eq!(allowed, [next], "after {tried:?}");
+            assert!(tried.contains(MemberId(next)) || tried.add(MemberId(next)));
         }
     }
 

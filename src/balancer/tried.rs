@@ -28,9 +28,20 @@ impl Tried {
         self.count < MOST
     }
 
+    /// Whether nobody was tried yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The members, each once.
+    pub fn iter(&self) -> impl Iterator<Item = MemberId> {
+        self.members.iter().take(self.count).copied()
+    }
+
     /// Whether this member was tried.
     #[must_use]
     pub fn contains(&self, member: MemberId) -> bool {
-        self.members.iter().take(self.count).any(|tried| *tried == member)
+        self.iter().any(|tried| tried == member)
     }
 }

@@ -4,6 +4,8 @@
 //! in its parser must not hide in ours. Every read and write has a deadline, so a hang is a failure.
 
 pub(crate) mod client;
+pub(crate) mod load;
+pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod origin;
 pub(crate) mod proxy;
@@ -16,6 +18,8 @@ pub(crate) mod wire;
 use std::time::{Duration, Instant};
 
 pub(crate) use client::{Client, exchange};
+pub(crate) use load::Load;
+pub(crate) use member::{Member, Mode};
 pub(crate) use message::{Message, answer_with, ok};
 pub(crate) use origin::{Conn, Origin};
 pub(crate) use proxy::{Proxy, run_to_end};

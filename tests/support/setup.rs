@@ -10,6 +10,7 @@ use super::system::Confinement;
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     workers: usize,
+    bind: SocketAddr,
     server: String,
     limits: String,
     listener: String,
@@ -33,6 +34,7 @@ impl Setup {
     pub(crate) fn to_addresses(members: &[SocketAddr]) -> Setup {
         Setup {
             workers: 2,
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             server: String::new(),
             limits: String::new(),
             listener: String::new(),
@@ -55,6 +57,12 @@ impl Setup {
     /// This many workers instead of two.
     pub(crate) fn workers(mut self, workers: usize) -> Setup {
         self.workers = workers;
+        self
+    }
+
+    /// Listens here instead of where the kernel likes.
+    pub(crate) fn bind(mut self, address: SocketAddr) -> Setup {
+        self.bind = address;
         self
     }
 
@@ -119,7 +127,7 @@ impl Setup {
 
     /// The file.
     pub(crate) fn text(&self) -> String {
-        let Setup { workers, server, limits, listener, route, pool, members, .. } = self;
+        let Setup { workers, bind, server, limits, listener, route, pool, members, .. } = self;
         let members: Vec<_> = members.iter().map(|member| format!("\"{member}\"")).collect();
         let members = members.join(", ");
         let body = self.body.clone().unwrap_or_else(|| {
@@ -129,7 +137,7 @@ impl Setup {
         });
         format!(
             "[server]\nworkers = {workers}\n{server}\n[limits]\n{limits}\n\
-             [listener.web]\nbind = [\"127.0.0.1:0\"]\n{listener}\n{body}"
+             [listener.web]\nbind = [\"{bind}\"]\n{listener}\n{body}"
         )
     }
 
