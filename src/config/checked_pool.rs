@@ -69,7 +69,7 @@ pub struct MemberConfig {
     pub weight: u16,
     /// Exchanges that it may have in flight, over all workers, 1 to 1,000,000. `None`, the default: no bound.
     pub max_connections: Option<u32>,
-    /// Serves only when every member that is no backup is out. Default false.
+    /// Serves only when every member that is no backup is out, or failed this request. Default false.
     pub backup: bool,
 }
 

@@ -21,9 +21,7 @@ pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
         HashKey::Cookie(name) => ask
             .head
             .fields()
-            .filter(|field| {
-                field.name == Name::Other && field.name_bytes.eq_ignore_ascii_case(b"cookie")
-            })
+            .filter(|field| field.name == Name::Cookie)
             .find_map(|field| pair(field.value, b';', name.as_bytes())),
         HashKey::Query(name) => {
             ask.head.query().and_then(|query| pair(query, b'&', name.as_bytes()))

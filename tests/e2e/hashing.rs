@@ -111,7 +111,6 @@ fn by_header() {
 }
 
 #[test]
-#[ignore = "the cookie is not found yet: every request goes by its client's address"]
 fn by_cookie() {
     check("cookie:sid");
 }

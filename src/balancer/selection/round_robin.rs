@@ -32,12 +32,28 @@ impl RoundRobin {
     }
 
     pub(super) fn choose(&mut self, candidates: &Candidates<'_>) -> Option<MemberId> {
+        if !candidates.tried.is_empty() {
+            return self.peek(candidates);
+        }
         if !are_equal(candidates.weights) {
             return self.turn(candidates.eligible());
         }
         let (chosen, _) = candidates.eligible_from(self.next).next()?;
         self.next = MemberId(chosen.0.wrapping_add(1));
         Some(chosen)
+    }
+
+    /// Who would be next. A request's second attempt takes no turn: else a member that fails every
+    /// request would get the first attempt of all of them.
+    fn peek(&self, candidates: &Candidates<'_>) -> Option<MemberId> {
+        if are_equal(candidates.weights) {
+            return candidates.eligible_from(self.next).next().map(|(member, _)| member);
+        }
+        let gain = |(member, weight): (MemberId, u16)| {
+            let gained = self.gained.get(member.index()).copied().unwrap_or(0);
+            (member, gained + i64::from(weight))
+        };
+        candidates.eligible().map(gain).max_by_key(|(_, gained)| *gained).map(|(member, _)| member)
     }
 
     fn turn(&mut self, eligible: impl Iterator<Item = (MemberId, u16)>) -> Option<MemberId> {
@@ -103,6 +119,27 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(seen, [0, 1, 2]);
         assert_eq!(state.choose(&setup.candidates(0)), None);
+    }
+
+    #[test]
+    fn a_second_attempt_takes_no_turn() {
+        for weights in [&[1, 1][..], &[2, 2, 1][..]] {
+            let sum: usize = weights.iter().map(|weight| usize::from(*weight)).sum();
+            let mut state = RoundRobin::new(weights, WorkerId(0));
+            let mut first = vec![0; weights.len()];
+            for _ in 0..sum {
+                let mut setup = Setup::new(weights);
+                let member = state.choose(&setup.candidates(0)).expect("somebody");
+                first[member.index()] += 1;
+                // Member 0 fails them all.
+                if member == MemberId(0) {
+                    setup.try_once(0);
+                    let second = state.choose(&setup.candidates(0)).expect("somebody else");
+                    assert_ne!(second, MemberId(0));
+                }
+            }
+            assert_eq!(first, weights, "first attempts keep to the weights");
+        }
     }
 
     #[test]
