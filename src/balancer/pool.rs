@@ -360,7 +360,9 @@ impl Pool {
         let standings = &self.shared.availability;
         if self.bounded {
             self.queue.expire(tick);
-            if self.seen.replace(standings.version()) != standings.version() {
+            let changed = self.seen.replace(standings.version()) != standings.version();
+            // Nobody tells when a worker has avoided a member for long enough.
+            if changed || !self.queue.is_empty() {
                 self.state.borrow_mut().roster.refresh(standings, tick, self.clock);
                 self.queue.wake_all();
             }

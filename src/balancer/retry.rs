@@ -29,12 +29,13 @@ fn bump(cells: &[AtomicU64; WINDOW], second: u32) {
     }
 }
 
-/// The counts of the `span` seconds that end with `now`.
+/// The counts of the `span` seconds that end with `now`. A worker whose ticks run ahead may be in
+/// the next second already: that counts as this one.
 fn sum(cells: &[AtomicU64; WINDOW], now: u32, span: u32) -> u64 {
     cells
         .iter()
         .map(|cell| cell.load(Ordering::Relaxed))
-        .filter(|value| now.wrapping_sub((value >> 32) as u32) < span)
+        .filter(|value| now.saturating_sub((value >> 32) as u32) < span)
         .map(|value| value & u64::from(u32::MAX))
         .sum()
 }
@@ -221,5 +222,18 @@ mod tests {
         assert_eq!(rules.allow(&FAILED, 68), Err(Refusal::Budget));
         // All of them.
         assert_eq!(rules.allow(&FAILED, 69), Err(Refusal::Budget));
+    }
+
+    #[test]
+    fn retries_of_a_worker_that_is_a_second_ahead_count() {
+        let config = RetryConfig { floor: 0, ..config() };
+        let budget = Budget::new(2);
+        (0..10).for_each(|_| budget.request(WorkerId(0), 59));
+        let rules = |worker| Rules { config: Some(&config), budget: &budget, worker };
+        let granted = |worker, second| {
+            (0..10).filter(|_| rules(worker).allow(&FAILED, second).is_ok()).count()
+        };
+        assert_eq!(granted(WorkerId(1), 60), 2, "20 % of 10 requests");
+        assert_eq!(granted(WorkerId(0), 59), 0, "they are spent");
     }
 }
