@@ -111,6 +111,13 @@ impl Oracle {
         if Self::may_serve(world).contains(&member) {
             return standing == Standing::Trial && !world.shared.availability.trial_is_free(member);
         }
+        let backup = world.plan.config.members[member.index()].backup;
+        if standing == Standing::In && backup && !tried.is_empty() {
+            // A request that failed at everybody who may serve goes on to a backup.
+            let others = Self::may_serve(world);
+            assert!(others.iter().all(|other| tried.contains(*other)), "{member:?} is a backup");
+            return false;
+        }
         assert_eq!(standing, Standing::Trial, "{member:?} may not serve");
         assert!(!world.shared.availability.trial_is_free(member), "{member:?}: a trial not taken");
         true
