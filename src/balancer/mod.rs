@@ -24,6 +24,8 @@ mod retry;
 mod roster;
 mod selection;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod slots;
 mod tried;
 mod waiting;

@@ -52,6 +52,12 @@ impl Pools {
         Self { pools: pools.map(build).collect() }
     }
 
+    /// Around one pool, for the simulation.
+    #[cfg(test)]
+    pub(super) fn of(pool: Rc<Pool>) -> Self {
+        Self { pools: vec![pool] }
+    }
+
     fn pool(&self, id: PoolId) -> Option<&Rc<Pool>> {
         self.pools.get(id.index())
     }

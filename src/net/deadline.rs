@@ -204,6 +204,11 @@ pub(super) fn now() -> u32 {
     TABLE.with_borrow(|table| table.now)
 }
 
+#[cfg(test)]
+pub(super) fn set_now(tick: u32) {
+    TABLE.with_borrow_mut(|table| table.now = tick);
+}
+
 fn expire(table: &mut Table) {
     let now = table.now;
     for entry in &mut table.entries {

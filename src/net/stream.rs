@@ -264,6 +264,12 @@ impl Stream {
     pub fn tick() -> u32 {
         deadline::now()
     }
+
+    /// Sets this thread's tick, for the simulation.
+    #[cfg(test)]
+    pub(crate) fn set_tick(tick: u32) {
+        deadline::set_now(tick);
+    }
 }
 
 /// Connects to `address` within `timeout`.
