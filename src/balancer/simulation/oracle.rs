@@ -139,6 +139,7 @@ impl Oracle {
 
     /// The monitor has spoken.
     pub(super) fn moved(&mut self, member: MemberId, to: Phase) {
+        self.away.fill(NOW.get());
         match to {
             Phase::In => self.in_since[member.index()] = NOW.get(),
             // Out and back in by probes or the operator: it may be tried anew.
