@@ -243,8 +243,7 @@ fn pass(
         .map_err(|_| Reason::BadResponseBody.into())
 }
 
-/// Receives more of a body; false at the end of the stream. A buffer that was filled to the brim
-/// is exchanged for a large one.
+/// Receives more of a body, into a large buffer; false at the end of the stream.
 async fn receive_body(
     upstream: &Stream,
     patience: Duration,
