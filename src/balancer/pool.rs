@@ -20,7 +20,7 @@ use super::tried::Tried;
 use crate::clock::Instant;
 use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
 use crate::ids::{MemberId, PoolId, WorkerId};
-use crate::net::{Stream, TICK};
+use crate::net::{Stream, TICK, ticks};
 use crate::rng::Rng;
 use crate::stats::{Counter, Row};
 
@@ -155,7 +155,7 @@ impl Pool {
             if self.bounded {
                 state.open.clear();
                 let allowed = state.roster.allowed_after(tried);
-                let members = (0u16..).map(MemberId).take(self.addresses.len());
+                let members = self.members();
                 members
                     .filter(|member| allowed.contains(*member) && slots.has_free(*member))
                     .for_each(|member| state.open.set(member));
@@ -174,11 +174,16 @@ impl Pool {
             }
             // Another worker took its last slot: it is not open any more.
         }
-        let members = (0u16..).map(MemberId).take(self.addresses.len());
+        let members = self.members();
         let mut left = members.filter(|member| !tried.contains(*member));
         let allowed = state.roster.allowed_after(tried);
         let full = left.any(|member| allowed.contains(member));
         Err(if self.bounded && full { Unchosen::Full } else { Unchosen::Nobody })
+    }
+
+    /// All of them.
+    fn members(&self) -> impl Iterator<Item = MemberId> + use<> {
+        (0u16..).map(MemberId).take(self.addresses.len())
     }
 
     /// Whether a request that comes now goes behind others that wait already.
@@ -193,8 +198,7 @@ impl Pool {
 
     /// The tick until which a request that begins to wait now may wait.
     pub(super) fn wait_until(&self) -> u32 {
-        let ticks = u32::try_from(self.patience.as_micros().div_ceil(TICK.as_micros()));
-        Stream::tick().saturating_add(ticks.unwrap_or(u32::MAX)).saturating_add(1)
+        Stream::tick().saturating_add(ticks(self.patience))
     }
 
     /// One look of a waiting request for a member with a free slot.
@@ -213,7 +217,7 @@ impl Pool {
     pub(super) fn any_free(&self, these: impl Fn(MemberId) -> bool) -> bool {
         let state = self.state.borrow();
         let allowed = state.roster.allowed();
-        let mut members = (0u16..).map(MemberId).take(self.addresses.len());
+        let mut members = self.members();
         members.any(|member| {
             allowed.contains(member) && self.shared.slots.has_free(member) && these(member)
         })
@@ -236,7 +240,7 @@ impl Pool {
             return false;
         }
         let allowed = state.roster.allowed_after(&tried);
-        let mut members = (0u16..).map(MemberId).take(self.addresses.len());
+        let mut members = self.members();
         members.any(|member| allowed.contains(member) && !tried.contains(member))
     }
 

@@ -83,7 +83,9 @@ pub(super) struct Deadlines {
     index: u32,
 }
 
-fn ticks(span: Duration) -> u32 {
+/// The ticks after which `span` has surely passed.
+#[must_use]
+pub fn ticks(span: Duration) -> u32 {
     // In u64, as this is done several times a request and 128-bit division is not cheap.
     let whole = span.as_secs().saturating_mul(TICKS_PER_SECOND);
     let part = span.subsec_nanos().div_ceil(TICK.subsec_nanos());

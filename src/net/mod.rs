@@ -15,7 +15,7 @@ mod splice;
 mod stream;
 
 pub use buffer::{Buffer, Size};
-pub use deadline::{TICK, hurry_idle, reset_busy, sweep};
+pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
 pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
 pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};

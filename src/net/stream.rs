@@ -231,6 +231,32 @@ impl Stream {
         self.deadlines.progressed();
     }
 
+    /// [`Stream::send`], of which something must be taken every `stall`.
+    ///
+    /// # Errors
+    /// As [`Stream::send`].
+    pub async fn send_within(&self, buffer: &mut Buffer, stall: Duration) -> Result<(), Failure> {
+        self.arm_write(stall);
+        let sent = self.send(buffer).await;
+        self.disarm_write();
+        sent
+    }
+
+    /// [`Stream::recv`], which must bring something within `silence`.
+    ///
+    /// # Errors
+    /// As [`Stream::recv`].
+    pub async fn recv_within(
+        &self,
+        buffer: &mut Buffer,
+        silence: Duration,
+    ) -> Result<usize, Failure> {
+        self.arm_read(silence);
+        let received = self.recv(buffer).await;
+        self.disarm_read();
+        received
+    }
+
     /// Ends our sending side; the peer reads an end of file behind what was sent.
     pub fn finish(&self) {
         socket::shutdown_write(self.fd());

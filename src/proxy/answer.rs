@@ -58,9 +58,7 @@ impl Buffers {
 
 pub(super) async fn send_to_client(ask: &Ask<'_>, out: &mut Buffer) -> Result<(), Reason> {
     let count = out.len() as u64;
-    ask.stream.arm_write(ask.listener.timeouts.write);
-    let sent = ask.stream.send(out).await;
-    ask.stream.disarm_write();
+    let sent = ask.stream.send_within(out, ask.listener.timeouts.write).await;
     sent.map_err(reasons::to_client)?;
     ask.context.row.add(Counter::BytesOut, count);
     Ok(())
@@ -252,10 +250,7 @@ async fn receive_body(
     if input.capacity() < Size::Large.bytes() {
         *input = Buffer::take(Size::Large);
     }
-    upstream.arm_read(patience);
-    let received = upstream.recv(input).await;
-    upstream.disarm_read();
-    match received {
+    match upstream.recv_within(input, patience).await {
         Ok(_) => Ok(true),
         Err(Failure::Closed) => Ok(false),
         Err(failure) => Err(reasons::in_body(failure).into()),

@@ -214,10 +214,7 @@ async fn attempt(
         .await;
     };
     buffers.out.tail().extend_from_slice(received.data().get(..body).unwrap_or_default());
-    upstream.arm_write(patience);
-    let sent = upstream.send(&mut buffers.out).await;
-    upstream.disarm_write();
-    match sent {
+    match upstream.send_within(&mut buffers.out, patience).await {
         Ok(()) => facts.set_uploaded(ask),
         // The answer to a request that the member did not read to its end may be on its way.
         Err(Failure::Reset | Failure::Closed) if !connection.reused => {}

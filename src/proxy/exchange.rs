@@ -9,6 +9,7 @@ use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer};
 use super::reasons;
 use super::route::Found;
+use super::upload::receive_some;
 use super::{deliver, reject};
 use crate::balancer::Tried;
 use crate::clock;
@@ -215,11 +216,7 @@ async fn gather(
         if client.received.room() == 0 {
             client.received.compact();
         }
-        client.stream.arm_read(listener.timeouts.body);
-        let result = client.stream.recv(&mut client.received).await;
-        client.stream.disarm_read();
-        let count = result.map_err(reasons::from_client)?;
-        context.row.add(Counter::BytesIn, count as u64);
+        receive_some(context, listener, &client.stream, &mut client.received).await?;
     }
     Ok(())
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::answer::{Answered, Buffers, SPLICE_FROM, answer};
 use super::body::{Sink, Source, carry};
+use super::context::Context;
 use super::deliver::Lost;
 use super::exchange::{Ask, Facts};
 use super::reasons;
+use crate::config::ListenerConfig;
 use crate::http::{Framing, ResponseHead};
 use crate::net::{Buffer, Either, Relayed, Size, Stream, race, splice};
 use crate::stats::{Counter, Reason};
@@ -55,14 +57,9 @@ async fn pump(
         if ask.listener.limits.body.is_some_and(|bound| total > bound) {
             return Err(Reason::BodyTooLarge);
         }
-        if !out.is_empty() {
-            upstream.arm_write(patience);
-            let sent = upstream.send(&mut out).await;
-            upstream.disarm_write();
-            if sent.is_err() {
-                upstream.arm_read(patience);
-                return Ok(());
-            }
+        if !out.is_empty() && upstream.send_within(&mut out, patience).await.is_err() {
+            upstream.arm_read(patience);
+            return Ok(());
         }
         if done {
             facts.set_uploaded(ask);
@@ -89,11 +86,19 @@ async fn receive(ask: &Ask<'_>, received: &mut Buffer) -> Result<(), Reason> {
     if received.capacity() < Size::Large.bytes() {
         *received = Buffer::take(Size::Large);
     }
-    ask.stream.arm_read(ask.listener.timeouts.body);
-    let result = ask.stream.recv(received).await;
-    ask.stream.disarm_read();
+    receive_some(ask.context, ask.listener, ask.stream, received).await
+}
+
+/// Receives more of a request body, for which `received` must have room.
+pub(super) async fn receive_some(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Stream,
+    received: &mut Buffer,
+) -> Result<(), Reason> {
+    let result = client.recv_within(received, listener.timeouts.body).await;
     let count = result.map_err(reasons::from_client)?;
-    ask.context.row.add(Counter::BytesIn, count as u64);
+    context.row.add(Counter::BytesIn, count as u64);
     Ok(())
 }
 
