@@ -58,7 +58,7 @@ impl Mistake {
             Self::UselessQueue => {
                 f.write_str("no request waits here: no member has \"max_connections\"")
             }
-            _ => Ok(()),
+            tls => tls.fmt_tls(f),
         }
     }
 
@@ -99,7 +99,7 @@ impl Mistake {
             Self::UselessQueue => {
                 "give the members one, as in: { address = \"10.0.1.11:8080\", max_connections = 200 }"
             }
-            _ => return None,
+            tls => return tls.help_tls(),
         };
         Some(help.to_owned())
     }

@@ -13,6 +13,7 @@ mod runtime;
 mod socket;
 mod splice;
 mod stream;
+pub mod tls;
 
 pub use buffer::{Buffer, Size};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};

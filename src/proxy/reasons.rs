@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::balancer::{Fault, Outcome};
 use crate::http::FramingError;
 use crate::net::Failure;
+use crate::net::tls::Refusal;
 use crate::stats::Reason;
 
 pub(super) fn framing(error: FramingError) -> Reason {
@@ -22,6 +23,20 @@ pub(super) const fn outcome(reason: Reason, status: u16) -> Outcome {
         Reason::BadResponse | Reason::BadResponseBody => Outcome::Failed(Fault::BadAnswer),
         Reason::BadStatus => Outcome::Answered { status, first_byte: Duration::ZERO },
         _ => Outcome::Abandoned,
+    }
+}
+
+/// Why there is no TLS with a client.
+pub(super) const fn refusal(refusal: Refusal) -> Reason {
+    match refusal {
+        Refusal::PlainHttp => Reason::TlsPlainHttp,
+        Refusal::TimedOut => Reason::TlsTimeout,
+        Refusal::Gone => Reason::TlsGone,
+        Refusal::UnknownName => Reason::TlsUnknownName,
+        Refusal::Incompatible => Reason::TlsIncompatible,
+        Refusal::Certificate => Reason::TlsCertificate,
+        Refusal::Alert => Reason::TlsAlert,
+        Refusal::Protocol => Reason::TlsProtocol,
     }
 }
 

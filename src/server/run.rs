@@ -12,7 +12,7 @@ use super::drain::{Crew, Outcome};
 use super::worker::Plan;
 use crate::balancer::{self, SharedPools};
 use crate::config::{Config, Workers};
-use crate::control::{Monitor, access_log, log};
+use crate::control::{Certificates, Monitor, TlsFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
 use crate::stats::Row;
@@ -38,6 +38,8 @@ pub enum StartError {
     Bind(BindError),
     /// The access log's file.
     AccessLog(io::Error),
+    /// Files of certificates and keys.
+    Tls(Vec<TlsFault>),
     /// A thread, a ring, or another resource.
     System(io::Error),
     /// `server.workers` names a core that the process may not use.
@@ -52,6 +54,10 @@ impl fmt::Display for StartError {
             Self::Driver(error) => write!(f, "{error}"),
             Self::Bind(error) => write!(f, "{error}"),
             Self::AccessLog(error) => write!(f, "cannot open server.access_log: {error}"),
+            Self::Tls(faults) => {
+                let faults: Vec<_> = faults.iter().map(TlsFault::to_string).collect();
+                f.write_str(&faults.join("\nringway: "))
+            }
             Self::System(error) => write!(f, "cannot start: {error}"),
             Self::Core(core) => {
                 write!(f, "server.workers names core {core}, which this process may not use")
@@ -67,17 +73,18 @@ impl std::error::Error for StartError {
             Self::Driver(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::AccessLog(error) | Self::System(error) => Some(error),
-            Self::Core(_) | Self::WorkerLost(_) => None,
+            Self::Tls(_) | Self::Core(_) | Self::WorkerLost(_) => None,
         }
     }
 }
 
 impl StartError {
-    /// The process's exit code: 70 for a bug, else 2.
+    /// The process's exit code: 70 for a bug, 1 for files that are not good, else 2.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::WorkerLost(_) => 70,
+            Self::Tls(_) => 1,
             _ => 2,
         }
     }
@@ -94,6 +101,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let driver = choose_driver(options.driver)?;
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
+    let certificates = load_certificates(&config)?;
+    let tls = certificates.acceptors();
     let listening = bind_all(&config, cores.len())?;
     let (log_sender, log_writer) =
         access_log::start(&config).map_err(StartError::AccessLog)?.unzip();
@@ -127,6 +136,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             open: Arc::clone(&open),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
+            tls: Arc::clone(&tls),
             observer: observer.clone(),
             sockets,
             inbox,
@@ -139,6 +149,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     drop((log_sender, started, ended, observer));
     let serve = async {
         monitor.start();
+        certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -147,6 +158,21 @@ pub fn run(options: Options) -> Result<(), StartError> {
         Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
     }
     Ok(())
+}
+
+fn load_certificates(config: &Config) -> Result<Certificates, StartError> {
+    let mut warnings = Vec::new();
+    let certificates = Certificates::load(config, &mut warnings).map_err(StartError::Tls)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    for (listener, all) in certificates.list() {
+        for one in all {
+            let (chain, names) = (one.chain.display(), one.names.join(","));
+            tracing::info!(listener, %chain, names, "certificate loaded");
+        }
+    }
+    Ok(certificates)
 }
 
 /// Waits until every worker's loop runs.

@@ -82,6 +82,15 @@ reasons! {
     UnsupportedCoding, Client, "unsupported_coding", 501, "the request has a transfer coding other than chunked";
     BadBody, Client, "bad_body", 400, "the chunked request body is malformed";
     BodyTooLarge, Client, "body_too_large", 413, "the request body exceeds limits.body of the listener";
+    TlsPlainHttp, Client, "tls_plain_http", 400, "this port speaks TLS, and the client spoke plain HTTP: use https";
+    TlsTimeout, Client, "tls_timeout", 0, "the TLS handshake did not end within timeouts.head of the listener";
+    TlsGone, Client, "tls_gone", 0, "the client left during the TLS handshake";
+    TlsUnknownName, Client, "tls_unknown_name", 0, "no certificate of the listener has the name that the client asked for";
+    TlsIncompatible, Client, "tls_incompatible", 0, "client and listener have no TLS version, cipher or protocol in common";
+    TlsCertificate, Client, "tls_certificate", 0, "the client showed no certificate, or none that client_auth of the listener accepts";
+    TlsAlert, Client, "tls_alert", 0, "the client gave up the TLS handshake, mostly because it does not accept the certificate";
+    TlsProtocol, Client, "tls_protocol", 0, "what the client sent is no TLS handshake";
+    HttpsOnHttp, Client, "https_on_http", 400, "this port speaks plain HTTP, and the client spoke TLS: use http";
     HeadTimeout, Client, "head_timeout", 408, "the request head did not arrive within timeouts.head of the listener";
     BodyTimeout, Client, "body_timeout", 408, "the request body stalled for timeouts.body of the listener";
     WriteTimeout, Client, "write_timeout", 0, "the client took nothing of its answer for timeouts.write of the listener";
