@@ -35,4 +35,5 @@ mod routing;
 mod stale;
 mod stats;
 mod streaming;
+mod tls;
 mod upgrade;

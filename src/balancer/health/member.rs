@@ -180,6 +180,7 @@ pub(super) mod tests {
             retry: None,
             panic: Panic::Refuse,
             slow_start: Duration::ZERO,
+            tls: None,
         }
     }
 

@@ -141,5 +141,6 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         }),
         panic: if rng.below(3) == 0 { Panic::UseAll } else { Panic::Refuse },
         slow_start: if rng.below(3) == 0 { ms(rng.below(2000)) } else { Duration::ZERO },
+        tls: None,
     }
 }
