@@ -36,4 +36,5 @@ mod stale;
 mod stats;
 mod streaming;
 mod tls;
+mod tls_certificates;
 mod upgrade;

@@ -153,7 +153,9 @@ impl Termination {
         let gone: Vec<_> =
             old.iter().filter(|had| !stays(had)).map(|had| had.about.clone()).collect();
         // Without any the listener would serve nobody.
-        if new.is_empty() {
+        if let (true, Some(directory)) = (new.is_empty(), &self.config.directory) {
+            let fault = FileFault::new(directory, "has no certificate with a key in it any more");
+            changes.push(FileChange::Refused(fault));
             return;
         }
         changes.extend(gone.into_iter().map(FileChange::Gone));
