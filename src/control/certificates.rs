@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::clock;
 use crate::config::Config;
 use crate::http;
-use crate::net::tls::{FileChange, FileFault, LoadedCertificate, Termination, TlsAcceptor};
+use crate::net::tls::{
+    FileChange, FileFault, LoadedCertificate, Termination, TlsAcceptor, TlsConnector,
+};
 use crate::stats::{Counter, Row};
 
 /// How often files are looked at. What has changed is taken at the next look but one.
@@ -22,14 +24,14 @@ fn date(at: Duration) -> String {
 
 /// A fault, and the listener whose files have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFault {
+pub struct TlsFileFault {
     /// The listener's or pool's section of the file, as `[listener.web]`.
     pub section: String,
     /// The file, and what is wrong with it.
     pub fault: FileFault,
 }
 
-impl std::fmt::Display for TlsFault {
+impl std::fmt::Display for TlsFileFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.section, self.fault)
     }
@@ -40,6 +42,8 @@ impl std::fmt::Display for TlsFault {
 pub struct Certificates {
     /// With the listeners' names.
     listeners: Vec<(String, Option<Termination>)>,
+    /// TLS to members, by pool.
+    pools: Vec<Option<TlsConnector>>,
 }
 
 impl Certificates {
@@ -47,12 +51,15 @@ impl Certificates {
     ///
     /// # Errors
     /// All that is wrong with them.
-    pub fn load(config: &Config, warnings: &mut Vec<TlsFault>) -> Result<Self, Vec<TlsFault>> {
+    pub fn load(
+        config: &Config,
+        warnings: &mut Vec<TlsFileFault>,
+    ) -> Result<Self, Vec<TlsFileFault>> {
         let mut faults = Vec::new();
         let mut listeners = Vec::new();
         for listener in &config.listeners {
             let section = format!("[listener.{}]", listener.name);
-            let named = |fault| TlsFault { section: section.clone(), fault };
+            let named = |fault| TlsFileFault { section: section.clone(), fault };
             let mut odd = Vec::new();
             let loaded = listener.tls.as_ref().map(|tls| Termination::load(tls, &mut odd));
             warnings.extend(odd.into_iter().map(named));
@@ -61,7 +68,18 @@ impl Certificates {
                 Err(wrong) => faults.extend(wrong.into_iter().map(named)),
             }
         }
-        if faults.is_empty() { Ok(Self { listeners }) } else { Err(faults) }
+        let mut pools = Vec::new();
+        for pool in &config.pools {
+            let section = format!("[pool.{}]", pool.name);
+            match pool.tls.as_ref().map(TlsConnector::load).transpose() {
+                Ok(connector) => pools.push(connector),
+                Err(wrong) => {
+                    let named = |fault| TlsFileFault { section: section.clone(), fault };
+                    faults.extend(wrong.into_iter().map(named));
+                }
+            }
+        }
+        if faults.is_empty() { Ok(Self { listeners, pools }) } else { Err(faults) }
     }
 
     /// For the workers, by listener.
@@ -69,6 +87,12 @@ impl Certificates {
     pub fn acceptors(&self) -> Arc<[Option<TlsAcceptor>]> {
         let all = self.listeners.iter();
         all.map(|(_, tls)| tls.as_ref().map(Termination::acceptor)).collect()
+    }
+
+    /// TLS to members, by pool.
+    #[must_use]
+    pub fn connectors(&self) -> Vec<Option<TlsConnector>> {
+        self.pools.clone()
     }
 
     /// What is in use now: the listener's name, and its certificates, the default first.

@@ -3,11 +3,12 @@
 
 pub mod access_log;
 mod certificates;
+mod channel;
 pub mod log;
 mod monitor;
 mod probe;
 mod signals;
 
-pub use certificates::{Certificates, TlsFault};
+pub use certificates::{Certificates, TlsFileFault};
 pub use monitor::Monitor;
 pub use signals::{Event, Signals};

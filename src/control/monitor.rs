@@ -21,6 +21,7 @@ use crate::balancer::{Availability, Observation, Observations};
 use crate::clock::{self, Instant};
 use crate::config::{Config, Panic};
 use crate::ids::{MemberId, PoolId};
+use crate::net::tls::TlsConnector;
 use crate::rng::{Rng, mix};
 use crate::stats::{Counter, Row};
 
@@ -34,6 +35,8 @@ const QUIET: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Monitor {
     watch: Watch,
+    /// TLS to members, by pool.
+    tls: Vec<Option<TlsConnector>>,
     observations: Observations,
 }
 
@@ -69,7 +72,14 @@ impl Monitor {
         let (config, row) = (Arc::clone(config), Arc::clone(row));
         let watch = Watch { config, rosters, row, skipped: None };
         watch.count();
-        Self { watch, observations }
+        Self { watch, tls: Vec::new(), observations }
+    }
+
+    /// With TLS to members, by pool.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Vec<Option<TlsConnector>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Starts it on the control thread's runtime, beside whatever else runs there, until the
@@ -91,10 +101,10 @@ impl Monitor {
 
     /// Runs until it is dropped.
     async fn run(self) -> io::Result<Infallible> {
-        let Self { mut watch, observations } = self;
+        let Self { mut watch, tls, observations } = self;
         let (sender, mut results) = mpsc::channel(RESULTS);
         // Dropped with this future, and the probes with it.
-        let _probes = start_probes(&watch.config, &sender);
+        let _probes = start_probes(&watch.config, &tls, &sender);
         let (messages, bell) = observations.inbox.open()?;
         let mut bell = UnixStream::from_std(bell)?;
         let (mut rings, mut workers_live) = ([0; 64], true);
@@ -207,7 +217,11 @@ impl Watch {
 }
 
 /// Starts a task for each member that is probed.
-fn start_probes(config: &Config, results: &Sender<Told>) -> JoinSet<()> {
+fn start_probes(
+    config: &Config,
+    tls: &[Option<TlsConnector>],
+    results: &Sender<Told>,
+) -> JoinSet<()> {
     let mut probes = JoinSet::new();
     let seed = clock::unix().as_nanos() as u64;
     for (id, pool) in (0u16..).map(PoolId).zip(&config.pools) {
@@ -218,7 +232,8 @@ fn start_probes(config: &Config, results: &Sender<Told>) -> JoinSet<()> {
             // Each begins in a part of the interval of its own, so that they do not come in bursts.
             let part = health.interval / count;
             let first = part * u32::from(number) + share(part, &mut rng);
-            let prober = Prober::new(health, &config.limits, member.address);
+            let tls = tls.get(id.index()).and_then(Option::as_ref);
+            let prober = Prober::new(health, &config.limits, member.address, tls);
             let (interval, results) = (health.interval, results.clone());
             probes.spawn(async move {
                 sleep(first).await;

@@ -11,6 +11,7 @@ use monoio::net::TcpStream;
 
 use super::buffer::{Buffer, Size};
 use super::deadline::{self, Cause, Deadlines};
+use super::tls::TlsFault;
 use super::tls::session::{Pulled, Session};
 use super::{runtime, socket};
 
@@ -29,6 +30,8 @@ pub enum Failure {
     Refused,
     /// No file descriptors are left.
     NoDescriptors,
+    /// It is not who it should be, or speaks no TLS that we understand.
+    Tls(TlsFault),
     /// Anything else: the system's error number.
     Other(i32),
 }

@@ -12,7 +12,7 @@ use super::drain::{Crew, Outcome};
 use super::worker::Plan;
 use crate::balancer::{self, SharedPools};
 use crate::config::{Config, Workers};
-use crate::control::{Certificates, Monitor, TlsFault, access_log, log};
+use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
 use crate::stats::Row;
@@ -39,7 +39,7 @@ pub enum StartError {
     /// The access log's file.
     AccessLog(io::Error),
     /// Files of certificates and keys.
-    Tls(Vec<TlsFault>),
+    Tls(Vec<TlsFileFault>),
     /// A thread, a ring, or another resource.
     System(io::Error),
     /// `server.workers` names a core that the process may not use.
@@ -55,7 +55,7 @@ impl fmt::Display for StartError {
             Self::Bind(error) => write!(f, "{error}"),
             Self::AccessLog(error) => write!(f, "cannot open server.access_log: {error}"),
             Self::Tls(faults) => {
-                let faults: Vec<_> = faults.iter().map(TlsFault::to_string).collect();
+                let faults: Vec<_> = faults.iter().map(TlsFileFault::to_string).collect();
                 f.write_str(&faults.join("\nringway: "))
             }
             Self::System(error) => write!(f, "cannot start: {error}"),
@@ -111,9 +111,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
     let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
-    let shared = Arc::new(SharedPools::new(&config.pools, cores.len()));
+    let shared =
+        Arc::new(SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors()));
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
-    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row);
+    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row)
+        .with_tls(certificates.connectors());
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());

@@ -104,6 +104,11 @@ reasons! {
     ConnectRefused, Member, "connect_refused", 502, "the member refused the connection";
     ConnectTimeout, Member, "connect_timeout", 504, "no connection to the member within timeouts.connect of the pool";
     ConnectFailed, Member, "connect_failed", 502, "the member could not be reached";
+    MemberExpired, Member, "tls_expired", 502, "the member's certificate has expired or is not valid yet";
+    MemberWrongName, Member, "tls_wrong_name", 502, "the member's certificate is for another name than tls.server_name of the pool";
+    MemberUnknownIssuer, Member, "tls_unknown_issuer", 502, "nobody whom tls.ca of the pool trusts issued the member's certificate";
+    MemberCertificate, Member, "tls_certificate", 502, "the member's certificate is not good";
+    MemberHandshake, Member, "tls_handshake", 502, "the TLS handshake with the member failed";
     MemberReset, Member, "reset", 502, "the member closed the connection before its answer";
     ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response of the pool";
     BadResponse, Member, "bad_head", 502, "the member's answer is not valid HTTP/1";

@@ -37,4 +37,5 @@ mod stats;
 mod streaming;
 mod tls;
 mod tls_certificates;
+mod tls_members;
 mod upgrade;

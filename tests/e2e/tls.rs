@@ -141,12 +141,9 @@ fn certificates_are_found_by_name() {
     };
     let (lenient, strict) = (setup("default").start(), setup("reject").start());
     let tls = Tls::trusting(&authority);
-    for (name, leaf) in [
-        ("first.test", &first),
-        ("a.b.test", &wild),
-        ("x.b.test", &exact),
-        ("X.B.Test", &exact),
-    ] {
+    for (name, leaf) in
+        [("first.test", &first), ("a.b.test", &wild), ("x.b.test", &exact), ("X.B.Test", &exact)]
+    {
         for proxy in [&lenient, &strict] {
             let mut client = tls.connect(proxy.address(), name);
             assert_eq!(shown(&mut client), leaf.chain()[0].to_vec(), "{name}");
@@ -158,7 +155,10 @@ fn certificates_are_found_by_name() {
         let error = tls.try_connect(lenient.address(), name).err().expect("another name");
         assert!(error.contains("certificate not valid for name"), "{error}");
         let error = tls.try_connect(strict.address(), name).err().expect("a refusal");
-        assert!(error.contains("UnrecognizedName") || error.contains("UnrecognisedName"), "{error}");
+        assert!(
+            error.contains("UnrecognizedName") || error.contains("UnrecognisedName"),
+            "{error}"
+        );
     }
     strict.wait_stat("error_client_tls_unknown_name", 4);
     let error = Tls::trusting(&other).try_connect(lenient.address(), "first.test").err();
@@ -278,9 +278,8 @@ fn a_hello_may_come_byte_by_byte() {
 fn what_is_no_tls_is_told_so_and_counted() {
     let origin = Origin::saying("hello");
     let authority = Authority::new("test");
-    let proxy = with(&authority.sign(&["a.test"]), &origin)
-        .listener("timeouts.head = \"300ms\"")
-        .start();
+    let proxy =
+        with(&authority.sign(&["a.test"]), &origin).listener("timeouts.head = \"300ms\"").start();
     // HTTP on a port that speaks TLS.
     let mut client = Client::connect(proxy.address());
     let answer = client.get("/");
@@ -288,7 +287,8 @@ fn what_is_no_tls_is_told_so_and_counted() {
     assert!(answer.text().contains("this port speaks TLS"), "{}", answer.text());
     proxy.wait_stat("error_client_tls_plain_http", 1);
     // Garbage: an alert, then the end.
-    for garbage in [&b"\x00\x01\x02\x03garbage"[..], b"\x16\x03\x01\x00\x05hello", b"\x80\x2e\x01"] {
+    for garbage in [&b"\x00\x01\x02\x03garbage"[..], b"\x16\x03\x01\x00\x05hello", b"\x80\x2e\x01"]
+    {
         let mut stream = TcpStream::connect(proxy.address()).expect("connecting");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.write_all(garbage).expect("sending");
@@ -310,7 +310,8 @@ fn what_is_no_tls_is_told_so_and_counted() {
     drop(client);
     proxy.wait_stat("error_client_tls_gone", 1);
     let stats = proxy.stats();
-    let refused = stats.total("error_client_tls_protocol") + stats.total("error_client_tls_timeout");
+    let refused =
+        stats.total("error_client_tls_protocol") + stats.total("error_client_tls_timeout");
     assert_eq!(refused, 5);
     assert!(stats.total("error_client_tls_timeout") >= 2);
     proxy.wait_idle();
@@ -348,9 +349,7 @@ fn ends_are_announced_and_cuts_are_not() {
         let request = conn.expect_request()?;
         match request.head.target() {
             "/close" => conn.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it"),
-            _ => {
-                conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it")
-            }
+            _ => conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it"),
         }
     });
     let (authority, proxy) = start(&origin);
@@ -369,9 +368,8 @@ fn ends_are_announced_and_cuts_are_not() {
     assert_eq!(end, End::Reset);
     // An idle client is told, too.
     let origin = Origin::saying("hello");
-    let idle = with(&authority.sign(&["a.test"]), &origin)
-        .listener("timeouts.idle = \"100ms\"")
-        .start();
+    let idle =
+        with(&authority.sign(&["a.test"]), &origin).listener("timeouts.idle = \"100ms\"").start();
     let mut client = tls.connect(idle.address(), "a.test");
     client.get("/");
     assert_eq!(client.rest(), (Vec::new(), End::Clean));
@@ -423,7 +421,9 @@ fn a_slow_reader_gets_everything() {
 fn upgraded_connections_are_tunnels_in_tls() {
     let origin = Origin::scripted(|conn| {
         conn.expect_request()?;
-        conn.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")?;
+        conn.send(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n",
+        )?;
         for _ in 0..100 {
             let got = conn.wire.exactly(5)?;
             conn.send(got)?;

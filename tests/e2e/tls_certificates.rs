@@ -275,11 +275,19 @@ fn bad_files_are_named_before_anything_starts() {
     write("old.crt", &old.chain_pem());
     write("old.key", &old.key_pem());
     write("empty.crt", "");
-    write("sealed.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    write(
+        "sealed.key",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
     let cases = [
         ("a.crt", "a.key", Some(0), ": ok, "),
         ("old.crt", "old.key", Some(0), "warning: [listener.web]: {}/old.crt: has expired"),
-        ("a.crt", "b.key", Some(1), "{}/b.key: is not the key of the first certificate in {}/a.crt"),
+        (
+            "a.crt",
+            "b.key",
+            Some(1),
+            "{}/b.key: is not the key of the first certificate in {}/a.crt",
+        ),
         ("none.crt", "a.key", Some(1), "{}/none.crt: cannot be read: No such file or directory"),
         ("empty.crt", "a.key", Some(1), "{}/empty.crt: has no certificate in it"),
         ("a.key", "a.key", Some(1), "{}/a.key: has a private key in it, but no certificate"),

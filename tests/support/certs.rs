@@ -123,7 +123,8 @@ fn take(der: &[u8]) -> (&[u8], &[u8]) {
         short @ 0..=127 => (usize::from(short), 2),
         long => {
             let count = usize::from(long & 127);
-            let length = der[2..2 + count].iter().fold(0, |all, byte| all << 8 | usize::from(*byte));
+            let length =
+                der[2..2 + count].iter().fold(0, |all, byte| all << 8 | usize::from(*byte));
             (length, 2 + count)
         }
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
     SupportedProtocolVersion, version,
 };
 
@@ -80,7 +80,8 @@ impl Tls {
 
     pub(crate) fn connection(&self, name: &str) -> ClientConnection {
         let config = self.config.clone().unwrap_or_else(|| Arc::new(self.build()));
-        ClientConnection::new(config, name.to_owned().try_into().expect("a name")).expect("a client")
+        ClientConnection::new(config, name.to_owned().try_into().expect("a name"))
+            .expect("a client")
     }
 
     /// Connects and completes the handshake; an error is what it failed with.
@@ -107,7 +108,8 @@ pub(crate) fn server(leaf: &Leaf, clients: Option<&Authority>) -> Arc<ServerConf
         .expect("versions");
     let builder = match clients {
         Some(authority) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(authority.roots(), provider());
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(authority.roots(), provider());
             builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
         }
         None => builder.with_no_client_auth(),
@@ -117,9 +119,4 @@ pub(crate) fn server(leaf: &Leaf, clients: Option<&Authority>) -> Arc<ServerConf
 
 pub(crate) fn server_connection(config: &Arc<ServerConfig>) -> ServerConnection {
     ServerConnection::new(Arc::clone(config)).expect("a server")
-}
-
-/// Whether a version is 1.3.
-pub(crate) fn is_modern(version: Option<ProtocolVersion>) -> bool {
-    version == Some(ProtocolVersion::TLSv1_3)
 }

@@ -1,10 +1,11 @@
-//! Handshakes: with a client, over a connection that was accepted.
+//! Handshakes: with a client, over a connection that was accepted, and with a member.
 
 use std::fmt;
 use std::time::Duration;
 
 use rustls::{Error, HandshakeKind, ProtocolVersion};
 
+use super::client::{TlsFault, TlsPeer};
 use super::identity;
 use super::server::TlsAcceptor;
 use super::session::Session;
@@ -126,34 +127,75 @@ impl Stream {
         }
         self.tls = Some(Box::new(Session::new(acceptor.connection()?, first)));
         let Some(session) = &self.tls else { return Err(Failure::Closed.into()) };
-        self.go_through(session, patience).await?;
-        Ok(session.with(|connection| Shaken {
-            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            modern: connection.protocol_version() == Some(ProtocolVersion::TLSv1_3),
-            identity: connection
-                .peer_certificates()
-                .and_then(|chain| chain.first())
-                .and_then(identity::fields),
-        }))
-    }
-
-    /// What is left to be said at the end goes out with the first bytes, or before the first wait.
-    async fn go_through(&self, session: &Session, patience: Duration) -> Result<(), Refused> {
-        loop {
-            if let Err(error) = session.digest() {
+        match self.go_through(session, patience).await {
+            Ok(()) => Ok(session.with(|connection| Shaken {
+                resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+                modern: connection.protocol_version() == Some(ProtocolVersion::TLSv1_3),
+                identity: connection
+                    .peer_certificates()
+                    .and_then(|chain| chain.first())
+                    .and_then(identity::fields),
+            })),
+            Err(Broken::Stream(failure)) => Err(failure.into()),
+            Err(Broken::Tls(error)) => {
                 let refused = Refused::from(error);
                 // It may be told at once or not at all: the connection ends.
                 match refused.refusal {
                     Refusal::UnknownName => _ = socket::send_now(self.fd(), &UNRECOGNIZED_NAME),
                     _ => session.flush_now(self.fd()),
                 }
-                return Err(refused);
+                Err(refused)
             }
+        }
+    }
+
+    /// Speaks TLS with a member from here on. The whole handshake must be over within `patience`.
+    ///
+    /// # Errors
+    /// Why there is none, and the same in words, for the log. The member was told.
+    pub async fn connect_tls(
+        &mut self,
+        peer: &TlsPeer,
+        patience: Duration,
+    ) -> Result<(), (Failure, String)> {
+        self.arm_read(patience);
+        let connected = self.go_to(peer, patience).await;
+        self.disarm_read();
+        let Err(broken) = connected else { return Ok(()) };
+        if let Some(session) = self.tls.take() {
+            session.flush_now(self.fd());
+        }
+        Err(match broken {
+            Broken::Stream(failure) => (failure, "the member ended the handshake".to_owned()),
+            Broken::Tls(error) => (Failure::Tls(TlsFault::of(&error)), error.to_string()),
+        })
+    }
+
+    async fn go_to(&mut self, peer: &TlsPeer, patience: Duration) -> Result<(), Broken> {
+        let connection = peer.connection().map_err(Broken::Tls)?;
+        self.tls = Some(Box::new(Session::new(connection, Buffer::default())));
+        match &self.tls {
+            Some(session) => self.go_through(session, patience).await,
+            None => Err(Broken::Stream(Failure::Closed)),
+        }
+    }
+
+    /// What is left to be said at the end goes out with the first bytes, or before the first wait.
+    async fn go_through(&self, session: &Session, patience: Duration) -> Result<(), Broken> {
+        loop {
+            session.digest().map_err(Broken::Tls)?;
             if !session.is_handshaking() {
                 return Ok(());
             }
-            self.send_within(&mut Buffer::default(), patience).await?;
-            self.receive_sealed(session).await?;
+            let sent = self.send_within(&mut Buffer::default(), patience).await;
+            sent.map_err(Broken::Stream)?;
+            self.receive_sealed(session).await.map_err(Broken::Stream)?;
         }
     }
+}
+
+/// What ended a handshake.
+enum Broken {
+    Stream(Failure),
+    Tls(Error),
 }

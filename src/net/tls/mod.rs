@@ -5,16 +5,20 @@
 //! `certificates`, `store` and `tickets` keep what all workers share.
 
 mod certificates;
+mod client;
 mod handshake;
 mod identity;
 mod records;
 mod server;
 pub(super) mod session;
 mod store;
+mod talk;
 mod tickets;
 mod watch;
 
 pub use certificates::{FileFault, LoadedCertificate};
+pub use client::{TlsConnector, TlsFault, TlsPeer};
 pub use handshake::{Refusal, Refused, Shaken};
 pub use server::{Termination, TlsAcceptor};
+pub use talk::{Heard, Talk};
 pub use watch::FileChange;
