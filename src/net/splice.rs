@@ -90,14 +90,12 @@ pub async fn splice(
     count: u64,
     mut moved: impl FnMut(u64),
 ) -> Relayed {
-    if from.is_tls() || to.is_tls() {
+    // Without the second splice(2) would wait, and the whole worker with it.
+    let (sealed, ready) = (from.is_tls() || to.is_tls(), |it: &Stream| it.make_nonblocking());
+    let able = !sealed && ready(from) && ready(to);
+    let Some(pipe) = able.then(Pipe::take).and_then(Result::ok) else {
         return Relayed::Unavailable;
-    }
-    let Ok(pipe) = Pipe::take() else { return Relayed::Unavailable };
-    // Without it splice(2) would wait, and the whole worker with it.
-    if !(from.make_nonblocking() && to.make_nonblocking()) {
-        return Relayed::Unavailable;
-    }
+    };
     let (mut left, mut inside, mut rounds) = (count, 0usize, 0);
     loop {
         if left > 0 && inside < PIPE_BYTES {

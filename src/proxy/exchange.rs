@@ -10,7 +10,7 @@ use super::forwarded::{self, Peer};
 use super::reasons;
 use super::route::Found;
 use super::upload::receive_some;
-use super::{deliver, reject};
+use super::{deliver, redirect, reject};
 use crate::balancer::Tried;
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
@@ -166,6 +166,10 @@ async fn run(
         }
         _ => None,
     });
+    if let Some(port) = listener.redirect_https {
+        let redirect = redirect::to_https(context, listener, client, head, port, facts);
+        return Ok(Box::pin(redirect).await);
+    }
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }

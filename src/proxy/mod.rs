@@ -13,6 +13,7 @@ mod exchange;
 mod forwarded;
 mod hash_key;
 mod reasons;
+mod redirect;
 mod reject;
 mod request;
 mod response;
