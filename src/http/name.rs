@@ -219,10 +219,10 @@ fn is_identity_suffix(rest: &[u8]) -> bool {
     {
         return rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric());
     }
-    if let Some((real, [dash, ip @ ..])) = rest.split_at_checked(b"real".len()) {
-        return real.eq_ignore_ascii_case(b"real")
-            && !dash.is_ascii_alphanumeric()
-            && ip.eq_ignore_ascii_case(b"ip");
+    if let Some((real, [dash, ip @ ..])) = rest.split_at_checked(b"real".len())
+        && real.eq_ignore_ascii_case(b"real")
+    {
+        return !dash.is_ascii_alphanumeric() && ip.eq_ignore_ascii_case(b"ip");
     }
     is_client_certificate(rest)
 }
