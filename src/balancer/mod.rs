@@ -42,6 +42,6 @@ pub use retry::{Attempted, Refusal};
 pub use selection::Workbench;
 pub use selection::hash_key;
 pub use shared::SharedPools;
-pub use slots::Slots;
+pub use slots::{Slots, Taking};
 pub use tried::Tried;
 pub use waiting::Waiting;

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::interleave::{Schedule, explore};
 use super::queue::{Look, Queue, QueueRefusal};
-use super::slots::Slots;
+use super::slots::{Slots, Taking};
 use super::waiting::Waiting;
 use crate::ids::{MemberId, WorkerId};
 use crate::stats::{Counter, Row};
@@ -104,8 +104,8 @@ const MEMBER: MemberId = MemberId(0);
 
 impl One {
     fn new(length: usize) -> One {
-        let slots = Rc::new(Slots::new(&[Some(1)]));
-        assert!(slots.try_take(MEMBER));
+        let slots = Rc::new(Slots::new(None, &[Some(1)]));
+        assert!(slots.try_take(MEMBER).is_taken());
         let queue = Rc::new(queue(&Arc::new(Waiting::new(1)), 0, length).0);
         One { queue, slots, got: Rc::default(), tasks: Tasks::default() }
     }
@@ -114,7 +114,8 @@ impl One {
         let id = self.tasks.tasks.len();
         let (queue, slots, got) = (self.queue.clone(), self.slots.clone(), self.got.clone());
         self.tasks.spawn(async move {
-            let take = || if slots.try_take(MEMBER) { Look::Taken(()) } else { Look::Full };
+            let take =
+                || if slots.try_take(MEMBER).is_taken() { Look::Taken(()) } else { Look::Full };
             let result = queue.wait(deadline, take, || slots.has_free(MEMBER)).await;
             got.borrow_mut().push((id, result));
         });
@@ -173,7 +174,7 @@ fn who_was_overtaken_keeps_its_place() {
     let mut one = One::new(9);
     (0..2).for_each(|_| one.waiter(100));
     one.free();
-    assert!(one.slots.try_take(MEMBER));
+    assert!(one.slots.try_take(MEMBER).is_taken());
     one.expect(&[]);
     one.free();
     one.expect(&[(0, Ok(()))]);
@@ -217,7 +218,7 @@ fn members_that_come_back_serve_all_that_wait() {
         let (queue, slots, open) = (queue.clone(), slots.clone(), open.clone());
         let served = served.clone();
         tasks.spawn(async move {
-            let take = || match open.get() && slots.try_take(MEMBER) {
+            let take = || match open.get() && slots.try_take(MEMBER).is_taken() {
                 true => Look::Taken(()),
                 false => Look::Full,
             };
@@ -238,10 +239,10 @@ fn members_that_come_back_serve_all_that_wait() {
 
 #[test]
 fn a_ring_that_is_lost_costs_time_only() {
-    let (shared, slots) = (Arc::new(Waiting::new(2)), Rc::new(Slots::new(&[Some(1)])));
+    let (shared, slots) = (Arc::new(Waiting::new(2)), Rc::new(Slots::new(None, &[Some(1)])));
     let ((here, rung), (there, _)) = (queue(&shared, 0, 9), queue(&shared, 1, 9));
     let (there, mut tasks) = (Rc::new(there), Tasks::default());
-    assert!(slots.try_take(MEMBER));
+    assert!(slots.try_take(MEMBER).is_taken());
     let (line, places) = (there.clone(), slots.clone());
     tasks.spawn(async move {
         let take = || if places.try_take(MEMBER) { Look::Taken(()) } else { Look::Full };
@@ -263,16 +264,16 @@ fn a_ring_that_is_lost_costs_time_only() {
 fn who_cannot_use_its_chance_passes_it_on() {
     // The member is free for the last waiter only, behind the others or on another worker.
     for last_is_here in [true, false] {
-        let (shared, slots) = (Arc::new(Waiting::new(2)), Rc::new(Slots::new(&[Some(1)])));
+        let (shared, slots) = (Arc::new(Waiting::new(2)), Rc::new(Slots::new(None, &[Some(1)])));
         let ((here, rung), (there, _)) = (queue(&shared, 0, 9), queue(&shared, 1, 9));
         let (here, there, mut tasks) = (Rc::new(here), Rc::new(there), Tasks::default());
-        assert!(slots.try_take(MEMBER));
+        assert!(slots.try_take(MEMBER).is_taken());
         for may in [false, false, true] {
             let line = if may && !last_is_here { there.clone() } else { here.clone() };
             let slots = slots.clone();
             tasks.spawn(async move {
                 let look = || match may {
-                    true if slots.try_take(MEMBER) => Look::Taken(()),
+                    true if slots.try_take(MEMBER).is_taken() => Look::Taken(()),
                     false if slots.has_free(MEMBER) => Look::ForOthers,
                     _ => Look::Full,
                 };
@@ -326,6 +327,8 @@ impl Drop for Held<'_> {
 struct World {
     slots: Arc<Slots>,
     waiting: Arc<Waiting>,
+    /// Of all members together, and of each.
+    total: Option<u32>,
     maxima: &'static [u32],
     /// What the members have to bear, counted by themselves.
     busy: Arc<[AtomicU32]>,
@@ -337,11 +340,13 @@ struct World {
 }
 
 impl World {
-    fn new(maxima: &'static [u32], jobs: &'static [&'static [Job]]) -> World {
-        let bounds: Vec<_> = maxima.iter().copied().map(Some).collect();
+    fn new(total: Option<u32>, maxima: &'static [u32], jobs: &'static [&'static [Job]]) -> World {
+        // 0 stands for no bound here.
+        let bounds: Vec<_> = maxima.iter().map(|most| Some(*most).filter(|m| *m > 0)).collect();
         World {
-            slots: Arc::new(Slots::new(&bounds)),
+            slots: Arc::new(Slots::new(total, &bounds)),
             waiting: Arc::new(Waiting::new(jobs.len())),
+            total,
             maxima,
             busy: maxima.iter().map(|_| AtomicU32::new(0)).collect(),
             rung: jobs.iter().map(|_| AtomicBool::new(false)).collect(),
@@ -353,11 +358,22 @@ impl World {
 
     fn request(&self, queue: &Rc<Queue>, job: Job) -> impl Future<Output = ()> + 'static {
         let (queue, slots, busy) = (queue.clone(), self.slots.clone(), self.busy.clone());
-        let maxima = self.maxima;
+        let (total, maxima) = (self.total, self.maxima);
         async move {
             let members = || (0..busy.len() as u16).map(MemberId);
             let usable = |member: &MemberId| job != Job::But(member.0);
-            let take = || members().filter(usable).find(|member| slots.try_take(*member));
+            let take = || {
+                let mut undone = false;
+                let taken = members().filter(usable).find(|member| {
+                    let taking = slots.try_take(*member);
+                    undone |= taking == Taking::Undone;
+                    taking.is_taken()
+                });
+                if undone {
+                    queue.slot_freed();
+                }
+                taken
+            };
             let any_free = || members().any(|member| slots.has_free(member));
             let look = || match take() {
                 Some(member) => Look::Taken(member),
@@ -372,7 +388,10 @@ impl World {
                 None => queue.wait(100, look, any_free).await.unwrap(),
             };
             let load = busy[member.index()].fetch_add(1, Ordering::SeqCst) + 1;
-            assert!(load <= maxima[member.index()], "above the maximum");
+            let maximum = maxima[member.index()];
+            assert!(maximum == 0 || load <= maximum, "above the maximum");
+            let all: u32 = busy.iter().map(|busy| busy.load(Ordering::SeqCst)).sum();
+            assert!(total.is_none_or(|total| all <= total), "above the pool's maximum");
             let held = Held { queue: &queue, slots: &slots, busy: &busy, member };
             yield_once().await;
             if job == Job::Keeps {
@@ -439,6 +458,7 @@ impl World {
             assert_eq!(self.finished.load(Ordering::SeqCst), self.jobs.len(), "one waits for ever");
             assert!(!self.waiting.anybody());
             assert!(all().all(|member| self.slots.in_use(member) == 0));
+            assert_eq!(self.slots.in_use_by_all(), 0);
         } else if self.waiting_for_ever.load(Ordering::SeqCst) > 0 {
             assert!(all().all(|member| !self.slots.has_free(member)), "an idle slot and a waiter");
         }
@@ -447,6 +467,16 @@ impl World {
 
 /// Maxima of members, requests of each worker, interruptions.
 type Small = (&'static [u32], &'static [&'static [Job]], usize);
+
+fn explore_all(total: Option<u32>, worlds: &[Small]) {
+    for (maxima, jobs, bound) in worlds {
+        let body = |world: &World, schedule: &Arc<Schedule>, me: usize| world.work(schedule, me);
+        let prepare = || World::new(total, maxima, jobs);
+        let orders = explore(jobs.len(), *bound, prepare, body, World::check);
+        println!("{orders} orders of {maxima:?} {jobs:?}");
+        assert!(orders > 10, "{orders} orders of {jobs:?}");
+    }
+}
 
 #[test]
 fn in_every_interleaving_every_waiter_ends() {
@@ -471,11 +501,29 @@ fn in_every_interleaving_every_waiter_ends() {
         (&[3], &[&[Any, Any, Keeps], &[Any, Keeps, Keeps]], 2),
         (&[2], &[&[Any, Keeps], &[Any], &[Keeps]], 2),
     ];
-    for (maxima, jobs, bound) in worlds {
-        let body = |world: &World, schedule: &Arc<Schedule>, me: usize| world.work(schedule, me);
-        let prepare = || World::new(maxima, jobs);
-        let orders = explore(jobs.len(), *bound, prepare, body, World::check);
-        println!("{orders} orders of {jobs:?}");
-        assert!(orders > 10, "{orders} orders of {jobs:?}");
-    }
+    explore_all(None, worlds);
+}
+
+/// The pool has a maximum beside those of its members.
+#[test]
+fn in_every_interleaving_the_pools_maximum_leaves_nobody_behind() {
+    use Job::{Any, But, Keeps, Leaves, LeavesCalled};
+    let one: &[Small] = &[
+        (&[0], &[&[Any], &[Any]], 3),
+        (&[0, 0], &[&[Any, Any], &[Any, Any]], 2),
+        (&[1, 1], &[&[Any, But(0)], &[But(0), Any]], 2),
+        (&[1, 1], &[&[But(0), But(1)], &[But(0), But(1)]], 2),
+        (&[1, 0], &[&[Any, LeavesCalled], &[Leaves, Any]], 2),
+    ];
+    explore_all(Some(1), one);
+    // A place of the pool is taken in vain where the member's last slot went to another.
+    let two: &[Small] = &[
+        (&[1, 1], &[&[But(1)], &[But(1)], &[But(0)]], 2),
+        (&[1, 1, 1], &[&[But(1), Any], &[But(0), Any]], 2),
+        (&[1, 0], &[&[But(1), Any], &[But(1), But(0)]], 2),
+        (&[1, 1], &[&[But(0), Leaves, But(1)], &[Any, LeavesCalled, But(0)]], 2),
+        (&[1, 2], &[&[Any, Keeps], &[Any, Keeps]], 2),
+        (&[2], &[&[Any, Any, Keeps], &[Keeps]], 2),
+    ];
+    explore_all(Some(2), two);
 }

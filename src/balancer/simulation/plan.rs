@@ -108,11 +108,18 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         Balance::Hash(HashKey::Path),
     ];
     let interval = ms(50 + rng.below(200));
+    let max_connections = (rng.below(4) == 0).then(|| 1 + rng.below(8) as u32);
     PoolConfig {
+        max_connections,
         name: "main".to_owned(),
         balance: balances[rng.below(5) as usize].clone(),
         members,
-        keepalive: KeepaliveConfig { idle: 0, idle_timeout: ms(1000) },
+        keepalive: KeepaliveConfig {
+            idle: 0,
+            idle_timeout: ms(1000),
+            max_age: ms(1000),
+            max_requests: None,
+        },
         timeouts: PoolTimeouts { connect: ms(50), response: ms(100 + rng.below(500)) },
         health: probed.then(|| HealthConfig {
             probe: Probe::Tcp,
