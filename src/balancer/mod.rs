@@ -20,6 +20,8 @@ mod pools;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
+#[cfg(test)]
+mod queue_worlds;
 mod retry;
 mod roster;
 mod selection;

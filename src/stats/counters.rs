@@ -51,7 +51,7 @@ counters! {
     RetryBudget, "retry_budget", "Retries refused because the pool's `retry.budget` was spent.";
     UpstreamIdle, "upstream_idle", "Idle kept-alive connections to members now (a gauge).";
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
-    Queued, "queued", "Requests that had to wait because every member that could serve them was at its `max_connections`, or others waited already.";
+    Queued, "queued", "Requests that had to wait because every member that could serve them, or the pool, was at its `max_connections`, or others waited already.";
     QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
     Probes, "probes", "Probes of members that had a result (control).";

@@ -138,15 +138,19 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
             max_share: rng.below(101) as u8,
         }),
         queue: QueueConfig { length: rng.below(60) as usize, timeout: ms(50 + rng.below(1000)) },
-        retry: (rng.below(6) > 0).then(|| RetryConfig {
-            on: retry_on,
-            attempts: 1 + rng.below(4) as u32,
-            budget: rng.below(101) as u8,
-            floor: rng.below(20) as u32,
-            deadline: ms(100 + rng.below(2000)),
-            body: 0,
-        }),
+        retry: (rng.below(6) > 0).then(|| retry(rng, retry_on)),
         panic: if rng.below(3) == 0 { Panic::UseAll } else { Panic::Refuse },
         slow_start: if rng.below(3) == 0 { ms(rng.below(2000)) } else { Duration::ZERO },
+    }
+}
+
+fn retry(rng: &mut Rng, on: FailureSet) -> RetryConfig {
+    RetryConfig {
+        on,
+        attempts: 1 + rng.below(4) as u32,
+        budget: rng.below(101) as u8,
+        floor: rng.below(20) as u32,
+        deadline: ms(100 + rng.below(2000)),
+        body: 0,
     }
 }
