@@ -176,6 +176,11 @@ pub struct RetryConfig {
     pub budget: u8,
     /// Retries a second that are always allowed. Default 10, 0 to 1,000,000.
     pub floor: u32,
+    /// From the sent request to its answer's head, while another attempt is possible. `None`, the
+    /// default: `timeouts.response`.
+    pub try_timeout: Option<Duration>,
+    /// Whether POST and PATCH with an `Idempotency-Key` count as idempotent. Default false.
+    pub idempotency_key: bool,
     /// From the whole request head to the begin of the last attempt. Default 10 s.
     pub deadline: Duration,
     /// Bytes of a request body that are kept to be sent again. Default 64 KiB, 0 to 16 MiB.

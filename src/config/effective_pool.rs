@@ -125,6 +125,8 @@ fn retry(retry: &RetryConfig) -> String {
         ("attempts", retry.attempts.to_string()),
         ("budget", percent(retry.budget)),
         ("floor", retry.floor.to_string()),
+        ("try_timeout", retry.try_timeout.map_or_else(|| quote("none"), time)),
+        ("idempotency_key", retry.idempotency_key.to_string()),
         ("deadline", time(retry.deadline)),
         ("body", size(retry.body as u64)),
     ])

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::keys::Kind::{self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time};
+use super::keys::Kind::{
+    self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time, TimeCap,
+};
 use super::keys::Section::{
     self, Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts,
     Member, Pool, PoolTimeouts, Queue, Retry, Root, Route, Server,
@@ -178,9 +180,14 @@ pub const KEYS: &[Key] = &[
     key(Retry, "budget", Percent { default: 20 },
         "Retries as a share of the requests of the last ten seconds, over all workers.", "budget = \"10%\""),
     key(Retry, "floor", Count { default: 10, min: 0, max: 1_000_000 }, "Retries a second that are allowed in spite of `budget`.", "floor = 3"),
+    key(Retry, "try_timeout", TimeCap { min: TIME_MIN },
+        "How long a member may take from the sent request to its answer's head while the request could still go to another member; then it does, and the failure is a `\"timeout\"`. The last attempt has `timeouts.response`.",
+        "try_timeout = \"2s\""),
+    key(Retry, "idempotency_key", Flag { default: false },
+        "Whether a POST or PATCH with an `Idempotency-Key` counts as idempotent. Only where members honour it.", "idempotency_key = true"),
     key(Retry, "deadline", secs(10), "From the whole request head to the begin of the last attempt.", "deadline = \"5s\""),
     key(Retry, "body", Size { default: Some(64 * KIB), min: 0, max: 16 * MIB },
-        "Bytes of a request body that are kept to be sent again. Of a longer one, none is retried once some of it was sent.", "body = \"16KiB\""),
+        "Bytes of a request body that are kept to be sent again, while it goes on to the member. Once more was sent there is no retry.", "body = \"16KiB\""),
 ];
 
 /// Keys that a later version brings, with the section each will stand in.

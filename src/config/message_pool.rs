@@ -58,6 +58,9 @@ impl Mistake {
             Self::UselessQueue => f.write_str(
                 "no request waits here: neither the pool nor a member has \"max_connections\"",
             ),
+            Self::UselessTryTimeout => {
+                f.write_str("no attempt ends by this: \"timeout\" is not in \"on\"")
+            }
             _ => Ok(()),
         }
     }
@@ -99,6 +102,7 @@ impl Mistake {
             Self::UselessQueue => {
                 "give the pool or its members one, as in: { address = \"10.0.1.11:8080\", max_connections = 200 }"
             }
+            Self::UselessTryTimeout => "add \"timeout\" to \"on\", or leave this out",
             _ => return None,
         };
         Some(help.to_owned())

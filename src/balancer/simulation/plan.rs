@@ -151,6 +151,8 @@ fn retry(rng: &mut Rng, on: FailureSet) -> RetryConfig {
         budget: rng.below(101) as u8,
         floor: rng.below(20) as u32,
         deadline: ms(100 + rng.below(2000)),
+        try_timeout: None,
+        idempotency_key: false,
         body: 0,
     }
 }
