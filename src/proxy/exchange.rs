@@ -189,7 +189,7 @@ async fn run(
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
     let (pools, pool) = (&context.pools, route.pool);
-    let idempotent = replay::is_idempotent(head, pools.honours_key(pool));
+    let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
     facts.replayable.set(facts.whole.get().is_some() || kept());
     let ask = Ask {

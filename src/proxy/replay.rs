@@ -7,13 +7,9 @@ use crate::net::Buffer;
 
 /// Whether doing the request twice is as good as once: by its method, or, where the pool's members
 /// honour it, by its `Idempotency-Key`.
-pub(super) fn is_idempotent(head: &RequestHead, honours_key: bool) -> bool {
-    let method = head.method();
-    if method.is_idempotent() {
-        return true;
-    }
-    let method = head.method_bytes();
-    honours_key && matches!(method, b"POST" | b"PATCH") && has_key(head)
+pub(super) fn is_idempotent(head: &RequestHead, honours_key: impl FnOnce() -> bool) -> bool {
+    head.method().is_idempotent()
+        || matches!(head.method_bytes(), b"POST" | b"PATCH") && honours_key() && has_key(head)
 }
 
 /// One that the member does not get says nothing.
