@@ -20,6 +20,8 @@ mod pools;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
+#[cfg(test)]
+mod queue_worlds;
 mod retry;
 mod roster;
 mod selection;
@@ -42,6 +44,6 @@ pub use retry::{Attempted, Refusal};
 pub use selection::Workbench;
 pub use selection::hash_key;
 pub use shared::SharedPools;
-pub use slots::Slots;
+pub use slots::{Slots, Taking};
 pub use tried::Tried;
 pub use waiting::Waiting;

@@ -251,6 +251,8 @@ pub enum Mistake {
     },
     /// Places in a queue that no request ever waits in.
     UselessQueue,
+    /// A bound of attempts whose excess is no reason for another one.
+    UselessTryTimeout,
     /// A literal `Host` that looks like a mistyped word.
     HostLooksLike {
         /// The word.
@@ -276,6 +278,7 @@ impl Mistake {
             | Self::UnusedListener
             | Self::ShadowedRoute { .. }
             | Self::UselessQueue
+            | Self::UselessTryTimeout
             | Self::HostLooksLike { .. } => Severity::Warning,
             _ => Severity::Error,
         }

@@ -3,7 +3,10 @@
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 
+use monoio::buf::IoBufMut;
 use socket2::SockRef;
+
+use super::buffer::Buffer;
 
 /// One socket to look at.
 #[repr(transparent)]
@@ -75,6 +78,17 @@ fn peek(fd: RawFd) -> io::Result<isize> {
     // SAFETY: one writable byte, length one.
     let got = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, flags) };
     if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got) }
+}
+
+/// Receives what is there into the room of `buffer`, without waiting.
+pub(super) fn receive_now(fd: RawFd, buffer: &mut Buffer) -> io::Result<usize> {
+    let (at, room) = (buffer.write_ptr(), buffer.bytes_total());
+    // SAFETY: `room` bytes from `at` on are writable, and `buffer` is not touched meanwhile.
+    let got = unsafe { libc::recv(fd, at.cast(), room, libc::MSG_DONTWAIT) };
+    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel wrote so many bytes there.
+    unsafe { buffer.set_init(got) };
+    Ok(got)
 }
 
 /// Bytes that were sent and that the peer's system has not acknowledged yet.

@@ -130,6 +130,24 @@ impl Stream {
         }
     }
 
+    /// As [`Stream::recv`], but may be dropped at any time: no byte is taken from the kernel while it
+    /// waits. Costs an operation more where it must wait.
+    ///
+    /// # Errors
+    /// As [`Stream::recv`].
+    pub async fn recv_ready(&self, buffer: &mut Buffer) -> Result<usize, Failure> {
+        debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
+        loop {
+            runtime::share().await;
+            match socket::receive_now(self.fd(), buffer) {
+                Ok(0) => return Err(self.explain(Failure::Closed)),
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                Err(error) => return Err(self.explain(Failure::of(&error))),
+            }
+        }
+    }
+
     /// Sends all bytes in hand of `buffer`, which is then empty.
     ///
     /// # Errors
@@ -253,6 +271,22 @@ impl Stream {
     ) -> Result<usize, Failure> {
         self.arm_read(silence);
         let received = self.recv(buffer).await;
+        self.disarm_read();
+        received
+    }
+
+    /// [`Stream::recv_ready`], which must bring something within `silence`. Whoever drops it must call
+    /// [`Stream::disarm_read`].
+    ///
+    /// # Errors
+    /// As [`Stream::recv`].
+    pub async fn recv_ready_within(
+        &self,
+        buffer: &mut Buffer,
+        silence: Duration,
+    ) -> Result<usize, Failure> {
+        self.arm_read(silence);
+        let received = self.recv_ready(buffer).await;
         self.disarm_read();
         received
     }

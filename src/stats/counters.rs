@@ -40,6 +40,7 @@ counters! {
     UpstreamOpens, "upstream_opens", "Connections to members established.";
     UpstreamReuses, "upstream_reuses", "Leases served by an idle kept-alive connection.";
     UpstreamStale, "upstream_stale", "Kept-alive connections found closed by the member before or at their reuse.";
+    UpstreamRetired, "upstream_retired", "Connections to members closed because they reached `keepalive.max_age` or `keepalive.max_requests`.";
     UpstreamRetries, "upstream_retries", "Requests sent again on a fresh connection because a kept-alive one turned out closed.";
     UpstreamFailovers, "upstream_failovers", "Requests that went on to another member, or once more to be queued for one, after an attempt failed.";
     Retries, "retries", "Requests that were granted another attempt after a member failed.";
@@ -50,7 +51,7 @@ counters! {
     RetryBudget, "retry_budget", "Retries refused because the pool's `retry.budget` was spent.";
     UpstreamIdle, "upstream_idle", "Idle kept-alive connections to members now (a gauge).";
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
-    Queued, "queued", "Requests that had to wait because every member that could serve them was at its `max_connections`, or others waited already.";
+    Queued, "queued", "Requests that had to wait because every member that could serve them, or the pool, was at its `max_connections`, or others waited already.";
     QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
     Probes, "probes", "Probes of members that had a result (control).";

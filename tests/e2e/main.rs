@@ -29,6 +29,7 @@ mod life;
 mod limits;
 mod queue;
 mod regressions;
+mod replay;
 mod response_splitting;
 mod retry;
 mod routing;

@@ -158,7 +158,13 @@ pub(super) mod tests {
             name: "main".to_owned(),
             balance: Balance::RoundRobin,
             members: weights.iter().map(member).collect(),
-            keepalive: KeepaliveConfig { idle: 0, idle_timeout: ten },
+            max_connections: None,
+            keepalive: KeepaliveConfig {
+                idle: 0,
+                idle_timeout: ten,
+                max_age: ten,
+                max_requests: None,
+            },
             timeouts: PoolTimeouts { connect: second, response: ten },
             health: Some(HealthConfig {
                 probe: Probe::Tcp,
