@@ -161,7 +161,8 @@ impl Roster {
         if best.is_none() && self.panic == Panic::UseAll {
             let [first, ..] = &mut self.levels;
             let all = (0u16..).map(MemberId).zip(&self.full).filter(|(_, weight)| **weight > 0);
-            all.filter(|(member, _)| standings.standing(*member) != Standing::Drain)
+            all.filter(|(member, _)| !standings.is_barred(*member))
+                .filter(|(member, _)| standings.standing(*member) != Standing::Drain)
                 .for_each(|(member, _)| first.set(member));
         }
     }
