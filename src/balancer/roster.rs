@@ -253,6 +253,22 @@ mod tests {
     }
 
     #[test]
+    fn in_panic_all_serve_but_those_that_an_operator_took_out() {
+        let members = r#""10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1""#;
+        let mut roster = Roster::new(&config(members, "panic = \"use-all\""));
+        let standings = Availability::new(3);
+        for member in 0..3 {
+            standings.set(MemberId(member), Standing::Out, NOW);
+        }
+        standings.bar(MemberId(1), true);
+        roster.refresh(&standings, 1, || NOW);
+        assert_eq!(serving(&roster), [0, 2]);
+        standings.bar(MemberId(1), false);
+        roster.refresh(&standings, 1, || NOW);
+        assert_eq!(serving(&roster), [0, 1, 2]);
+    }
+
+    #[test]
     fn a_suspect_is_avoided_for_a_moment_and_only_if_there_is_another() {
         let mut roster = Roster::new(&config(r#""10.0.0.1:1", "10.0.0.2:1""#, ""));
         let standings = Availability::new(2);
