@@ -2,6 +2,7 @@
 //! It never touches a client's bytes, and may therefore wait.
 
 pub mod access_log;
+pub mod admin;
 mod desk;
 pub mod log;
 mod monitor;
