@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For each piece of an answer. The server takes less for the whole.
 const SILENCE: Duration = Duration::from_secs(15);
 /// Bytes of an answer; a pool of 4096 members takes about 2 MiB.
-const MOST: u64 = 256 << 20;
+const MOST: usize = 256 << 20;
 const HEAD: HeadLimits = HeadLimits { bytes: 64 << 10, fields: 100 };
 
 /// The way to one process.
@@ -53,6 +53,9 @@ impl fmt::Display for AskError {
                 match source.kind() {
                     io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                         f.write_str(" (does it run, with this address as its server.admin?)")
+                    }
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                        f.write_str(" (it takes the connection and does not answer)")
                     }
                     io::ErrorKind::PermissionDenied => {
                         f.write_str(" (the socket is for the user that runs ringway)")
@@ -150,9 +153,24 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 fn converse(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
     stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(MOST).read_to_end(&mut answer)?;
+    let (mut answer, mut part) = (Vec::new(), vec![0; 64 << 10]);
+    // What listens there may be no ringway, and not close.
+    while answer.len() < MOST && !is_whole(&answer) {
+        let read = stream.read(&mut part)?;
+        if read == 0 {
+            break;
+        }
+        answer.extend_from_slice(part.get(..read).unwrap_or_default());
+    }
     Ok(answer)
+}
+
+/// Whether all is there that the head announced.
+fn is_whole(bytes: &[u8]) -> bool {
+    let mut head = ResponseHead::new();
+    let Ok(Parsed::Complete(begin)) = head.parse(bytes, &HEAD) else { return false };
+    let framing = response_framing(&head, Method::Get);
+    matches!(framing, Ok(Framing::Length(length)) if (bytes.len() - begin) as u64 >= length)
 }
 
 /// Status and body of a whole answer; `None`: it is none.
