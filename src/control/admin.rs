@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use listener::{AdminBindError, AdminListener, bind};
 
 use super::desk::Desk;
-use crate::balancer::SharedPools;
+use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
 use crate::config::{Config, PoolConfig};
 use crate::ids::{MemberId, PoolId};
@@ -30,6 +30,8 @@ use crate::stats::Row;
 pub struct Process {
     config: Arc<Config>,
     shared: Arc<SharedPools>,
+    /// By pool: what workers are told of its members.
+    standings: Vec<Arc<Availability>>,
     /// By worker.
     rows: Vec<Arc<Row>>,
     /// The control thread's counters.
@@ -54,6 +56,7 @@ impl Process {
         Self {
             config: Arc::clone(config),
             shared: Arc::clone(shared),
+            standings: shared.availability(),
             rows,
             control: Arc::clone(control),
             draining,

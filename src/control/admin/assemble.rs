@@ -97,10 +97,8 @@ impl Process {
     /// Members that are in and have a weight.
     pub(super) fn available(&self, id: PoolId, pool: &PoolConfig) -> usize {
         let members = (0u16..).map(MemberId).zip(&pool.members);
-        let is_in = |member| {
-            let figures = self.shared.member_figures(id, member);
-            figures.is_some_and(|figures| figures.standing == Standing::In)
-        };
+        let Some(standings) = self.standings.get(id.index()) else { return 0 };
+        let is_in = |member| standings.standing(member) == Standing::In;
         members.filter(|(member, config)| config.weight > 0 && is_in(*member)).count()
     }
 

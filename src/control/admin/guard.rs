@@ -59,6 +59,7 @@ impl Guard {
         match host(request.headers()) {
             // Browsers always send one.
             Ok(None) if request.version() == Version::HTTP_10 => Ok(()),
+            Ok(Some(host)) if host.as_str().contains('@') => Err(Suspicion::Host),
             Ok(Some(host)) if is_ours(host.host(), bound) => Ok(()),
             Ok(Some(_)) => Err(Suspicion::Host),
             Ok(None) | Err(()) => Err(Suspicion::NoHost),
@@ -94,7 +95,8 @@ mod tests {
         use Suspicion::{Host, NoHost, Origin};
         let one: IpAddr = "192.0.2.7".parse().unwrap();
         let all: IpAddr = "::".parse().unwrap();
-        let cases: [(IpAddr, &[(&str, &str)], Result<(), Suspicion>); 17] = [
+        type Case<'a> = (IpAddr, &'a [(&'a str, &'a str)], Result<(), Suspicion>);
+        let cases: [Case<'_>; 17] = [
             (one, &[("host", "127.0.0.1:9901")], Ok(())),
             (one, &[("host", "127.9.9.9")], Ok(())),
             (one, &[("host", "[::1]:9901")], Ok(())),
@@ -105,7 +107,7 @@ mod tests {
             (all, &[("host", "evil.example:9901")], Err(Host)),
             (one, &[("host", "127.0.0.1.evil.example")], Err(Host)),
             (one, &[("host", "localhost.evil.example")], Err(Host)),
-            (one, &[("host", "evil.example@127.0.0.1")], Ok(())),
+            (one, &[("host", "evil.example@127.0.0.1")], Err(Host)),
             (one, &[("host", "127.0.0.1@evil.example")], Err(Host)),
             (one, &[("host", "")], Err(NoHost)),
             (one, &[], Err(NoHost)),
