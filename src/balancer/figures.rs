@@ -12,6 +12,8 @@ use crate::ids::{MemberId, PoolId};
 pub struct MemberFigures {
     /// What workers are told of it.
     pub standing: Standing,
+    /// An operator wants no new requests there.
+    pub barred: bool,
     /// Exchanges in flight over all workers.
     pub in_flight: u32,
     /// Of its `max_connections`; `None`: it has none.
@@ -51,6 +53,7 @@ impl SharedPools {
         let latency = pool.latency.micros(member);
         Some(MemberFigures {
             standing: pool.availability.standing(member),
+            barred: pool.availability.is_barred(member),
             in_flight: pool.in_flight.total(member),
             slots_in_use: pool.slots.is_bounded(member).then(|| pool.slots.in_use(member)),
             latency: latency.map(|micros| Duration::from_micros(micros.into())),
@@ -86,6 +89,7 @@ mod tests {
         let figures = shared.member_figures(pool, first).unwrap();
         let expected = MemberFigures {
             standing: Standing::In,
+            barred: false,
             in_flight: 2,
             slots_in_use: Some(2),
             latency: None,

@@ -94,9 +94,10 @@ impl AdminListener {
     /// The runtime could not take the socket.
     pub fn start(self, process: Process) -> io::Result<()> {
         let guard = self.guard();
+        let row = Arc::clone(&process.control);
         let router = routes::router(Arc::new(process));
         let socket = self.open()?;
-        tokio::spawn(conversation::serve(socket, guard, router));
+        tokio::spawn(conversation::serve(socket, guard, router, row));
         Ok(())
     }
 }

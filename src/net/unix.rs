@@ -27,3 +27,21 @@ pub fn listen_private(path: &Path) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)?;
     Ok(UnixListener::from(OwnedFd::from(socket)))
 }
+
+/// Whether a process listens at `path`, without waiting for it.
+///
+/// # Errors
+/// It cannot be found out.
+pub fn is_served(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Ok(true),
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => Ok(false),
+            // Its backlog is full.
+            io::ErrorKind::WouldBlock => Ok(true),
+            _ => Err(error),
+        },
+    }
+}

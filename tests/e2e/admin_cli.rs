@@ -1,9 +1,11 @@
 //! The commands that ask a running process: what they print, and their exit codes.
 
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
 
 use super::admin::address;
-use crate::support::{Client, Origin, Proxy, Setup};
+use crate::support::system::{Confinement, confine};
+use crate::support::{Client, Origin, Proxy, Setup, eventually};
 
 fn ringway(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
@@ -110,6 +112,39 @@ fn the_address_comes_from_the_configuration() {
     bad(&["stats", "--config", config], 1, &["has mistakes: ringway check", "--admin"]);
     bad(&["top", "--config", "/no/such/file"], 1, &["cannot read /no/such/file", "--admin"]);
     bad(&["top", "--admin", "localhost:1"], 1, &["it is a name, not an IP address"]);
+}
+
+/// A child that ends with the test.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn the_demo_has_an_admin_interface_and_says_where() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(["demo", "--listen", "127.0.0.1:0"]).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    confine(&mut command, Confinement::default());
+    let mut demo = Demo(command.spawn().expect("starting the demo"));
+    let lines = BufReader::new(demo.0.stdout.take().expect("a pipe")).lines();
+    let mut lines = lines.map(|line| line.expect("a line"));
+    let line = lines.find(|line| line.contains("ringway members --admin ")).expect("advice");
+    let admin = line.split_whitespace().nth(3).expect("an address").to_owned();
+    // It prints first and starts then.
+    let mut table = String::new();
+    eventually("it answers", || {
+        let output = ringway(&["members", "--admin", &admin]);
+        table = String::from_utf8(output.stdout).unwrap();
+        output.status.code() == Some(0)
+    });
+    let pools: Vec<_> = table.lines().skip(1).map(|l| l.split(' ').next().unwrap()).collect();
+    assert_eq!(pools, ["all", "all", "all", "red"]);
 }
 
 #[test]

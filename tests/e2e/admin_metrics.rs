@@ -126,6 +126,9 @@ fn every_line_is_of_the_format_and_every_counter_is_there() {
     }
     // Nothing of this may be seen again.
     client.ask("GET /evil\"label HTTP/1.1\r\nHost: evil.example\r\nUser-Agent: evil\r\n\r\n");
+    let state = format!("/pools/first.pool/members/{}/state?state=drain", a.address());
+    let drain = format!("POST {state} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(exchange(address(&proxy), drain).status(), 200);
     let families = metrics(&proxy);
     assert_eq!(value(&families, "ringway_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
     assert_eq!(value(&families, "ringway_draining", &[]), 0.0);
@@ -151,6 +154,8 @@ fn every_line_is_of_the_format_and_every_counter_is_there() {
         ("max_connections", &at_a, 5.0),
         ("slots_in_use", &at_a, 0.0),
         ("in_flight", &at_b, 0.0),
+        ("barred", &at_a, 1.0),
+        ("barred", &at_b, 0.0),
     ] {
         let name = format!("ringway_member_{name}");
         let family = &families[&name];
@@ -158,11 +163,11 @@ fn every_line_is_of_the_format_and_every_counter_is_there() {
         let both = !name.ends_with("_connections") && !name.ends_with("_use");
         assert_eq!(family.samples.len(), 1 + usize::from(both), "{name}");
     }
-    for (standing, expected) in [("in", 2.0), ("out", 0.0), ("trial", 0.0), ("drain", 0.0)] {
+    for (standing, expected) in [("in", 1.0), ("out", 0.0), ("trial", 0.0), ("drain", 1.0)] {
         let labels = [pool, ("standing", standing)];
         assert_eq!(value(&families, "ringway_member_standing", &labels), expected);
     }
-    assert_eq!(value(&families, "ringway_pool_members_available", &[pool]), 2.0);
+    assert_eq!(value(&families, "ringway_pool_members_available", &[pool]), 1.0);
     assert_eq!(value(&families, "ringway_pool_waiting", &[pool]), 0.0);
     let labels = families.values().flat_map(|family| family.samples.keys().flatten());
     assert!(!labels.into_iter().any(|(_, value)| value.contains("evil")));

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::guard::Guard;
 use super::listener::Socket;
 use super::refusal::Refusal;
+use crate::stats::{Counter, Row};
 
 /// Connections at a time; further ones wait to be accepted.
 const CONNECTIONS: usize = 64;
@@ -39,30 +41,30 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long accepting pauses when the process has no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections for ever.
-pub(super) async fn serve(socket: Socket, guard: Guard, router: Router) {
-    let places = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
-    while let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await {
-        let router = router.clone();
-        match &socket {
-            Socket::Tcp(listener) => match listener.accept().await {
-                Ok((stream, _)) => {
-                    drop(tokio::spawn(async move {
-                        converse(stream, guard, router).await;
-                        drop(place);
-                    }));
+/// Accepts connections for ever. Counts in `row`, the control thread's.
+pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc<Row>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let (router, row) = (router.clone(), Arc::clone(&row));
+        let accepted = match &socket {
+            Socket::Tcp(listener) => {
+                let accepted = listener.accept().await;
+                accepted.map(|(stream, _)| tokio::spawn(converse(stream, guard, router)))
+            }
+            Socket::Unix(listener, _) => {
+                let accepted = listener.accept().await;
+                accepted.map(|(stream, _)| tokio::spawn(converse(stream, guard, router)))
+            }
+        };
+        match accepted {
+            Ok(conversation) => drop(tokio::spawn(async move {
+                if conversation.await.is_err() {
+                    row.add(Counter::Panics, 1);
+                    tracing::error!("a request to the admin interface failed, a bug");
                 }
-                Err(_) => sleep(PAUSE).await,
-            },
-            Socket::Unix(listener, _) => match listener.accept().await {
-                Ok((stream, _)) => {
-                    drop(tokio::spawn(async move {
-                        converse(stream, guard, router).await;
-                        drop(place);
-                    }));
-                }
-                Err(_) => sleep(PAUSE).await,
-            },
+                drop(place);
+            })),
+            Err(_) => sleep(PAUSE).await,
         }
     }
 }

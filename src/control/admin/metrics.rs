@@ -113,9 +113,12 @@ fn pools(out: &mut String, process: &Process) {
 /// A gauge that a member may have.
 type Gauge = (&'static str, &'static str, fn(&MemberConfig, &MemberFigures) -> Option<f64>);
 
-const GAUGES: [Gauge; 5] = [
+const GAUGES: [Gauge; 6] = [
     ("ringway_member_in_flight", "Exchanges under way, over all workers.", |_, figures| {
         Some(f64::from(figures.in_flight))
+    }),
+    ("ringway_member_barred", "1: an operator wants no new requests there.", |_, figures| {
+        Some(f64::from(u8::from(figures.barred)))
     }),
     ("ringway_member_weight", "As configured.", |config, _| Some(f64::from(config.weight))),
     ("ringway_member_max_connections", "As configured, where there is a bound.", |config, _| {
