@@ -6,6 +6,7 @@
 
 mod atomic;
 mod availability;
+mod figures;
 pub mod health;
 mod inflight;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod tried;
 mod waiting;
 
 pub use availability::{Availability, Standing};
+pub use figures::{MemberFigures, PoolFigures};
 pub use inflight::InFlight;
 pub use lease::{Connection, Lease};
 pub use observer::{Observations, Observer, observer};

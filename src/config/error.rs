@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::address::{AddressError, CidrError};
+use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
 use super::host::HostError;
@@ -176,6 +177,8 @@ pub enum Mistake {
     BadHostPolicy,
     /// No core id.
     BadCore,
+    /// No place for the admin interface.
+    BadAdmin(AdminAddressError),
     /// Neither a word that `access_log` knows nor the path of a file.
     BadAccessLog {
         /// The word that was probably meant.

@@ -44,6 +44,9 @@ pub const KEYS: &[Key] = &[
     key(Server, "workers", Form("`\"auto\"`, a number from 1 to 1024, or a list of core ids", "\"auto\""),
         "Worker threads, each pinned to a core: one per core that the process may use, this many on the first such cores, or one on each of the listed cores.",
         "workers = \"auto\""),
+    key(Server, "admin", Form("`\"IP:PORT\"` or `\"unix:/PATH\"`", "none"),
+        "Where the [admin interface](admin.md) listens: counters, metrics, members and their states. It asks for no password: keep it on loopback or on a Unix socket.",
+        "admin = \"127.0.0.1:9901\""),
     key(Server, "access_log", Form("`\"off\"`, `\"stdout\"` or the path of a file (with a `/` in it)", "\"off\""),
         "Where a line per exchange goes. A file is appended to. Lines are written off the workers; when the writer falls behind, lines are dropped and counted.",
         "access_log = \"/var/log/ringway/access.log\""),
@@ -193,7 +196,6 @@ pub const KEYS: &[Key] = &[
 /// Keys that a later version brings, with the section each will stand in.
 #[rustfmt::skip]
 pub const FUTURE: &[(Section, &str)] = &[
-    (Server, "admin"),
     (Listener, "tls"), (Listener, "http2"), (Listener, "protocol"), (Listener, "passthrough"),
     (Route, "headers"), (Route, "cookies"), (Route, "query"), (Route, "redirect"), (Route, "respond"),
     (Route, "cache"), (Route, "compress"),

@@ -13,6 +13,7 @@ mod runtime;
 mod socket;
 mod splice;
 mod stream;
+mod unix;
 
 pub use buffer::{Buffer, Size};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
@@ -23,3 +24,4 @@ pub use pair::{Either, both, race};
 pub use runtime::{block_on, completions, cores, descriptors, pin, sleep, spawn, wakes};
 pub use splice::{Relayed, splice};
 pub use stream::{Failure, Stream, dial};
+pub use unix::{is_served, listen_private};

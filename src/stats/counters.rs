@@ -68,6 +68,20 @@ counters! {
     Wakes, "wakes", "Times that the worker's loop slept and was woken (voluntary context switches).";
 }
 
+impl Counter {
+    /// Whether it rises and falls; all others only grow.
+    #[must_use]
+    pub fn is_gauge(self) -> bool {
+        self.prose().contains("(a gauge")
+    }
+
+    /// Whether the control thread counts it, and no worker.
+    #[must_use]
+    pub fn is_of_control(self) -> bool {
+        self.prose().ends_with("control).")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +94,21 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), Counter::COUNT);
         assert!(Counter::ALL.iter().all(|c| c.prose().ends_with('.')));
+    }
+
+    #[test]
+    fn the_prose_says_what_kind_it_is() {
+        let gauges: Vec<_> =
+            Counter::ALL.iter().filter(|c| c.is_gauge()).map(|c| c.name()).collect();
+        let expected = [
+            "connections_active",
+            "upstream_idle",
+            "upstream_active",
+            "queue_waiting",
+            "members_out",
+        ];
+        assert_eq!(gauges, expected);
+        assert!(Counter::Probes.is_of_control() && Counter::MembersOut.is_of_control());
+        assert!(!Counter::Accepts.is_of_control() && !Counter::UpstreamIdle.is_of_control());
     }
 }

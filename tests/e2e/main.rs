@@ -9,6 +9,9 @@
 mod support;
 
 mod access_log;
+mod admin;
+mod admin_cli;
+mod admin_metrics;
 mod balancing;
 mod basic;
 mod cuts;

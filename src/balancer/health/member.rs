@@ -21,7 +21,12 @@ pub enum Admin {
 }
 
 impl Admin {
-    const fn phase(self) -> Phase {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ready, Self::Drain, Self::Maintenance];
+
+    /// As a state of a member.
+    #[must_use]
+    pub const fn phase(self) -> Phase {
         match self {
             Self::Ready => Phase::Ready,
             Self::Drain => Phase::Drain,
