@@ -27,6 +27,8 @@ pub struct MemberFigures {
 pub struct PoolFigures {
     /// Requests that wait for a member, over all workers.
     pub waiting: u64,
+    /// Of its `max_connections`; `None`: it has none.
+    pub slots_in_use: Option<u32>,
 }
 
 impl Standing {
@@ -63,7 +65,12 @@ impl SharedPools {
     /// The figures of a pool.
     #[must_use]
     pub fn pool_figures(&self, pool: PoolId) -> Option<PoolFigures> {
-        Some(PoolFigures { waiting: self.pools.get(pool.index())?.waiting.total() })
+        let pool = self.pools.get(pool.index())?;
+        let slots = &pool.slots;
+        Some(PoolFigures {
+            waiting: pool.waiting.total(),
+            slots_in_use: slots.is_pool_bounded().then(|| slots.in_use_by_all()),
+        })
     }
 }
 
@@ -75,7 +82,7 @@ mod tests {
 
     #[test]
     fn figures_are_over_all_workers() {
-        let text = "[listener.web]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = \"a\"\n[pool.a]\n\
+        let text = "[listener.web]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = \"a\"\n[pool.a]\nmax_connections = 9\n\
              members = [{ address = \"127.0.0.1:1\", max_connections = 3 }, \"127.0.0.1:2\"]\n";
         let config = load(text, "test").unwrap().config;
         let shared = SharedPools::new(&config.pools, 2);
@@ -83,7 +90,7 @@ mod tests {
         let inner = &shared.pools[0];
         for worker in [WorkerId(0), WorkerId(1)] {
             inner.in_flight.enter(worker, first);
-            assert!(inner.slots.try_take(first));
+            assert!(inner.slots.try_take(first).is_taken());
             inner.waiting.sleep(worker);
         }
         let figures = shared.member_figures(pool, first).unwrap();
@@ -96,7 +103,7 @@ mod tests {
         };
         assert_eq!(figures, expected);
         assert_eq!(shared.member_figures(pool, second).unwrap().slots_in_use, None);
-        assert_eq!(shared.pool_figures(pool), Some(PoolFigures { waiting: 2 }));
+        assert_eq!(shared.pool_figures(pool), Some(PoolFigures { waiting: 2, slots_in_use: Some(2) }));
         assert_eq!(shared.member_figures(PoolId(1), first), None);
     }
 }

@@ -92,6 +92,18 @@ impl Slots {
         self.slots.get(usize::from(place?))
     }
 
+    /// Whether the member has a maximum at all.
+    #[must_use]
+    pub fn is_bounded(&self, member: MemberId) -> bool {
+        self.slot(member).is_some()
+    }
+
+    /// Whether all members together have one.
+    #[must_use]
+    pub const fn is_pool_bounded(&self) -> bool {
+        self.pool.is_some()
+    }
+
     /// Takes a slot of the member and of the pool, or neither. What has no maximum always has one.
     pub fn try_take(&self, member: MemberId) -> Taking {
         let slot = self.slot(member);
