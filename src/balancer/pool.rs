@@ -141,28 +141,13 @@ impl Pool {
 
     /// A member that may serve and was not tried, with a slot if there is a maximum.
     pub(super) fn choose(&self, key: u64, tried: &Tried) -> Result<Chosen, Unchosen> {
-        let undone = Cell::new(false);
-        let chosen = self.take_one(key, tried, &undone);
-        if undone.get() {
-            self.queue.slot_freed();
-        }
-        chosen
-    }
-
-    /// As [`Pool::choose`]; `undone` if others may have missed a slot because of it.
-    fn take_one(&self, key: u64, tried: &Tried, undone: &Cell<bool>) -> Result<Chosen, Unchosen> {
         let state = &mut *self.state.borrow_mut();
         let (standings, slots) = (&self.shared.availability, &self.shared.slots);
-        let try_take = |member| {
-            let taking = slots.try_take(member);
-            undone.set(undone.get() || taking == Taking::Undone);
-            taking.is_taken()
-        };
         state.roster.refresh(standings, Stream::tick(), self.clock);
         for member in state.roster.trials() {
             if !tried.contains(*member) && slots.has_free(*member) && standings.take_trial(*member)
             {
-                if try_take(*member) {
+                if self.try_take(*member) {
                     return Ok(Chosen { member: *member, trial: true });
                 }
                 standings.return_trial(*member);
@@ -186,7 +171,7 @@ impl Pool {
                 key,
             };
             let Some(member) = state.selector.choose(&candidates, &mut state.rng) else { break };
-            if try_take(member) {
+            if self.try_take(member) {
                 return Ok(Chosen { member, trial: false });
             }
             // Another worker took its last slot, or the pool's: it is not open any more.
@@ -196,6 +181,14 @@ impl Pool {
         let allowed = state.roster.allowed_after(tried);
         let full = left.any(|member| allowed.contains(member));
         Err(if self.bounded && full { Unchosen::Full } else { Unchosen::Nobody })
+    }
+
+    fn try_take(&self, member: MemberId) -> bool {
+        let taking = self.shared.slots.try_take(member);
+        if taking == Taking::Undone {
+            self.queue.slot_freed();
+        }
+        taking.is_taken()
     }
 
     /// All of them.

@@ -228,6 +228,7 @@ async fn attempt(
     let (upstream, patience) = (&connection.stream, &patience(ask, lease, facts));
     buffers.out.clear();
     facts.uploaded.set(false);
+    facts.sent_at.set(None);
     facts.client.set(request::write(buffers.out.tail(), ask, member));
     let Some(whole) = facts.whole.get() else {
         let duplex = upload::duplex(ask, upstream, patience, body, response, buffers, facts);

@@ -44,8 +44,8 @@ counters! {
     UpstreamRetries, "upstream_retries", "Requests sent again on a fresh connection because a kept-alive one turned out closed.";
     UpstreamFailovers, "upstream_failovers", "Requests that went on to another member, or once more to be queued for one, after an attempt failed.";
     Retries, "retries", "Requests that were granted another attempt after a member failed.";
-    RetryNotIdempotent, "retry_not_idempotent", "Retries refused because the method is not idempotent and the member may have seen the request.";
-    RetryBodyGone, "retry_body_gone", "Retries refused because the request body could not be sent again.";
+    RetryNotIdempotent, "retry_not_idempotent", "Retries refused because the request is not idempotent and the member may have seen the request.";
+    RetryBodyGone, "retry_body_gone", "Retries refused because more of the request body was sent than `retry.body` keeps.";
     RetryAttempts, "retry_attempts", "Retries refused because `retry.attempts` were used up.";
     RetryDeadline, "retry_deadline", "Retries refused because the request was older than `retry.deadline`.";
     RetryBudget, "retry_budget", "Retries refused because the pool's `retry.budget` was spent.";

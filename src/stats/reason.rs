@@ -96,7 +96,7 @@ reasons! {
     ConnectTimeout, Member, "connect_timeout", 504, "no connection to the member within timeouts.connect of the pool";
     ConnectFailed, Member, "connect_failed", 502, "the member could not be reached";
     MemberReset, Member, "reset", 502, "the member closed the connection before its answer";
-    ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response of the pool";
+    ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response (or retry.try_timeout) of the pool";
     BadResponse, Member, "bad_head", 502, "the member's answer is not valid HTTP/1";
     BadStatus, Member, "status", 502, "the member answered with a status for which the request goes to another one";
     ShortBody, Member, "short_body", 502, "the member closed the connection in the middle of its answer";

@@ -276,15 +276,23 @@ fn a_body_is_sent_again_byte_for_byte() {
 
 #[test]
 fn a_body_that_was_not_kept_is_not_sent_again() {
-    let (head, body) = put(20 << 10);
-    let whole = [head.as_bytes(), &body].concat();
-    let (bad, good) = (resetting(), Origin::saying("good"));
-    let proxy = patient(&[&bad, &good]).pool("retry = { body = \"16KiB\" }").start();
-    let mut client = Client::connect(proxy.address());
-    client.ask(whole).expect_error(502, "member", "reset");
-    assert_eq!((bad.requests().len(), good.requests().len()), (1, 0));
-    let stats = proxy.stats();
-    assert_eq!((stats.total("retry_body_gone"), stats.total("retries")), (1, 0));
+    for (length, kept) in [(16 << 10, true), ((16 << 10) + 1, false), (20 << 10, false)] {
+        let (head, body) = put(length);
+        let whole = [head.as_bytes(), &body].concat();
+        let (bad, good) = (resetting(), Origin::saying("good"));
+        let proxy = patient(&[&bad, &good]).pool("retry = { body = \"16KiB\" }").start();
+        let mut client = Client::connect(proxy.address());
+        let answer = client.ask(whole);
+        if kept {
+            assert_eq!(answer.text(), "good");
+        } else {
+            answer.expect_error(502, "member", "reset");
+        }
+        let kept = i64::from(kept);
+        assert_eq!((bad.requests().len(), good.requests().len() as i64), (1, kept));
+        let stats = proxy.stats();
+        assert_eq!((stats.total("retry_body_gone"), stats.total("retries")), (1 - kept, kept));
+    }
 }
 
 #[test]
