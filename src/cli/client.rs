@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use ringway::config::AdminAddress;
-use ringway::control::admin::view::ErrorView;
+use ringway::control::admin::{reachable, view::ErrorView};
 use ringway::http::{Framing, HeadLimits, Method, Parsed, ResponseHead, response_framing};
+use ringway::net::dial_unix;
 use serde::de::DeserializeOwned;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -125,30 +125,20 @@ impl Client {
         };
         match &self.address {
             AdminAddress::Tcp(address) => {
-                let address = reachable(*address);
+                let address = SocketAddr::new(reachable(address.ip()), address.port());
                 let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
                 stream.set_read_timeout(Some(SILENCE))?;
                 stream.set_write_timeout(Some(SILENCE))?;
                 converse(stream, &request(&address))
             }
             AdminAddress::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
+                let stream = dial_unix(path)?;
                 stream.set_read_timeout(Some(SILENCE))?;
                 stream.set_write_timeout(Some(SILENCE))?;
                 converse(stream, &request(&"localhost"))
             }
         }
     }
-}
-
-/// Where to connect to what is bound to `address`: loopback for all addresses.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 fn converse(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
@@ -234,7 +224,7 @@ mod tests {
     #[test]
     fn all_addresses_are_reached_over_loopback() {
         for (bound, expected) in
-            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+            [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.1", "192.0.2.1")]
         {
             assert_eq!(reachable(bound.parse().unwrap()).to_string(), expected);
         }

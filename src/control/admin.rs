@@ -8,15 +8,15 @@ mod conversation;
 mod guard;
 mod listener;
 mod metrics;
+mod predecessor;
 mod refusal;
 mod routes;
 pub mod view;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use listener::{AdminBindError, AdminListener, bind};
+pub use listener::{AdminBindError, AdminListener, bind, reachable};
 
 use super::desk::Desk;
 use crate::balancer::{Availability, SharedPools};
@@ -89,15 +89,14 @@ fn address_text(member: &crate::config::MemberConfig) -> String {
 
 impl AdminListener {
     /// Serves on the control thread's runtime, until that ends.
-    ///
-    /// # Errors
-    /// The runtime could not take the socket.
-    pub fn start(self, process: Process) -> io::Result<()> {
-        let guard = self.guard();
-        let row = Arc::clone(&process.control);
-        let router = routes::router(Arc::new(process));
-        let socket = self.open()?;
-        tokio::spawn(conversation::serve(socket, guard, router, row));
-        Ok(())
+    pub fn start(self, process: Process) {
+        tokio::spawn(async move {
+            let row = Arc::clone(&process.control);
+            let router = routes::router(Arc::new(process));
+            match self.open().await {
+                Ok((socket, guard)) => conversation::serve(socket, guard, router, row).await,
+                Err(error) => tracing::error!("the admin interface cannot be served: {error}"),
+            }
+        });
     }
 }

@@ -24,4 +24,4 @@ pub use pair::{Either, both, race};
 pub use runtime::{block_on, completions, cores, descriptors, pin, sleep, spawn, wakes};
 pub use splice::{Relayed, splice};
 pub use stream::{Failure, Stream, dial};
-pub use unix::{is_served, listen_private};
+pub use unix::{dial_unix, listen_private};

@@ -1,10 +1,10 @@
-//! Listening Unix sockets that only their owner may use.
+//! Unix sockets outside of workers: listening ones that only their owner may use, and the way to one.
 
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -28,20 +28,16 @@ pub fn listen_private(path: &Path) -> io::Result<UnixListener> {
     Ok(UnixListener::from(OwnedFd::from(socket)))
 }
 
-/// Whether a process listens at `path`, without waiting for it.
+/// Connects to `path` without waiting for a place in its backlog; what comes of it is a blocking
+/// socket.
 ///
 /// # Errors
-/// It cannot be found out.
-pub fn is_served(path: &Path) -> io::Result<bool> {
+/// Nobody listens there (`ConnectionRefused`, `NotFound`), nobody accepts (`WouldBlock`), or the
+/// system refused.
+pub fn dial_unix(path: &Path) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    match socket.connect(&SockAddr::unix(path)?) {
-        Ok(()) => Ok(true),
-        Err(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => Ok(false),
-            // Its backlog is full.
-            io::ErrorKind::WouldBlock => Ok(true),
-            _ => Err(error),
-        },
-    }
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_nonblocking(false)?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
 }

@@ -145,7 +145,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            admin.start(process).map_err(StartError::System)?;
+            admin.start(process);
         }
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };

@@ -1,28 +1,29 @@
 //! The admin interface: what it answers, whom it answers, and what an operator's word does.
 
-use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use serde_json::Value;
 
 use crate::support::proxy::{has_word, value_in};
-use crate::support::system::Confinement;
 use crate::support::{
-    Client, Load, Message, Origin, PATIENCE, Proxy, Setup, eventually, exchange, ok, run_to_end,
+    Client, Load, Message, Origin, PATIENCE, Proxy, Setup, eventually, exchange, ok,
 };
 
-const TCP: &str = "admin = \"127.0.0.1:0\"";
+pub(crate) const TCP: &str = "admin = \"127.0.0.1:0\"";
 
 /// Where the admin interface of `proxy` listens.
 #[track_caller]
 pub(crate) fn address(proxy: &Proxy) -> SocketAddr {
+    admin_text(proxy).parse().unwrap()
+}
+
+/// The same as text, also of a Unix socket.
+pub(crate) fn admin_text(proxy: &Proxy) -> String {
     let lines = proxy.log.all();
     let line = lines.iter().find(|line| line.contains("admin interface"));
-    value_in(line.expect("a line"), "address").unwrap().parse().unwrap()
+    value_in(line.expect("a line"), "address").unwrap().to_owned()
 }
 
 fn ask(proxy: &Proxy, method: &str, path: &str) -> Message {
@@ -40,7 +41,7 @@ fn json(answer: &Message) -> Value {
 }
 
 #[track_caller]
-fn get(proxy: &Proxy, path: &str) -> Value {
+pub(crate) fn get(proxy: &Proxy, path: &str) -> Value {
     let answer = ask(proxy, "GET", path);
     assert_eq!(answer.status(), 200, "{path}: {}", answer.text());
     json(&answer)
@@ -57,7 +58,7 @@ fn set(proxy: &Proxy, member: &Origin, state: &str) -> Value {
 
 /// The answer must be a refusal in words.
 #[track_caller]
-fn expect_refusal(answer: &Message, status: u16, words: &str) {
+pub(crate) fn expect_refusal(answer: &Message, status: u16, words: &str) {
     assert_eq!(answer.status(), status, "{}", answer.text());
     let error = json(answer)["error"].as_str().expect("an error").to_owned();
     assert!(error.contains(words), "{error}");
@@ -352,86 +353,6 @@ fn health_of_the_process() {
     here.wait();
     assert_eq!(client.answer().text(), "done");
     assert_eq!(proxy.wait_exit(), Some(0));
-}
-
-/// Asks over a Unix socket; the whole answer.
-fn ask_unix(path: &std::path::Path, request: &str) -> String {
-    let mut stream = UnixStream::connect(path).expect("connecting");
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
-}
-
-#[test]
-fn a_unix_socket_is_private_replaced_when_stale_and_removed_at_the_end() {
-    let origin = Origin::saying("a");
-    let setup = || Setup::to(&[&origin]).server("admin = \"unix:{directory}/admin.sock\"");
-    let mut proxy = setup().start();
-    let path = proxy.directory().join("admin.sock");
-    let metadata = std::fs::metadata(&path).unwrap();
-    assert!(metadata.file_type().is_socket());
-    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-    // Any Host: no browser comes here.
-    let answer = ask_unix(&path, "GET /livez HTTP/1.1\r\nHost: ringway\r\n\r\n");
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok\n"),
-        "{answer}"
-    );
-    let answer = ask_unix(&path, "GET /livez HTTP/1.1\r\nHost: x\r\nOrigin: null\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
-
-    // Another process wants the same place.
-    let config = proxy.directory().join("ringway.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    let other = proxy.directory().join("other.toml");
-    std::fs::write(&other, &text).unwrap();
-    let arguments = ["run", "--config", other.to_str().unwrap()];
-    let ended = run_to_end(&arguments, Confinement::default());
-    assert_eq!(ended.code, Some(2), "{}", ended.log);
-    assert!(ended.log.contains("another process listens there"), "{}", ended.log);
-    assert_eq!(ask_unix(&path, "GET /livez HTTP/1.0\r\n\r\n").split(' ').nth(1), Some("200"));
-
-    // Killed, it leaves its file.
-    proxy.signal(libc::SIGKILL);
-    assert_eq!(proxy.wait_exit(), None);
-    assert!(path.exists());
-    let line = format!("admin = \"unix:{}\"", path.display());
-    let mut second = Setup::to(&[&origin]).server(line).start();
-    assert!(ask_unix(&path, "GET /livez HTTP/1.0\r\n\r\n").ends_with("ok\n"));
-    second.signal(libc::SIGTERM);
-    assert_eq!(second.wait_exit(), Some(0));
-    assert!(!path.exists());
-
-    std::fs::write(&path, "precious").unwrap();
-    let ended = run_to_end(&arguments, Confinement::default());
-    assert_eq!(ended.code, Some(2), "{}", ended.log);
-    assert!(ended.log.contains("a file that is no socket"), "{}", ended.log);
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-}
-
-#[test]
-fn tcp_addresses_in_use_are_refused_and_open_ones_warned_of() {
-    let origin = Origin::saying("a");
-    let proxy = Setup::to(&[&origin]).server("admin = \"0.0.0.0:0\"").start();
-    let warned = |line: &String| line.contains("server.admin is not loopback");
-    assert_eq!(proxy.log.all().iter().filter(|line| warned(line)).count(), 1);
-    let here = SocketAddr::from(([127, 0, 0, 1], address(&proxy).port()));
-    // By any address, but by no name.
-    let ask = |host: &str| exchange(here, format!("GET /livez HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-    assert_eq!(ask("192.0.2.9:9901").status(), 200);
-    expect_refusal(&ask("evil.example"), 403, "rebinding");
-    let text = Setup::to(&[&origin]).server(format!("admin = \"{here}\"")).text();
-    let config = proxy.directory().join("other.toml");
-    std::fs::write(&config, text).unwrap();
-    let arguments = ["run", "--config", config.to_str().unwrap()];
-    let ended = run_to_end(&arguments, Confinement::default());
-    assert_eq!(ended.code, Some(2), "{}", ended.log);
-    let words = format!("the admin interface cannot listen on {here}");
-    assert!(ended.log.contains(&words), "{}", ended.log);
-    let own = Setup::to(&[&origin]).server(TCP).start();
-    assert!(!own.log.all().iter().any(warned));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod access_log;
 mod admin;
 mod admin_cli;
 mod admin_metrics;
+mod admin_places;
 mod balancing;
 mod basic;
 mod cuts;

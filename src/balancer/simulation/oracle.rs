@@ -90,7 +90,7 @@ impl Oracle {
         } else if !backups.is_empty() {
             backups
         } else if config.panic == Panic::UseAll {
-            of(&|(_, _, standing)| *standing != Standing::Drain)
+            of(&|(id, ..)| !world.shared.availability.is_barred(*id))
         } else {
             Vec::new()
         }

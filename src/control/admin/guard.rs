@@ -83,7 +83,8 @@ fn is_ours(host: &str, bound: IpAddr) -> bool {
     }
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let Ok(address) = bare.parse::<IpAddr>() else { return false };
-    address.is_loopback() || address == bound || bound.is_unspecified()
+    let address = address.to_canonical();
+    address.is_loopback() || address == bound.to_canonical() || bound.is_unspecified()
 }
 
 #[cfg(test)]
@@ -96,10 +97,11 @@ mod tests {
         let one: IpAddr = "192.0.2.7".parse().unwrap();
         let all: IpAddr = "::".parse().unwrap();
         type Case<'a> = (IpAddr, &'a [(&'a str, &'a str)], Result<(), Suspicion>);
-        let cases: [Case<'_>; 17] = [
+        let cases: [Case<'_>; 18] = [
             (one, &[("host", "127.0.0.1:9901")], Ok(())),
             (one, &[("host", "127.9.9.9")], Ok(())),
             (one, &[("host", "[::1]:9901")], Ok(())),
+            (one, &[("host", "[::ffff:127.0.0.1]:1")], Ok(())),
             (one, &[("host", "LocalHost:1")], Ok(())),
             (one, &[("host", "192.0.2.7:9901")], Ok(())),
             (one, &[("host", "192.0.2.8:9901")], Err(Host)),

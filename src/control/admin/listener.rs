@@ -3,16 +3,22 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::sleep;
 
 use super::guard::Guard;
+use super::predecessor::is_draining;
 use crate::config::AdminAddress;
 use crate::net;
+
+/// Between two tries while another process has the address.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// `server.admin` cannot be had.
 #[derive(Debug)]
@@ -49,6 +55,8 @@ pub struct AdminListener(Bound);
 enum Bound {
     Tcp(StdTcpListener, SocketAddr),
     Unix(StdUnixListener, File),
+    /// A process that is draining has the address yet.
+    Later(AdminAddress),
 }
 
 /// On the runtime.
@@ -79,15 +87,26 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Listens on `address`, and says so in the log.
+/// Listens on `address`, and says so in the log. Behind a process that is draining it listens as
+/// soon as that has ended.
 ///
 /// # Errors
 /// Another process listens there, or the system refused.
 pub fn bind(address: &AdminAddress) -> Result<AdminListener, AdminBindError> {
-    let error = |source| AdminBindError { address: address.clone(), source };
+    match bind_now(address) {
+        Ok(bound) => Ok(AdminListener(bound)),
+        Err(source) if source.kind() == io::ErrorKind::AddrInUse && is_draining(address) => {
+            tracing::warn!(%address, "the admin interface waits for a process that is draining");
+            Ok(AdminListener(Bound::Later(address.clone())))
+        }
+        Err(source) => Err(AdminBindError { address: address.clone(), source }),
+    }
+}
+
+fn bind_now(address: &AdminAddress) -> io::Result<Bound> {
     match address {
         AdminAddress::Tcp(wanted) => {
-            let (listener, bound) = bind_tcp(*wanted).map_err(error)?;
+            let (listener, bound) = bind_tcp(*wanted)?;
             tracing::info!(address = %bound, "admin interface");
             if !bound.ip().to_canonical().is_loopback() {
                 tracing::warn!(
@@ -96,13 +115,23 @@ pub fn bind(address: &AdminAddress) -> Result<AdminListener, AdminBindError> {
                      take members out, as it asks for no password"
                 );
             }
-            Ok(AdminListener(Bound::Tcp(listener, bound)))
+            Ok(Bound::Tcp(listener, bound))
         }
         AdminAddress::Unix(path) => {
-            let (listener, file) = bind_unix(path).map_err(error)?;
+            let (listener, file) = bind_unix(path)?;
             tracing::info!(%address, "admin interface");
-            Ok(AdminListener(Bound::Unix(listener, file)))
+            Ok(Bound::Unix(listener, file))
         }
+    }
+}
+
+/// Where to connect to what is bound to `ip`: loopback for all addresses.
+#[must_use]
+pub fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
     }
 }
 
@@ -128,25 +157,37 @@ fn clear_stale(path: &Path) -> io::Result<()> {
     if !metadata.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket"));
     }
-    match net::is_served(path)? {
-        true => Err(io::ErrorKind::AddrInUse.into()),
-        false => fs::remove_file(path),
+    match net::dial_unix(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        // Somebody listens there, if only behind a full backlog.
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        Ok(_) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 
 impl AdminListener {
-    pub(super) const fn guard(&self) -> Guard {
-        match &self.0 {
-            Bound::Tcp(_, address) => Guard::Tcp(address.ip()),
-            Bound::Unix(..) => Guard::Unix,
+    /// The socket, once it can be had, and whom it is for.
+    pub(super) async fn open(self) -> io::Result<(Socket, Guard)> {
+        let bound = match self.0 {
+            Bound::Later(address) => loop {
+                sleep(RETRY).await;
+                match bind_now(&address) {
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                    other => break other?,
+                }
+            },
+            bound => bound,
+        };
+        match bound {
+            Bound::Tcp(listener, address) => {
+                Ok((Socket::Tcp(TcpListener::from_std(listener)?), Guard::Tcp(address.ip())))
+            }
+            Bound::Unix(listener, file) => {
+                Ok((Socket::Unix(UnixListener::from_std(listener)?, file), Guard::Unix))
+            }
+            // Not what bind_now gives.
+            Bound::Later(_) => Err(io::ErrorKind::AddrInUse.into()),
         }
-    }
-
-    pub(super) fn open(self) -> io::Result<Socket> {
-        Ok(match self.0 {
-            Bound::Tcp(listener, _) => Socket::Tcp(TcpListener::from_std(listener)?),
-            Bound::Unix(listener, file) => Socket::Unix(UnixListener::from_std(listener)?, file),
-        })
     }
 }
 
