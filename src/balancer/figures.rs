@@ -103,7 +103,10 @@ mod tests {
         };
         assert_eq!(figures, expected);
         assert_eq!(shared.member_figures(pool, second).unwrap().slots_in_use, None);
-        assert_eq!(shared.pool_figures(pool), Some(PoolFigures { waiting: 2, slots_in_use: Some(2) }));
+        assert_eq!(
+            shared.pool_figures(pool),
+            Some(PoolFigures { waiting: 2, slots_in_use: Some(2) })
+        );
         assert_eq!(shared.member_figures(PoolId(1), first), None);
     }
 }

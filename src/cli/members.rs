@@ -122,6 +122,8 @@ fn evidence(pool: &str, view: &EvidenceView, now: f64) -> String {
         name: pool.to_owned(),
         available: 1,
         waiting: 0,
+        max_connections: None,
+        slots_in_use: None,
         members: vec![view.member.clone()],
     };
     let mut text = pools(&[alone], now);
@@ -173,8 +175,14 @@ mod tests {
 
     #[test]
     fn members_are_a_table() {
-        let pool =
-            PoolView { name: "api".to_owned(), available: 0, waiting: 4, members: vec![member()] };
+        let pool = PoolView {
+            name: "api".to_owned(),
+            available: 0,
+            waiting: 4,
+            max_connections: None,
+            slots_in_use: None,
+            members: vec![member()],
+        };
         let expected = "\
 POOL  MEMBER            WEIGHT  STANDING  ADMIN  PROBES  REQUESTS  IN FLIGHT  SLOTS  LATENCY  LAST CHANGE
 api   10.0.1.11:8080  backup 2  out       ready  -       ejected           3  3/200    1.5ms  2m ago: in to ejected: a request failed: reset

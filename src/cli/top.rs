@@ -160,6 +160,8 @@ mod tests {
                     name: "api".to_owned(),
                     available: 0,
                     waiting: 5,
+                    max_connections: None,
+                    slots_in_use: None,
                     members: Vec::new(),
                 }],
             },

@@ -71,10 +71,13 @@ impl Process {
         let states = (0u16..).map(MemberId).zip(states);
         let members =
             states.filter_map(|(member, state)| self.member(id, pool, member, state, now));
+        let figures = self.shared.pool_figures(id);
         Ok(PoolView {
             name: pool.name.clone(),
             available: self.available(id, pool),
-            waiting: self.shared.pool_figures(id).map_or(0, |figures| figures.waiting),
+            waiting: figures.map_or(0, |figures| figures.waiting),
+            max_connections: pool.max_connections,
+            slots_in_use: figures.and_then(|figures| figures.slots_in_use),
             members: members.collect(),
         })
     }

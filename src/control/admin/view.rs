@@ -56,6 +56,10 @@ pub struct PoolView {
     pub available: usize,
     /// Requests that wait for a member.
     pub waiting: u64,
+    /// As configured, for all members together; null: no bound.
+    pub max_connections: Option<u32>,
+    /// Of these, those in use.
+    pub slots_in_use: Option<u32>,
     /// In the order of the file.
     pub members: Vec<MemberView>,
 }
