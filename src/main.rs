@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cli::terminal::{EXIT_BUG, EXIT_USER, complain, finish, plural, print};
-use ringway::config::{self, Checked, LoadError, Report};
+use ringway::config::{self, Checked, Config, LoadError, Report};
+use ringway::control::Certificates;
 use ringway::net::{Driver, DriverChoice};
 use ringway::server::{self, Options, StartError, demo};
 
@@ -32,10 +33,12 @@ enum Command {
     Run(RunArgs),
     /// Three origins inside the process and a proxy in front of them: no file, no network needed.
     Demo(DemoArgs),
-    /// Validate a configuration file: all mistakes at once.
+    /// Validate a configuration file and the certificates that it names: all mistakes at once.
     Check(CheckArgs),
     #[command(flatten)]
     Ask(cli::Ask),
+    /// List the certificates that a configuration file names.
+    Certs(CertsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +70,12 @@ struct CheckArgs {
     effective: bool,
 }
 
+#[derive(Debug, Args)]
+struct CertsArgs {
+    /// The configuration file.
+    file: PathBuf,
+}
+
 /// How the workers reach the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum DriverArg {
@@ -95,6 +104,7 @@ fn main() -> ExitCode {
         Ok(Cli { command: Command::Demo(args) }) => demo(&args),
         Ok(Cli { command: Command::Check(args) }) => check(&args),
         Ok(Cli { command: Command::Ask(ask) }) => cli::run(&ask),
+        Ok(Cli { command: Command::Certs(args) }) => certs(&args),
         // Help and version are "errors" that go to the standard output.
         Err(error) => {
             let code = if error.use_stderr() { EXIT_USER } else { 0 };
@@ -154,7 +164,11 @@ fn check(args: &CheckArgs) -> ExitCode {
         Err(code) => return code,
     };
     complain(&report_text(&checked.warnings));
-    let summary = summary(&args.file, &checked);
+    let odd = match load_certificates(&args.file, &checked.config) {
+        Ok((_, odd)) => odd,
+        Err(code) => return code,
+    };
+    let summary = summary(&args.file, &checked, odd);
     if args.effective {
         // The standard output is a configuration file then.
         complain(&summary);
@@ -163,13 +177,41 @@ fn check(args: &CheckArgs) -> ExitCode {
     finish(0, print(&summary))
 }
 
-fn summary(file: &Path, checked: &Checked) -> String {
+/// What is wrong or odd with the files of certificates is told; how many are odd.
+fn load_certificates(file: &Path, config: &Config) -> Result<(Certificates, usize), ExitCode> {
+    let mut warnings = Vec::new();
+    let loaded = Certificates::load(config, &mut warnings);
+    for warning in &warnings {
+        complain(&format!("{}: warning: {warning}\n", file.display()));
+    }
+    loaded.map(|certificates| (certificates, warnings.len())).map_err(|faults| {
+        for fault in &faults {
+            complain(&format!("{}: error: {fault}\n", file.display()));
+        }
+        complain(&format!("{}: {}\n", file.display(), plural(faults.len(), "error")));
+        ExitCode::from(EXIT_USER)
+    })
+}
+
+fn certs(args: &CertsArgs) -> ExitCode {
+    let checked = match load(&args.file) {
+        Ok(checked) => checked,
+        Err(code) => return code,
+    };
+    match load_certificates(&args.file, &checked.config) {
+        Ok((certificates, _)) => finish(0, print(&certificates.table())),
+        Err(code) => code,
+    }
+}
+
+/// `odd`: how many files there are warnings about.
+fn summary(file: &Path, checked: &Checked, odd: usize) -> String {
     let config = &checked.config;
     let counts = [
         (config.listeners.len(), "listener"),
         (config.routes.len(), "route"),
         (config.pools.len(), "pool"),
-        (checked.warnings.findings.len(), "warning"),
+        (checked.warnings.findings.len() + odd, "warning"),
     ];
     let counts = counts.iter().filter(|(count, what)| *count > 0 || *what != "warning");
     let counts: Vec<String> = counts.map(|(count, what)| plural(*count, what)).collect();

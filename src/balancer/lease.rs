@@ -75,7 +75,16 @@ impl Lease {
     /// descriptors left.
     pub async fn dial(&self) -> Result<Connection, Failure> {
         let Some(address) = self.address() else { return Err(Failure::Other(0)) };
-        let stream = dial(address, self.pool.timeouts().connect).await?;
+        let patience = self.pool.timeouts().connect;
+        let mut stream = dial(address, patience).await?;
+        if let Some(peer) = self.pool.tls(self.chosen.member) {
+            // Large, and most pools do without.
+            let connected = Box::pin(stream.connect_tls(peer, patience)).await;
+            connected.map_err(|(failure, why)| {
+                self.pool.tell_tls(self.chosen.member, &why);
+                failure
+            })?;
+        }
         self.pool.row().add(Counter::UpstreamOpens, 1);
         Ok(Connection { stream, reused: false, born: Stream::tick(), exchanges: 1 })
     }

@@ -23,9 +23,13 @@ use super::tried::Tried;
 use crate::clock::Instant;
 use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
 use crate::ids::{MemberId, PoolId, WorkerId};
+use crate::net::tls::{TlsConnector, TlsPeer};
 use crate::net::{Stream, ticks};
 use crate::rng::Rng;
 use crate::stats::{Counter, Row};
+
+/// Ticks for which the log is told nothing more of a pool's TLS: ten seconds.
+const QUIET: u32 = 100;
 
 /// A choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +68,10 @@ pub(super) struct Pool {
     shared: Arc<SharedPool>,
     observer: Observer,
     addresses: Vec<SocketAddr>,
+    /// By member; empty: no TLS.
+    tls: Vec<TlsPeer>,
+    /// The tick at which the log was last told of a member's TLS.
+    told: Cell<Option<u32>>,
     balance: Balance,
     timeouts: PoolTimeouts,
     eject: Option<EjectConfig>,
@@ -130,12 +138,39 @@ impl Pool {
             shared: Arc::clone(shared),
             observer: home.observer.clone(),
             addresses,
+            tls: Vec::new(),
+            told: Cell::new(None),
             balance: config.balance.clone(),
             timeouts: config.timeouts,
             eject: config.eject.clone(),
             retry: config.retry.clone(),
             state: RefCell::new(state),
             keepalive: RefCell::new(config.members.iter().map(keepalive).collect()),
+        }
+    }
+
+    /// With TLS to its members.
+    pub(super) fn secure(mut self, tls: Option<&TlsConnector>) -> Self {
+        if let Some(tls) = tls {
+            self.tls = self.addresses.iter().map(|address| tls.peer(address.ip())).collect();
+        }
+        self
+    }
+
+    /// How TLS is spoken with a member, if it is.
+    pub(super) fn tls(&self, member: MemberId) -> Option<&TlsPeer> {
+        self.tls.get(member.index())
+    }
+
+    /// Tells the log why there is no TLS with a member: now and then, as requests that fail so may
+    /// be many.
+    pub(super) fn tell_tls(&self, member: MemberId, why: &str) {
+        let now = Stream::tick();
+        if self.told.get().is_none_or(|last| now.saturating_sub(last) >= QUIET) {
+            self.told.set(Some(now));
+            if let Some(member) = self.address(member) {
+                tracing::warn!(pool = self.id.0, %member, "no TLS with a member: {why}");
+            }
         }
     }
 

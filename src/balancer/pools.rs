@@ -49,7 +49,10 @@ impl Pools {
         let seed = clock::now().as_micros();
         let home = Home { worker, row, observer, clock: clock::coarse, seed, ring };
         let pools = (0u16..).map(PoolId).zip(configs).zip(&shared.pools);
-        let build = |((id, config), shared)| Rc::new(Pool::new(id, config, shared, home));
+        let build = |((id, config), pool): ((PoolId, _), _)| {
+            let tls = shared.tls.get(id.index()).and_then(Option::as_ref);
+            Rc::new(Pool::new(id, config, pool, home).secure(tls))
+        };
         Self { pools: pools.map(build).collect() }
     }
 

@@ -9,6 +9,7 @@ use super::retry::Budget;
 use super::slots::Slots;
 use super::waiting::Waiting;
 use crate::config::PoolConfig;
+use crate::net::tls::TlsConnector;
 
 /// One pool.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct SharedPool {
 #[derive(Debug)]
 pub struct SharedPools {
     pub(super) pools: Vec<Arc<SharedPool>>,
+    /// TLS to members, by pool.
+    pub(super) tls: Vec<Option<TlsConnector>>,
 }
 
 impl SharedPools {
@@ -43,7 +46,14 @@ impl SharedPools {
                 waiting: Arc::new(Waiting::new(workers)),
             })
         };
-        Self { pools: pools.iter().map(share).collect() }
+        Self { pools: pools.iter().map(share).collect(), tls: Vec::new() }
+    }
+
+    /// TLS to members, by pool.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Vec<Option<TlsConnector>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The standings of each pool's members, for the monitor.

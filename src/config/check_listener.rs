@@ -7,6 +7,7 @@ use super::address;
 use super::checked::{Cidr, ListenerConfig, ListenerLimits, ListenerTimeouts};
 use super::document::{Findings, Table};
 use super::error::{Mistake, Span};
+use super::{check_https, check_tls};
 
 /// The addresses that listeners bind, and where that is said.
 pub(super) type Binds = HashMap<SocketAddr, Span>;
@@ -37,6 +38,9 @@ pub(super) fn listener(
         },
         trusted_proxies: trusted_proxies(table, findings),
         defer_accept: table.flag("defer_accept", findings),
+        redirect_https: check_https::redirect(table, findings),
+        hsts: check_https::hsts(table, findings),
+        tls: check_tls::listener(table, findings),
     }
 }
 

@@ -12,7 +12,7 @@ use super::checked_pool::{
 use super::document::{At, Findings, Table, span_of, text, wrong_type};
 use super::error::{Mistake, Span};
 use super::keys::{Kind, Section};
-use super::{check_balance, check_failure, check_health};
+use super::{check_balance, check_failure, check_health, check_tls};
 
 /// Members of a pool.
 const MEMBERS_MAX: usize = 4096;
@@ -45,6 +45,7 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
             _ => Panic::UseAll,
         },
         slow_start: table.time("slow_start", findings),
+        tls: check_tls::pool(table, findings),
         members,
     }
 }

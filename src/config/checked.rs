@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::admin_address::AdminAddress;
 use super::checked_pool::PoolConfig;
+use super::checked_tls::TlsConfig;
 use crate::ids::{ListenerId, PoolId};
 
 /// A whole, consistent configuration.
@@ -100,6 +101,23 @@ pub struct ListenerConfig {
     pub trusted_proxies: Vec<Cidr>,
     /// Wake for a new connection only when it has sent data (TCP_DEFER_ACCEPT). Default false.
     pub defer_accept: bool,
+    /// TLS with clients. `None`, the default, or `tls = "off"`: plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// `redirect_https`: every request is sent to `https` at this port. `None`: the default.
+    pub redirect_https: Option<u16>,
+    /// `hsts`: what every answer says to clients. `None`: the default.
+    pub hsts: Option<HstsConfig>,
+}
+
+/// `hsts = {...}` of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HstsConfig {
+    /// For how long clients refuse plain HTTP.
+    pub max_age: Duration,
+    /// For all names below the host, too.
+    pub subdomains: bool,
+    /// The host may be put on the lists that browsers come with.
+    pub preload: bool,
 }
 
 /// `timeouts = {...}` of a listener.

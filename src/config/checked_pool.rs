@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::checked_tls::PoolTlsConfig;
+
 /// `[pool.NAME]`: the members, and how to choose and reach one.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
@@ -31,6 +33,8 @@ pub struct PoolConfig {
     pub panic: Panic,
     /// How long a member that came back takes to get its full share. Default 0 s: at once.
     pub slow_start: Duration,
+    /// TLS to members. `None`, the default, or `tls = "off"`: plain HTTP.
+    pub tls: Option<PoolTlsConfig>,
 }
 
 impl PoolConfig {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::scalar::{show_duration as time, show_size};
 use super::{
     AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, ListenerConfig, PathPattern,
-    RouteConfig, Workers, effective_pool,
+    RouteConfig, Workers, effective_pool, effective_tls,
 };
 
 /// The whole configuration as a file that says everything.
@@ -83,6 +83,7 @@ fn listener(out: &mut String, listener: &ListenerConfig) {
     let blocks = listener.trusted_proxies.iter().map(|block| quote(&block.to_string()));
     line(out, "trusted_proxies", list(blocks));
     line(out, "defer_accept", listener.defer_accept);
+    effective_tls::listener(out, listener);
 }
 
 fn route(out: &mut String, config: &Config, route: &RouteConfig) {

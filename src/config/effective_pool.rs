@@ -1,6 +1,7 @@
 //! A checked pool as TOML, with every default filled in.
 
 use super::effective::{line, list, name, quote, size, table};
+use super::effective_tls;
 use super::scalar::show_duration;
 use super::{
     Balance, EjectConfig, FailureSet, HashKey, HealthConfig, MemberConfig, Panic, PoolConfig,
@@ -39,6 +40,7 @@ pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
     };
     line(out, "panic", quote(panic));
     line(out, "slow_start", time(pool.slow_start));
+    effective_tls::pool(out, pool.tls.as_ref());
 }
 
 fn time(duration: std::time::Duration) -> String {

@@ -242,7 +242,35 @@ pub enum Mistake {
     /// A probe that looks for text in an answer that has none.
     BodyOfHead,
 
+    // Of TLS.
+    /// An empty path of a file.
+    BadPathOfFile,
+    /// No cipher that is known.
+    BadCipher {
+        /// As written.
+        word: String,
+        /// The one that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// Only ciphers that the least version does not have.
+    NoCipher,
+    /// A server name with a star in it.
+    BadServerName,
+    /// Neither `"off"` nor `true` nor a port.
+    BadRedirect,
+    /// No age.
+    BadAge,
+    /// A key that needs TLS on the listener.
+    NeedsTls {
+        /// The key.
+        key: &'static str,
+    },
+    /// A redirection to HTTPS on a listener that has it.
+    RedirectOnTls,
+
     // Warnings.
+    /// Members that need not prove who they are.
+    Unverified,
     /// A pool that no route names.
     UnusedPool,
     /// A listener that no route serves.
@@ -277,7 +305,8 @@ impl Mistake {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::UnusedPool
+            Self::Unverified
+            | Self::UnusedPool
             | Self::UnusedListener
             | Self::ShadowedRoute { .. }
             | Self::UselessQueue

@@ -6,8 +6,9 @@ use super::keys::Kind::{
     self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time, TimeCap,
 };
 use super::keys::Section::{
-    self, Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts,
-    Member, Pool, PoolTimeouts, Queue, Retry, Root, Route, Server,
+    self, Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive,
+    Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Pool, PoolTimeouts, PoolTls, Queue,
+    Retry, Root, Route, Server, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -74,7 +75,17 @@ pub const KEYS: &[Key] = &[
         "Wake for a new connection only when it has sent data (TCP_DEFER_ACCEPT): cheaper for many short connections.",
         "defer_accept = true"),
 
-    key(ListenerTimeouts, "head", secs(10), "For a whole request head, from its first byte, or from accept for the first request.", "head = \"10s\""),
+    key(Listener, "tls", Switch { section: Tls, on: false },
+        "TLS with clients: every connection of this listener begins with a handshake.",
+        "tls = { certificates = [{ chain = \"shop.crt\", key = \"shop.key\" }] }"),
+    key(Listener, "redirect_https", Form("`\"off\"`, `true`, or the port that clients know", "\"off\""),
+        "Answers every request with a redirection (308) to the same host, path and query under `https`: at the port 443 for `true`. Not on a listener with `tls`.",
+        "redirect_https = true"),
+    key(Listener, "hsts", Form("`\"off\"`, an age such as `\"365d\"`, or `{ max_age, subdomains, preload }`", "\"off\""),
+        "Adds `Strict-Transport-Security` to every answer, in place of the members' own: clients then refuse plain HTTP for so long. Only on a listener with `tls`.",
+        "hsts = \"365d\""),
+
+    key(ListenerTimeouts, "head", secs(10), "For a whole request head, from its first byte, or from accept for the first request; for the TLS handshake as much again.", "head = \"10s\""),
     key(ListenerTimeouts, "body", secs(30), "Between two reads of a request body.", "body = \"30s\""),
     key(ListenerTimeouts, "idle", secs(60), "Between two requests of a connection.", "idle = \"60s\""),
     key(ListenerTimeouts, "write", secs(30), "For a client that takes no byte of its answer.", "write = \"30s\""),
@@ -85,6 +96,43 @@ pub const KEYS: &[Key] = &[
     key(ListenerLimits, "connections", Count { default: 100_000, min: 1, max: 10_000_000 },
         "Open connections of this listener, over all workers.", "connections = 100000"),
     key(ListenerLimits, "body", Size { default: None, min: 0, max: 1 << 50 }, "Bytes of a request body.", "body = \"10MiB\""),
+
+    key(Tls, "certificates", Form("a list of `{ chain, key, ocsp }`", "none"),
+        "What is shown to clients, by the name that they ask for (SNI): an exact name of a certificate beats a wildcard. The first one is the default. Files that are replaced are loaded within seconds, for all cores at once; bad ones change nothing and are reported in the log. This or `certificates_dir` is needed.",
+        "certificates = [{ chain = \"shop.crt\", key = \"shop.key\" }]"),
+    key(Tls, "certificates_dir", Form("the path of a directory", "none"),
+        "Further certificates: every `NAME.crt` or `NAME.pem` with a `NAME.key` beside it, in the order of their names. Files that come and go are noticed.",
+        "certificates_dir = \"/etc/ringway/certs\""),
+    key(Tls, "min_version", Choice(&["1.2", "1.3"]), "The oldest version of TLS that clients may use.", "min_version = \"1.3\""),
+    key(Tls, "ciphers", Form("a list of names such as `\"TLS13_AES_128_GCM_SHA256\"`", "all that are good"),
+        "The cipher suites that clients may use. There are no bad ones to leave out: without this key it is AES-GCM and ChaCha20-Poly1305, always with forward secrecy.",
+        "ciphers = [\"TLS13_AES_256_GCM_SHA384\", \"TLS13_CHACHA20_POLY1305_SHA256\"]"),
+    key(Tls, "unknown_sni", Choice(&["default", "reject"]),
+        "What becomes of clients that ask for a name that no certificate has, or for none: they get the first certificate, or no connection.",
+        "unknown_sni = \"reject\""),
+    key(Tls, "client_auth", Switch { section: ClientAuth, on: false },
+        "Certificates of clients. What a verified one says is passed to members in `X-Client-Cert-*`, which no client can send itself.",
+        "client_auth = { ca = \"clients.pem\" }"),
+    key(Tls, "tickets", Table(Tickets), "Session tickets, with which clients resume on any core.", "tickets = { keys = \"tickets.key\" }"),
+
+    key(Certificate, "chain", Form("the path of a file", ""),
+        "PEM: the certificate first, then those between it and the root.", "chain = \"shop.crt\""),
+    key(Certificate, "key", Form("the path of a file", ""),
+        "PEM: its key, RSA, ECDSA or Ed25519 (PKCS#8, PKCS#1 or SEC1).", "key = \"shop.key\""),
+    key(Certificate, "ocsp", Form("the path of a file", "none"),
+        "DER: a response of the issuer's OCSP server that is sent along (a staple).", "ocsp = \"shop.ocsp\""),
+
+    key(ClientAuth, "ca", Form("the path of a file", ""), "PEM: who may have issued the certificates of clients.", "ca = \"clients.pem\""),
+    key(ClientAuth, "mode", Choice(&["required", "optional"]),
+        "Whether a client must have a certificate. One that it shows must be good in either case.", "mode = \"optional\""),
+
+    key(Tickets, "keys", Form("the path of a file", "keys of the process"),
+        "Keys for tickets, so that they are good after a restart and on other hosts: a line of 64 hexadecimal digits a key. The first one makes tickets, all of them open tickets; put a new one on top every day. The file is read again when it changes. Without it, keys are random and change every six hours.",
+        "keys = \"tickets.key\""),
+
+    key(Hsts, "max_age", Form("an age such as `\"365d\"`", ""), "For how long.", "max_age = \"365d\""),
+    key(Hsts, "subdomains", Flag { default: false }, "For all names below the host, too.", "subdomains = true"),
+    key(Hsts, "preload", Flag { default: false }, "The host may be put on the lists that browsers come with.", "preload = true"),
 
     key(Route, "listeners", Form("a list of listener names", "every listener"), "Where the route applies.", "listeners = [\"web\"]"),
     key(Route, "hosts", Form("a list of host names, exact or `\"*.example.com\"`", "any host"),
@@ -124,6 +172,10 @@ pub const KEYS: &[Key] = &[
         "What happens when every member is out: answer 503 at once, or choose as if none were out, but those that an operator took out.", "panic = \"use-all\""),
     key(Pool, "slow_start", Time { default: Duration::ZERO, min: Duration::ZERO },
         "How long a member that came back takes to get its full share. `\"0s\"`: it gets it at once.", "slow_start = \"30s\""),
+
+    key(Pool, "tls", Switch { section: PoolTls, on: false },
+        "TLS to members. They must prove who they are; one that does not is not spoken to: 502, and counted as its failure (`connect`).",
+        "tls = { ca = \"internal.pem\" }"),
 
     key(Balance, "hash", Form("`\"client-ip\"`, `\"path\"`, `\"header:NAME\"`, `\"cookie:NAME\"` or `\"query:NAME\"`", ""),
         "What is hashed. The same key goes to the same member, on every core, after a restart and on every host with the same members; when a member comes or goes, few keys move. `client-ip` is the address derived from trusted proxies, `path` is without the query. A request without the header, cookie or parameter is hashed by client address.",
@@ -191,13 +243,26 @@ pub const KEYS: &[Key] = &[
     key(Retry, "deadline", secs(10), "From the whole request head to the begin of the last attempt.", "deadline = \"5s\""),
     key(Retry, "body", Size { default: Some(64 * KIB), min: 0, max: 16 * MIB },
         "Bytes of a request body that are kept to be sent again, while it goes on to the member. Once more was sent there is no retry.", "body = \"16KiB\""),
+
+    key(PoolTls, "ca", Form("the path of a file", "the roots of the system"),
+        "PEM: who may have issued the certificates of members.", "ca = \"internal.pem\""),
+    key(PoolTls, "server_name", Form("a host name or an address", "the member's address"),
+        "What members are asked for (SNI), and what their certificates must be for.", "server_name = \"api.internal\""),
+    key(PoolTls, "verify", Flag { default: true },
+        "Whether members must prove who they are. Without that anybody on the way can read and change everything.", "verify = true"),
+    key(PoolTls, "client_certificate", Switch { section: ClientCertificate, on: false },
+        "What is shown to members that ask for a certificate.", "client_certificate = { chain = \"ringway.crt\", key = \"ringway.key\" }"),
+
+    key(ClientCertificate, "chain", Form("the path of a file", ""),
+        "PEM: the certificate first, then those between it and the root.", "chain = \"ringway.crt\""),
+    key(ClientCertificate, "key", Form("the path of a file", ""), "PEM: its key.", "key = \"ringway.key\""),
 ];
 
 /// Keys that a later version brings, with the section each will stand in.
 #[rustfmt::skip]
 pub const FUTURE: &[(Section, &str)] = &[
-    (Listener, "tls"), (Listener, "http2"), (Listener, "protocol"), (Listener, "passthrough"),
+    (Listener, "http2"), (Listener, "protocol"), (Listener, "passthrough"),
     (Route, "headers"), (Route, "cookies"), (Route, "query"), (Route, "redirect"), (Route, "respond"),
     (Route, "cache"), (Route, "compress"),
-    (Pool, "protocol"), (Pool, "tls"),
+    (Pool, "protocol"),
 ];

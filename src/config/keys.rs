@@ -8,8 +8,9 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts, Member,
-    Pool, PoolTimeouts, Queue, Retry, Root, Route, Server,
+    Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
+    Listener, ListenerLimits, ListenerTimeouts, Member, Pool, PoolTimeouts, PoolTls, Queue, Retry,
+    Root, Route, Server, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -29,6 +30,16 @@ pub enum Section {
     ListenerTimeouts,
     /// `limits = {...}` of a listener.
     ListenerLimits,
+    /// `tls = {...}` of a listener.
+    Tls,
+    /// One of the `certificates` of a listener.
+    Certificate,
+    /// `client_auth = {...}` of a listener's `tls`.
+    ClientAuth,
+    /// `tickets = {...}` of a listener's `tls`.
+    Tickets,
+    /// `hsts = {...}` of a listener: the form that takes more than an age.
+    Hsts,
     /// `[[route]]`
     Route,
     /// `[pool.NAME]`
@@ -49,6 +60,10 @@ pub enum Section {
     Queue,
     /// `retry = {...}` of a pool.
     Retry,
+    /// `tls = {...}` of a pool.
+    PoolTls,
+    /// `client_certificate = {...}` of a pool's `tls`.
+    ClientCertificate,
 }
 
 /// Which half of the configuration a section belongs to.
@@ -74,13 +89,18 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 23] = [
         Root,
         Server,
         Limits,
         Listener,
         ListenerTimeouts,
         ListenerLimits,
+        Tls,
+        Certificate,
+        ClientAuth,
+        Tickets,
+        Hsts,
         Route,
         Pool,
         Balance,
@@ -91,6 +111,8 @@ impl Section {
         Eject,
         Queue,
         Retry,
+        PoolTls,
+        ClientCertificate,
     ];
 
     /// Its header, with `NAME` where the name of a listener or pool goes.
@@ -103,6 +125,11 @@ impl Section {
             Listener => "[listener.NAME]",
             ListenerTimeouts => "[listener.NAME.timeouts]",
             ListenerLimits => "[listener.NAME.limits]",
+            Tls => "[listener.NAME.tls]",
+            Certificate => "[[listener.NAME.tls.certificates]]",
+            ClientAuth => "[listener.NAME.tls.client_auth]",
+            Tickets => "[listener.NAME.tls.tickets]",
+            Hsts => "[listener.NAME.hsts]",
             Route => "[[route]]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
@@ -113,6 +140,8 @@ impl Section {
             Eject => "[pool.NAME.eject]",
             Queue => "[pool.NAME.queue]",
             Retry => "[pool.NAME.retry]",
+            PoolTls => "[pool.NAME.tls]",
+            ClientCertificate => "[pool.NAME.tls.client_certificate]",
         }
     }
 
@@ -121,10 +150,10 @@ impl Section {
     pub const fn hat(self) -> Hat {
         match self {
             Root | Server | Limits => Hat::Process,
-            Listener | ListenerTimeouts | ListenerLimits | Route => Hat::ReverseProxy,
-            Pool | Balance | Member | Keepalive | PoolTimeouts | Health | Eject | Queue | Retry => {
-                Hat::LoadBalancer
-            }
+            Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
+            | Tickets | Hsts | Route => Hat::ReverseProxy,
+            Pool | Balance | Member | Keepalive | PoolTimeouts | Health | Eject | Queue | Retry
+            | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }
     }
 

@@ -91,5 +91,20 @@ pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
         let line = good.filter(|byte| **byte == b'\n').count() + 1;
         LoadError::NotText { path: path.to_owned(), line }
     })?;
-    load(&text, &path.display().to_string()).map_err(LoadError::Mistakes)
+    let mut checked = load(&text, &path.display().to_string()).map_err(LoadError::Mistakes)?;
+    // Files that it names are beside it, wherever the process was started.
+    checked.config.root_at(path.parent().unwrap_or(Path::new("")));
+    Ok(checked)
+}
+
+impl Config {
+    /// Paths of certificates that are not absolute are below `folder`.
+    fn root_at(&mut self, folder: &Path) {
+        for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
+            tls.root_at(folder);
+        }
+        for tls in self.pools.iter_mut().filter_map(|pool| pool.tls.as_mut()) {
+            tls.root_at(folder);
+        }
+    }
 }

@@ -195,13 +195,24 @@ mod tests {
         let shown = |text: &str| {
             effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
         };
-        let (file, probing) = (shown(MINIMAL), shown(&format!("{MINIMAL}health = {{}}\n")));
+        let with = "health = {}\ntls = { client_certificate = { chain = \"a\", key = \"b\" } }\n";
+        let (file, more) = (shown(MINIMAL), format!("{MINIMAL}{with}"));
+        let secured = "tls = { certificates = [{ chain = \"a\", key = \"b\" }], client_auth = { ca = \"c\" } }\n\
+            hsts = { max_age = \"1s\" }\n[[route]]";
+        let more = shown(&more.replacen("[[route]]", secured, 1));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
                 Section::Balance => continue,
-                Section::Health => find(&probing, section),
+                Section::Health
+                | Section::PoolTls
+                | Section::ClientCertificate
+                | Section::Tls
+                | Section::Certificate
+                | Section::ClientAuth
+                | Section::Tickets
+                | Section::Hsts => find(&more, section),
                 _ => find(&file, section),
             };
             for key in section.keys() {
@@ -221,6 +232,10 @@ mod tests {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
             let line = key.example;
             let below = |table: &str| format!("{table}.{line}");
+            let secured = |line: &str| match key.name {
+                "certificates" => line.to_owned(),
+                _ => format!("tls.certificates_dir = \"/etc/certs\"\n{line}"),
+            };
             let (listener, route, pool, member) = match key.section {
                 Section::Root => continue,
                 Section::Server | Section::Limits => ("", "", "", ""),
@@ -230,6 +245,13 @@ mod tests {
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
+                Section::Tls => (&*secured(&below("tls")), "", "", ""),
+                Section::Certificate => (&*below("tls.certificates"), "", "", ""),
+                Section::ClientAuth => (&*below("tls.client_auth"), "", "", ""),
+                Section::Tickets => (&*secured(&below("tls.tickets")), "", "", ""),
+                Section::Hsts => (&*secured(&below("hsts")), "", "", ""),
+                Section::PoolTls => ("", "", &*below("tls"), ""),
+                Section::ClientCertificate => ("", "", &*below("tls.client_certificate"), ""),
                 Section::Keepalive => ("", "", &*below("keepalive"), ""),
                 Section::PoolTimeouts => ("", "", &*below("timeouts"), ""),
                 Section::Health => ("", "", &*below("health"), ""),

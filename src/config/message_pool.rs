@@ -61,7 +61,7 @@ impl Mistake {
             Self::UselessTryTimeout => {
                 f.write_str("no attempt ends by this: \"timeout\" is not in \"on\"")
             }
-            _ => Ok(()),
+            tls => tls.fmt_tls(f),
         }
     }
 
@@ -103,7 +103,7 @@ impl Mistake {
                 "give the pool or its members one, as in: { address = \"10.0.1.11:8080\", max_connections = 200 }"
             }
             Self::UselessTryTimeout => "add \"timeout\" to \"on\", or leave this out",
-            _ => return None,
+            tls => return tls.help_tls(),
         };
         Some(help.to_owned())
     }

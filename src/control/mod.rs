@@ -1,14 +1,17 @@
-//! The control thread: signals, reports, the health of members, and the writer of the access log.
+//! The control thread: signals, reports, the health of members, certificates, and the writer of the access log.
 //! It never touches a client's bytes, and may therefore wait.
 
 pub mod access_log;
 pub mod admin;
+mod certificates;
+mod channel;
 mod desk;
 pub mod log;
 mod monitor;
 mod probe;
 mod signals;
 
+pub use certificates::{Certificates, TlsFileFault};
 pub use desk::{Desk, MemberState, NoAnswer};
 pub use monitor::Monitor;
 pub use signals::{Event, Signals};

@@ -22,6 +22,7 @@ use crate::balancer::{Availability, Observation, Observations};
 use crate::clock::{self, Instant};
 use crate::config::{Config, Panic};
 use crate::ids::{MemberId, PoolId};
+use crate::net::tls::TlsConnector;
 use crate::rng::{Rng, mix};
 use crate::stats::{Counter, Row};
 
@@ -35,6 +36,8 @@ const QUIET: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Monitor {
     watch: Watch,
+    /// TLS to members, by pool.
+    tls: Vec<Option<TlsConnector>>,
     observations: Observations,
     desk: Desk,
     questions: Receiver<Question>,
@@ -76,13 +79,20 @@ impl Monitor {
         let watch = Watch { config, rosters, last, row, skipped: None };
         watch.count();
         let (desk, questions) = desk();
-        Self { watch, observations, desk, questions }
+        Self { watch, tls: Vec::new(), observations, desk, questions }
     }
 
     /// The way to ask it, once it runs.
     #[must_use]
     pub fn desk(&self) -> Desk {
         self.desk.clone()
+    }
+
+    /// With TLS to members, by pool.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Vec<Option<TlsConnector>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Starts it on the control thread's runtime, beside whatever else runs there, until the
@@ -104,10 +114,10 @@ impl Monitor {
 
     /// Runs until it is dropped.
     async fn run(self) -> io::Result<Infallible> {
-        let Self { mut watch, observations, desk: _desk, mut questions } = self;
+        let Self { mut watch, tls, observations, desk: _desk, mut questions } = self;
         let (sender, mut results) = mpsc::channel(RESULTS);
         // Dropped with this future, and the probes with it.
-        let _probes = start_probes(&watch.config, &sender);
+        let _probes = start_probes(&watch.config, &tls, &sender);
         let (messages, bell) = observations.inbox.open()?;
         let mut bell = UnixStream::from_std(bell)?;
         let (mut rings, mut workers_live) = ([0; 64], true);
@@ -257,7 +267,11 @@ impl Watch {
 }
 
 /// Starts a task for each member that is probed.
-fn start_probes(config: &Config, results: &Sender<Told>) -> JoinSet<()> {
+fn start_probes(
+    config: &Config,
+    tls: &[Option<TlsConnector>],
+    results: &Sender<Told>,
+) -> JoinSet<()> {
     let mut probes = JoinSet::new();
     let seed = clock::unix().as_nanos() as u64;
     for (id, pool) in (0u16..).map(PoolId).zip(&config.pools) {
@@ -268,7 +282,8 @@ fn start_probes(config: &Config, results: &Sender<Told>) -> JoinSet<()> {
             // Each begins in a part of the interval of its own, so that they do not come in bursts.
             let part = health.interval / count;
             let first = part * u32::from(number) + share(part, &mut rng);
-            let prober = Prober::new(health, &config.limits, member.address);
+            let tls = tls.get(id.index()).and_then(Option::as_ref);
+            let prober = Prober::new(health, &config.limits, member.address, tls);
             let (interval, results) = (health.interval, results.clone());
             probes.spawn(async move {
                 sleep(first).await;

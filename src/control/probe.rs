@@ -1,4 +1,5 @@
-//! One probe of one member, over a connection of its own: HTTP or a bare TCP connect.
+//! One probe of one member, over a connection of its own: HTTP, or a bare connection; both in TLS
+//! where the pool speaks it.
 //!
 //! The probe as a whole has one timeout. An answer counts once it is there whole, or its first
 //! 64 KiB are. Must not know what a result leads to.
@@ -8,10 +9,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use memchr::memmem;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::channel::Channel;
 use crate::balancer::health::{ProbeFailure, ProbeResult};
 use crate::clock;
 use crate::config::{HealthConfig, LimitsConfig, Probe};
@@ -19,12 +20,10 @@ use crate::http::{
     ChunkDecoder, Event, Framing, HeadLimits, Method, Parsed, ResponseHead, encode,
     response_framing,
 };
+use crate::net::tls::{TlsConnector, TlsPeer};
 
 /// How much of a body is looked at.
 const BODY_MOST: usize = 64 * 1024;
-
-/// How much is read at a time.
-const PIECE: usize = 4096;
 
 /// How a member is probed: everything that does not change from probe to probe.
 #[derive(Clone, Debug)]
@@ -32,6 +31,7 @@ pub(super) struct Prober {
     address: SocketAddr,
     timeout: Duration,
     http: Option<Http>,
+    tls: Option<TlsPeer>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,11 +62,17 @@ impl From<ProbeFailure> for Stop {
 
 impl Prober {
     /// Probes the member that listens at `address`.
-    pub(super) fn new(health: &HealthConfig, limits: &LimitsConfig, member: SocketAddr) -> Self {
+    pub(super) fn new(
+        health: &HealthConfig,
+        limits: &LimitsConfig,
+        member: SocketAddr,
+        tls: Option<&TlsConnector>,
+    ) -> Self {
         let mut address = member;
         address.set_port(health.port.unwrap_or(member.port()));
         let http = Http::new(&health.probe, limits, member);
-        Self { address, timeout: health.timeout, http }
+        let tls = tls.map(|tls| tls.peer(member.ip()));
+        Self { address, timeout: health.timeout, http, tls }
     }
 
     /// Makes one probe, which ends within its timeout.
@@ -82,10 +88,20 @@ impl Prober {
         let start = clock::now();
         let connect = timeout(self.timeout, TcpStream::connect(self.address)).await;
         let stream = connect.map_err(|_| ProbeFailure::ConnectTimeout)?.map_err(not_connected)?;
-        let Some(http) = &self.http else { return Ok(()) };
         let left = self.timeout.saturating_sub(clock::now().since(start));
-        let answer = timeout(left, http.ask(stream)).await.map_err(|_| ProbeFailure::Timeout)?;
-        Ok(answer?)
+        let rest = timeout(left, self.go_on(stream)).await.map_err(|_| ProbeFailure::Timeout)?;
+        Ok(rest?)
+    }
+
+    async fn go_on(&self, stream: TcpStream) -> Result<(), ProbeFailure> {
+        let channel = match &self.tls {
+            None => Channel::plain(stream),
+            Some(peer) => Channel::secure(stream, peer).await.map_err(ProbeFailure::Tls)?,
+        };
+        match &self.http {
+            None => Ok(()),
+            Some(http) => http.ask(channel).await,
+        }
     }
 }
 
@@ -132,10 +148,10 @@ impl Http {
         })
     }
 
-    async fn ask(&self, mut stream: TcpStream) -> Result<(), ProbeFailure> {
+    async fn ask(&self, mut stream: Channel) -> Result<(), ProbeFailure> {
         // A member that does not read the request may have answered all the same.
         _ = stream.write_all(&self.request).await;
-        let mut received = Vec::with_capacity(PIECE);
+        let mut received = Vec::new();
         let head = self.read_head(&mut stream, &mut received).await?;
         let status = head.status();
         if !self.status.iter().any(|(low, high)| (*low..=*high).contains(&status)) {
@@ -152,7 +168,7 @@ impl Http {
     /// Reads the final head, and takes it and what came before off `received`.
     async fn read_head(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Channel,
         received: &mut Vec<u8>,
     ) -> Result<ResponseHead, ProbeFailure> {
         let mut head = ResponseHead::new();
@@ -173,7 +189,7 @@ impl Http {
     /// The body, or as much of it as is looked at. `body` is what came with the head.
     async fn read_body(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Channel,
         mut body: Vec<u8>,
         framing: Framing,
     ) -> Result<Vec<u8>, ProbeFailure> {
@@ -197,7 +213,7 @@ impl Http {
 
     async fn read_chunks(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Channel,
         mut received: Vec<u8>,
     ) -> Result<Vec<u8>, ProbeFailure> {
         let mut decoder = ChunkDecoder::new(self.trailers);
@@ -220,13 +236,12 @@ impl Http {
 }
 
 /// Receives a piece, which may be the end (0 bytes).
-async fn receive(stream: &mut TcpStream, into: &mut Vec<u8>) -> Result<usize, ProbeFailure> {
-    into.reserve(PIECE);
+async fn receive(stream: &mut Channel, into: &mut Vec<u8>) -> Result<usize, ProbeFailure> {
     stream.read_buf(into).await.map_err(|_| ProbeFailure::Closed)
 }
 
 /// Receives a piece; the end is a failure.
-async fn read_more(stream: &mut TcpStream, into: &mut Vec<u8>) -> Result<(), ProbeFailure> {
+async fn read_more(stream: &mut Channel, into: &mut Vec<u8>) -> Result<(), ProbeFailure> {
     match receive(stream, into).await? {
         0 => Err(ProbeFailure::Closed),
         _ => Ok(()),

@@ -1,6 +1,7 @@
 //! Probes against scripted members.
 
 use socket2::{Domain, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -73,7 +74,7 @@ fn limits() -> LimitsConfig {
 }
 
 async fn probe(health: &HealthConfig, address: SocketAddr) -> ProbeResult {
-    Prober::new(health, &limits(), address).probe().await.unwrap()
+    Prober::new(health, &limits(), address, None).probe().await.unwrap()
 }
 
 /// What a probe makes of an answer, however it is split.

@@ -16,6 +16,8 @@ pub enum Size {
     Medium,
     /// 64 KiB: bodies.
     Large,
+    /// 66 KiB: 64 KiB in records of TLS.
+    Sealed,
 }
 
 impl Size {
@@ -26,15 +28,17 @@ impl Size {
             Self::Small => 1536,
             Self::Medium => 16 << 10,
             Self::Large => 64 << 10,
+            Self::Sealed => 66 << 10,
         }
     }
 
-    /// How many unused ones a worker keeps: 1.5, 8 and 8 MiB at the most.
+    /// How many unused ones a worker keeps: 1.5, 8, 8 and 4 MiB at the most.
     const fn kept(self) -> usize {
         match self {
             Self::Small => 1024,
             Self::Medium => 512,
             Self::Large => 128,
+            Self::Sealed => 64,
         }
     }
 
@@ -43,13 +47,14 @@ impl Size {
             c if c == Self::Small.bytes() => Some(Self::Small),
             c if c == Self::Medium.bytes() => Some(Self::Medium),
             c if c == Self::Large.bytes() => Some(Self::Large),
+            c if c == Self::Sealed.bytes() => Some(Self::Sealed),
             _ => None,
         }
     }
 }
 
 thread_local! {
-    static FREE: RefCell<[Vec<Vec<u8>>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
+    static FREE: RefCell<[Vec<Vec<u8>>; 4]> = const { RefCell::new([const { Vec::new() }; 4]) };
 }
 
 /// Bytes between a start and an end: received at the end, consumed at the start.
@@ -82,6 +87,7 @@ impl Buffer {
             n if n <= Size::Small.bytes() => Self::take(Size::Small),
             n if n <= Size::Medium.bytes() => Self::take(Size::Medium),
             n if n <= Size::Large.bytes() => Self::take(Size::Large),
+            n if n <= Size::Sealed.bytes() => Self::take(Size::Sealed),
             n => Self { bytes: Vec::with_capacity(n), start: 0 },
         }
     }

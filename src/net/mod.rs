@@ -13,6 +13,7 @@ mod runtime;
 mod socket;
 mod splice;
 mod stream;
+pub mod tls;
 mod unix;
 
 pub use buffer::{Buffer, Size};

@@ -91,6 +91,14 @@ pub(super) fn receive_now(fd: RawFd, buffer: &mut Buffer) -> io::Result<usize> {
     Ok(got)
 }
 
+/// Sends as much as the socket takes without waiting.
+pub(super) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: pointer and length are of one live slice.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// Bytes that were sent and that the peer's system has not acknowledged yet.
 pub(super) fn untaken(fd: RawFd) -> Option<u32> {
     let mut bytes: libc::c_int = 0;
@@ -110,6 +118,13 @@ pub(super) fn reset_on_close(fd: RawFd) {
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     // On failure the connection is already gone.
     _ = SockRef::from(&borrowed).set_linger(Some(std::time::Duration::ZERO));
+}
+
+/// Whether closing will reset the connection.
+pub(super) fn resets_on_close(fd: RawFd) -> bool {
+    // SAFETY: the caller owns the descriptor, which outlives the call.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    matches!(SockRef::from(&borrowed).linger(), Ok(Some(std::time::Duration::ZERO)))
 }
 
 /// Lets the kernel drop new connection requests to a listening socket, unanswered, while the

@@ -90,6 +90,9 @@ pub async fn splice(
     count: u64,
     mut moved: impl FnMut(u64),
 ) -> Relayed {
+    if from.is_tls() || to.is_tls() {
+        return Relayed::Unavailable;
+    }
     let Ok(pipe) = Pipe::take() else { return Relayed::Unavailable };
     // Without it splice(2) would wait, and the whole worker with it.
     if !(from.make_nonblocking() && to.make_nonblocking()) {

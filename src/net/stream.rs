@@ -9,8 +9,10 @@ use std::time::Duration;
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
 use monoio::net::TcpStream;
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Size};
 use super::deadline::{self, Cause, Deadlines};
+use super::tls::TlsFault;
+use super::tls::session::{Pulled, Session};
 use super::{runtime, socket};
 
 /// Why an operation on a connection failed.
@@ -28,6 +30,8 @@ pub enum Failure {
     Refused,
     /// No file descriptors are left.
     NoDescriptors,
+    /// It is not who it should be, or speaks no TLS that we understand.
+    Tls(TlsFault),
     /// Anything else: the system's error number.
     Other(i32),
 }
@@ -55,7 +59,20 @@ pub struct Stream {
     deadlines: Deadlines,
     io: UnsafeCell<TcpStream>,
     nonblocking: Cell<bool>,
+    /// What lies between the bytes of the socket and those of the methods, if anything does.
+    pub(super) tls: Option<Box<Session>>,
 }
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(tls) = &self.tls {
+            tls.farewell(self.fd());
+        }
+    }
+}
+
+/// How long a peer may take to take the end of our side.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Stream {
     pub(super) fn new(io: TcpStream) -> Self {
@@ -63,6 +80,7 @@ impl Stream {
             deadlines: Deadlines::new(io.as_raw_fd()),
             io: UnsafeCell::new(io),
             nonblocking: Cell::new(false),
+            tls: None,
         }
     }
 
@@ -111,20 +129,53 @@ impl Stream {
         debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
         runtime::share().await;
         loop {
-            let owned = std::mem::take(buffer);
+            let owned = match &self.tls {
+                None => std::mem::take(buffer),
+                Some(tls) => {
+                    if let Some(result) = tls.open(buffer) {
+                        return result.map_err(|failure| self.explain(failure));
+                    }
+                    tls.flush_now(self.fd());
+                    tls.lend(buffer.room())
+                }
+            };
             // SAFETY: the reference ends with this call: the operation owns a clone of the
             // descriptor.
             let operation = unsafe { &mut *self.io.get() }.read(owned);
             let (result, owned) = operation.await;
-            *buffer = owned;
+            match &self.tls {
+                None => *buffer = owned,
+                Some(tls) => tls.give(owned),
+            }
             runtime::completed();
-            match result {
-                Ok(0) => return Err(self.explain(Failure::Closed)),
-                Ok(count) => return Ok(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            match (result, &self.tls) {
+                (Ok(0), None) => return Err(self.explain(Failure::Closed)),
+                // The peer did not say that this is the end: something may have been cut off.
+                (Ok(0), Some(_)) => return Err(self.explain(Failure::Reset)),
+                (Ok(count), None) => return Ok(count),
+                (Ok(_), Some(_)) => {}
+                (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {
                     // Rare, and large: kept out of every connection's memory.
                     Box::pin(self.readable()).await?;
                 }
+                (Err(error), _) => return Err(self.explain(Failure::of(&error))),
+            }
+        }
+    }
+
+    /// Receives at least one byte for the session, which may not be enough for it.
+    pub(super) async fn receive_sealed(&self, session: &Session) -> Result<(), Failure> {
+        runtime::share().await;
+        loop {
+            // SAFETY: as in `recv`.
+            let operation = unsafe { &mut *self.io.get() }.read(session.lend(Size::Medium.bytes()));
+            let (result, owned) = operation.await;
+            session.give(owned);
+            runtime::completed();
+            match result {
+                Ok(0) => return Err(self.explain(Failure::Closed)),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
                 Err(error) => return Err(self.explain(Failure::of(&error))),
             }
         }
@@ -153,23 +204,35 @@ impl Stream {
     /// # Errors
     /// What the kernel or the sweep said; some bytes may have been sent.
     pub async fn send(&self, buffer: &mut Buffer) -> Result<(), Failure> {
-        while !buffer.is_empty() {
-            let owned = std::mem::take(buffer);
+        loop {
+            let owned = match &self.tls {
+                None if buffer.is_empty() => return Ok(()),
+                None => std::mem::take(buffer),
+                Some(tls) => match tls.seal(buffer)? {
+                    None => return Ok(()),
+                    Some(sealed) => sealed,
+                },
+            };
             // SAFETY: as in `recv`.
             let operation = unsafe { &mut *self.io.get() }.write(owned);
-            let (result, owned) = operation.await;
-            *buffer = owned;
+            let (result, mut owned) = operation.await;
+            if let Ok(count) = result {
+                owned.consume(count);
+            }
+            match &self.tls {
+                None => *buffer = owned,
+                Some(tls) => tls.sent(owned),
+            }
             runtime::completed();
             match result {
                 Ok(0) => return Err(self.explain(Failure::Reset)),
-                Ok(count) => buffer.consume(count),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     Box::pin(self.writable()).await?;
                 }
                 Err(error) => return Err(self.explain(Failure::of(&error))),
             }
         }
-        Ok(())
     }
 
     /// Waits until something can be received (data, the end, or an error), without a buffer.
@@ -178,6 +241,12 @@ impl Stream {
     /// What the sweep or the kernel said. May be dropped at any time: it takes no bytes.
     pub async fn readable(&self) -> Result<(), Failure> {
         runtime::share().await;
+        if let Some(tls) = &self.tls {
+            if tls.is_readable() {
+                return Ok(());
+            }
+            tls.flush_now(self.fd());
+        }
         let result = self.tcp().readable(false).await;
         runtime::completed();
         self.check(&result)
@@ -186,7 +255,19 @@ impl Stream {
     /// Waits until the peer has closed its side or is gone. Ends for no other reason: not when it
     /// sends something. May be dropped at any time.
     pub async fn ended(&self) {
-        if self.readable().await.is_ok() && !socket::is_over(self.fd()) {
+        while self.readable().await.is_ok() {
+            let over = match &self.tls {
+                None => socket::is_over(self.fd()),
+                Some(tls) => match tls.pull(self.fd()) {
+                    Pulled::Over => true,
+                    Pulled::Bytes => false,
+                    // Nothing that was meant for us.
+                    Pulled::Nothing | Pulled::Part => continue,
+                },
+            };
+            if over {
+                return;
+            }
             // A further request. What comes behind it is not seen from here.
             std::future::pending::<()>().await;
         }
@@ -292,8 +373,27 @@ impl Stream {
     }
 
     /// Ends our sending side; the peer reads an end of file behind what was sent.
-    pub fn finish(&self) {
+    pub async fn finish(&self) {
+        self.say_end().await;
         socket::shutdown_write(self.fd());
+    }
+
+    /// Tells the peer, where the protocol has words for it, that nothing more will be sent.
+    pub async fn say_end(&self) {
+        let Some(tls) = &self.tls else { return };
+        tls.close();
+        tls.flush_now(self.fd());
+        if tls.wants_send() {
+            // Rare, and large: kept out of every connection's memory. If it fails, the peer sees
+            // an end that was not announced.
+            _ = Box::pin(self.send_within(&mut Buffer::default(), FAREWELL)).await;
+        }
+    }
+
+    /// Whether its bytes are sealed.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Ends both directions at once; pending operations fail.
@@ -310,7 +410,10 @@ impl Stream {
     /// open as far as this host knows.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        socket::is_quiet(self.fd())
+        match &self.tls {
+            None => socket::is_quiet(self.fd()),
+            Some(tls) => tls.pull(self.fd()) == Pulled::Nothing,
+        }
     }
 
     /// The address that the client connected to.

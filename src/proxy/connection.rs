@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::context::{Context, Place, Scratch};
 use super::exchange::{Client, Ending, exchange};
 use super::forwarded::Peer;
-use super::reject;
+use super::{reasons, reject};
 use crate::config::ListenerConfig;
 use crate::http::{HeadLimits, ParseError, Parsed};
+use crate::net::tls::TlsAcceptor;
 use crate::net::{Buffer, Failure, Size, Stream};
 use crate::stats::{Counter, Reason};
 
@@ -19,6 +20,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Bytes that are read and dropped in that time.
 const LINGER_BYTES: usize = 1 << 20;
 
+/// How TLS begins: a record of the handshake, of a version 3.x.
+const CLIENT_HELLO: [u8; 2] = [22, 3];
+
 /// How long an idle connection may still send a request once the worker drains.
 pub const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -27,8 +31,18 @@ pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
     let context = place.context();
     let Some(listener) = context.listener(place.listener()) else { return };
     let peer = Peer::new(peer.ip(), port, &listener.trusted_proxies);
-    let mut client =
-        Client { stream, peer, listener: place.listener(), received: Buffer::default() };
+    let mut client = Client {
+        stream,
+        peer,
+        listener: place.listener(),
+        received: Buffer::default(),
+        identity: None,
+    };
+    if let Some(acceptor) = context.acceptor(client.listener)
+        && !Box::pin(secure(context, listener, &mut client, acceptor)).await
+    {
+        return;
+    }
     let mut first = true;
     loop {
         let timeouts = &listener.timeouts;
@@ -48,7 +62,7 @@ pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
         context.keep_scratch(scratch);
         match ending {
             Ending::KeepAlive => {}
-            Ending::Close => return,
+            Ending::Close => return client.stream.say_end().await,
             Ending::Linger => return linger(&client.stream).await,
             Ending::Reset => return client.stream.reset_on_drop(),
         }
@@ -57,6 +71,37 @@ pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
             client.received = Buffer::default();
         }
         first = false;
+    }
+}
+
+/// Begins TLS; false if there is none, and the connection is over.
+async fn secure(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &mut Client,
+    acceptor: &TlsAcceptor,
+) -> bool {
+    match client.stream.accept_tls(acceptor, listener.timeouts.head).await {
+        Ok(shaken) => {
+            context.row.add(Counter::TlsHandshakes, 1);
+            context.row.add(Counter::TlsResumed, u64::from(shaken.resumed));
+            client.peer.secure = true;
+            client.identity = shaken.identity;
+            true
+        }
+        Err(refused) => {
+            let reason = reasons::refusal(refused.refusal);
+            tracing::debug!(client = %client.peer.address, code = reason.code(), "{refused}");
+            match reason {
+                Reason::TlsPlainHttp => _ = reject::head(context, client, reason).await,
+                _ => context.row.error(reason),
+            }
+            if !matches!(reason, Reason::TlsGone | Reason::TlsTimeout) {
+                // So that it gets to see what it was told.
+                linger(&client.stream).await;
+            }
+            false
+        }
     }
 }
 
@@ -99,6 +144,9 @@ async fn read_head(
                 return Ok(());
             }
             Ok(Parsed::Partial) => {}
+            Err(_) if client.received.data().starts_with(&CLIENT_HELLO) => {
+                return Err(Reason::HttpsOnHttp);
+            }
             Err(error) => return Err(reason_of(error)),
         }
         if client.received.room() == 0 {
@@ -133,7 +181,7 @@ fn reason_of(error: ParseError) -> Reason {
 /// Lets the client see its answer before the connection goes: ends our side, and drops what it
 /// still sends for a while.
 async fn linger(stream: &Stream) {
-    stream.finish();
+    stream.finish().await;
     stream.arm_read(LINGER);
     let mut dropped = 0;
     let mut buffer = Buffer::take(Size::Medium);

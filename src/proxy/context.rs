@@ -11,6 +11,7 @@ use crate::balancer::Pools;
 use crate::config::{Config, ListenerConfig};
 use crate::http::{RequestHead, ResponseHead};
 use crate::ids::ListenerId;
+use crate::net::tls::TlsAcceptor;
 use crate::stats::{Counter, Row};
 
 /// Bytes that a kept head's buffers hold at the most.
@@ -34,6 +35,8 @@ pub struct Context {
     pub open: Arc<[AtomicUsize]>,
     /// Where access log lines go, if anywhere.
     pub access_log: Option<access_log::Sender>,
+    /// TLS with clients, by listener.
+    tls: Arc<[Option<TlsAcceptor>]>,
     draining: Cell<bool>,
     cut: Cell<bool>,
     // Boxed: a connection's task holds a pointer, not two heads.
@@ -57,10 +60,11 @@ impl Context {
         row: Arc<Row>,
         open: Arc<[AtomicUsize]>,
         access_log: Option<access_log::Sender>,
+        tls: Arc<[Option<TlsAcceptor>]>,
     ) -> Self {
         let router = Router::new(&config);
         let (draining, cut, scratch) = (Cell::new(false), Cell::new(false), RefCell::default());
-        Self { config, router, pools, row, open, access_log, draining, cut, scratch }
+        Self { config, router, pools, row, open, access_log, tls, draining, cut, scratch }
     }
 
     /// From now on every answer closes its connection.
@@ -83,6 +87,11 @@ impl Context {
     #[must_use]
     pub const fn is_cut(&self) -> bool {
         self.cut.get()
+    }
+
+    /// How TLS is spoken with clients of a listener, if it is.
+    pub(super) fn acceptor(&self, id: ListenerId) -> Option<&TlsAcceptor> {
+        self.tls.get(id.index())?.as_ref()
     }
 
     pub(super) fn listener(&self, id: ListenerId) -> Option<&ListenerConfig> {

@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) listener: ListenerId,
     /// Received and not yet used: the rest of a body, or the next request.
     pub(super) received: Buffer,
+    /// What its certificate says of it, as whole fields for members.
+    pub(super) identity: Option<Box<[u8]>>,
 }
 
 /// How a client's connection goes on behind an exchange.
@@ -61,6 +63,8 @@ pub(super) struct Ask<'a> {
     pub(super) peer: &'a Peer,
     /// The client's connection.
     pub(super) stream: &'a Stream,
+    /// What the client's certificate says of it, as whole fields.
+    pub(super) identity: Option<&'a [u8]>,
 }
 
 /// What has become of an exchange so far.
@@ -203,6 +207,7 @@ async fn run(
         measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,
+        identity: client.identity.as_deref(),
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
 }

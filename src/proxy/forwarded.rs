@@ -42,6 +42,8 @@ pub(super) struct Peer {
     pub(super) trusted: bool,
     /// The listener's port.
     pub(super) port: u16,
+    /// It speaks TLS with us.
+    pub(super) secure: bool,
 }
 
 impl Peer {
@@ -49,7 +51,7 @@ impl Peer {
         // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d.
         let address = address.to_canonical();
         let trusted = is_trusted(address, trusted);
-        Self { address, text: AddressText::new(address), trusted, port }
+        Self { address, text: AddressText::new(address), trusted, port, secure: false }
     }
 }
 
@@ -115,7 +117,8 @@ pub(super) fn write(
     out.extend_from_slice(b"\r\n");
 
     let kept = |name| if peer.trusted { head.value(name) } else { None };
-    field(out, b"X-Forwarded-Proto", kept(Name::XForwardedProto).unwrap_or(b"http"));
+    let scheme: &[u8] = if peer.secure { b"https" } else { b"http" };
+    field(out, b"X-Forwarded-Proto", kept(Name::XForwardedProto).unwrap_or(scheme));
     let host = kept(Name::XForwardedHost).unwrap_or(head.authority());
     if !host.is_empty() {
         field(out, b"X-Forwarded-Host", host);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::balancer::{Fault, Outcome};
 use crate::http::FramingError;
 use crate::net::Failure;
+use crate::net::tls::{Refusal, TlsFault};
 use crate::stats::Reason;
 
 pub(super) fn framing(error: FramingError) -> Reason {
@@ -14,14 +15,33 @@ pub(super) fn framing(error: FramingError) -> Reason {
 /// What a failure says of the member. `status` is its answer's, if it has one.
 pub(super) const fn outcome(reason: Reason, status: u16) -> Outcome {
     match reason {
-        Reason::ConnectRefused | Reason::ConnectTimeout | Reason::ConnectFailed => {
-            Outcome::Failed(Fault::Connect)
-        }
+        Reason::ConnectRefused
+        | Reason::ConnectTimeout
+        | Reason::ConnectFailed
+        | Reason::MemberExpired
+        | Reason::MemberWrongName
+        | Reason::MemberUnknownIssuer
+        | Reason::MemberCertificate
+        | Reason::MemberHandshake => Outcome::Failed(Fault::Connect),
         Reason::MemberReset | Reason::ShortBody => Outcome::Failed(Fault::Reset),
         Reason::ResponseTimeout | Reason::ResponseBodyTimeout => Outcome::Failed(Fault::Timeout),
         Reason::BadResponse | Reason::BadResponseBody => Outcome::Failed(Fault::BadAnswer),
         Reason::BadStatus => Outcome::Answered { status, first_byte: Duration::ZERO },
         _ => Outcome::Abandoned,
+    }
+}
+
+/// Why there is no TLS with a client.
+pub(super) const fn refusal(refusal: Refusal) -> Reason {
+    match refusal {
+        Refusal::PlainHttp => Reason::TlsPlainHttp,
+        Refusal::TimedOut => Reason::TlsTimeout,
+        Refusal::Gone => Reason::TlsGone,
+        Refusal::UnknownName => Reason::TlsUnknownName,
+        Refusal::Incompatible => Reason::TlsIncompatible,
+        Refusal::Certificate => Reason::TlsCertificate,
+        Refusal::Alert => Reason::TlsAlert,
+        Refusal::Protocol => Reason::TlsProtocol,
     }
 }
 
@@ -31,6 +51,11 @@ pub(super) const fn connect(failure: Failure) -> Reason {
         Failure::Refused => Reason::ConnectRefused,
         Failure::TimedOut => Reason::ConnectTimeout,
         Failure::NoDescriptors => Reason::NoDescriptors,
+        Failure::Tls(TlsFault::Expired) => Reason::MemberExpired,
+        Failure::Tls(TlsFault::WrongName) => Reason::MemberWrongName,
+        Failure::Tls(TlsFault::UnknownIssuer) => Reason::MemberUnknownIssuer,
+        Failure::Tls(TlsFault::Certificate) => Reason::MemberCertificate,
+        Failure::Tls(TlsFault::Handshake) => Reason::MemberHandshake,
         Failure::Closed | Failure::Reset | Failure::Gone | Failure::Other(_) => {
             Reason::ConnectFailed
         }
@@ -43,9 +68,11 @@ pub(super) const fn before_head(failure: Failure) -> Reason {
         Failure::TimedOut => Reason::ResponseTimeout,
         Failure::Gone => Reason::ClientGone,
         Failure::NoDescriptors => Reason::NoDescriptors,
-        Failure::Closed | Failure::Reset | Failure::Refused | Failure::Other(_) => {
-            Reason::MemberReset
-        }
+        Failure::Closed
+        | Failure::Reset
+        | Failure::Refused
+        | Failure::Tls(_)
+        | Failure::Other(_) => Reason::MemberReset,
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpA
     }
     write_framing(out, ask.framing);
     let client = forwarded::write(out, head, ask.peer, &ask.listener.trusted_proxies);
+    if let Some(identity) = ask.identity {
+        out.extend_from_slice(identity);
+    }
     if ask.route.via {
         out.extend_from_slice(b"Via: 1.1 ringway\r\n");
     }
@@ -36,6 +39,16 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpA
     }
     out.extend_from_slice(b"\r\n");
     client
+}
+
+/// Whether members may take a field for what a client's certificate says: `Client-Cert*` (RFC 9440)
+/// and `X-Client-Cert*`, also with underscores, which some servers do not tell from dashes.
+fn is_client_certificate(name: &[u8]) -> bool {
+    let folds = |name: &[u8], text: &[u8]| {
+        let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (*a == b'_' && *b == b'-');
+        name.len() >= text.len() && name.iter().zip(text).all(same)
+    };
+    folds(name, b"client-cert") || folds(name, b"x-client-cert")
 }
 
 fn accepts_trailers(te: &[u8]) -> bool {
@@ -55,6 +68,8 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
         | Name::XForwardedHost
         | Name::XForwardedPort
         | Name::XRealIp => false,
+        // Whoever has a certificate says so by it, and nobody by a field.
+        Name::Other if is_client_certificate(entry.name_bytes) => false,
         _ if entry.identity => ask.peer.trusted,
         _ => !ask.head.is_hop_by_hop(entry),
     }

@@ -80,7 +80,7 @@ impl Direction<'_> {
             match received {
                 Ok(()) => {}
                 Err(Failure::Closed) => {
-                    self.to.finish();
+                    self.to.finish().await;
                     return total;
                 }
                 Err(_) => {

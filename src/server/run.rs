@@ -13,7 +13,7 @@ use super::worker::Plan;
 use crate::balancer::{self, SharedPools};
 use crate::config::{Config, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
-use crate::control::{Monitor, access_log, log};
+use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
 use crate::stats::Row;
@@ -41,6 +41,8 @@ pub enum StartError {
     Admin(AdminBindError),
     /// The access log's file.
     AccessLog(io::Error),
+    /// Files of certificates and keys.
+    Tls(Vec<TlsFileFault>),
     /// A thread, a ring, or another resource.
     System(io::Error),
     /// `server.workers` names a core that the process may not use.
@@ -56,6 +58,10 @@ impl fmt::Display for StartError {
             Self::Bind(error) => write!(f, "{error}"),
             Self::Admin(error) => write!(f, "{error}"),
             Self::AccessLog(error) => write!(f, "cannot open server.access_log: {error}"),
+            Self::Tls(faults) => {
+                let faults: Vec<_> = faults.iter().map(TlsFileFault::to_string).collect();
+                f.write_str(&faults.join("\nringway: "))
+            }
             Self::System(error) => write!(f, "cannot start: {error}"),
             Self::Core(core) => {
                 write!(f, "server.workers names core {core}, which this process may not use")
@@ -72,17 +78,18 @@ impl std::error::Error for StartError {
             Self::Bind(error) => Some(error),
             Self::Admin(error) => Some(error),
             Self::AccessLog(error) | Self::System(error) => Some(error),
-            Self::Core(_) | Self::WorkerLost(_) => None,
+            Self::Tls(_) | Self::Core(_) | Self::WorkerLost(_) => None,
         }
     }
 }
 
 impl StartError {
-    /// The process's exit code: 70 for a bug, else 2.
+    /// The process's exit code: 70 for a bug, 1 for files that are not good, else 2.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::WorkerLost(_) => 70,
+            Self::Tls(_) => 1,
             _ => 2,
         }
     }
@@ -99,6 +106,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let driver = choose_driver(options.driver)?;
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
+    let certificates = load_certificates(&config)?;
+    let tls = certificates.acceptors();
     let listening = bind_all(&config, cores.len())?;
     let admin = config.server.admin.as_ref().map(admin::bind).transpose();
     let admin = admin.map_err(StartError::Admin)?;
@@ -109,9 +118,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
     let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
-    let shared = Arc::new(SharedPools::new(&config.pools, cores.len()));
+    let shared =
+        Arc::new(SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors()));
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
-    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row);
+    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row)
+        .with_tls(certificates.connectors());
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
@@ -130,6 +141,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             open: Arc::clone(&open),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
+            tls: Arc::clone(&tls),
             observer: observer.clone(),
             sockets,
             inbox,
@@ -147,6 +159,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
         if let Some(admin) = admin {
             admin.start(process);
         }
+        certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -155,6 +168,21 @@ pub fn run(options: Options) -> Result<(), StartError> {
         Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
     }
     Ok(())
+}
+
+fn load_certificates(config: &Config) -> Result<Certificates, StartError> {
+    let mut warnings = Vec::new();
+    let certificates = Certificates::load(config, &mut warnings).map_err(StartError::Tls)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    for (listener, all) in certificates.list() {
+        for one in all {
+            let (chain, names) = (one.chain.display(), one.names.join(","));
+            tracing::info!(listener, %chain, names, "certificate loaded");
+        }
+    }
+    Ok(certificates)
 }
 
 /// Waits until every worker's loop runs.

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::balancer::{Observer, Pools, SharedPools};
 use crate::config::Config;
 use crate::ids::{ListenerId, PoolId, WorkerId};
+use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::{self, Context, DRAIN_PATIENCE, Place};
 use crate::stats::{Counter, Reason, Row};
@@ -50,6 +51,8 @@ pub(super) struct Plan {
     pub(super) open: Arc<[AtomicUsize]>,
     pub(super) row: Arc<Row>,
     pub(super) access_log: Option<proxy::access_log::Sender>,
+    /// TLS with clients, by listener.
+    pub(super) tls: Arc<[Option<TlsAcceptor>]>,
     pub(super) observer: Observer,
     pub(super) sockets: Vec<(ListenerId, TcpListener)>,
     pub(super) inbox: Inbox<Command>,
@@ -101,8 +104,8 @@ impl Plan {
             }
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
-        let context =
-            Rc::new(Context::new(self.config, pools, self.row, self.open, self.access_log));
+        let (open, log) = (self.open, self.access_log);
+        let context = Rc::new(Context::new(self.config, pools, self.row, open, log, self.tls));
         let most = net::descriptors() / 4 * 3;
         let mut doors = Vec::new();
         for (listener, socket) in self.sockets {

@@ -33,6 +33,8 @@ counters! {
     Accepts, "accepts", "Client connections accepted.";
     ConnectionsActive, "connections_active", "Client connections open now (a gauge).";
     ConnectionsRefused, "connections_refused", "Client connections closed at once because the listener's `limits.connections` was reached.";
+    TlsHandshakes, "tls_handshakes", "TLS handshakes with clients that succeeded, resumed ones included.";
+    TlsResumed, "tls_resumed", "Of these, those resumed by a ticket.";
     AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
     Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
     BytesIn, "bytes_in", "Bytes received from clients.";
@@ -62,6 +64,8 @@ counters! {
     EjectionsSpared, "ejections_spared", "Failures that would have ejected a member, had `max_share` allowed it or another member been in (control).";
     MembersOut, "members_out", "Members that are not in now: out, on trial or draining (a gauge; control).";
     ObservationsDropped, "observations_dropped", "Failures of members that the health monitor did not hear of because its queue was full (control).";
+    TlsReloads, "tls_reloads", "Certificates and files of ticket keys taken, or given up, because their files changed (control).";
+    TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates and ticket keys that were not taken because they are not good (control).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
     Panics, "panics", "Connections ended by a bug in ringway; please report them.";
     Completions, "completions", "Operations completed by the worker's ring (receive, send, accept, connect, poll).";

@@ -82,6 +82,15 @@ reasons! {
     UnsupportedCoding, Client, "unsupported_coding", 501, "the request has a transfer coding other than chunked";
     BadBody, Client, "bad_body", 400, "the chunked request body is malformed";
     BodyTooLarge, Client, "body_too_large", 413, "the request body exceeds limits.body of the listener";
+    TlsPlainHttp, Client, "tls_plain_http", 400, "this port speaks TLS, and the client spoke plain HTTP: use https";
+    TlsTimeout, Client, "tls_timeout", 0, "the TLS handshake did not end within timeouts.head of the listener";
+    TlsGone, Client, "tls_gone", 0, "the client left during the TLS handshake";
+    TlsUnknownName, Client, "tls_unknown_name", 0, "no certificate of the listener has the name that the client asked for";
+    TlsIncompatible, Client, "tls_incompatible", 0, "client and listener have no TLS version, cipher or protocol in common";
+    TlsCertificate, Client, "tls_certificate", 0, "the client showed no certificate, or none that client_auth of the listener accepts";
+    TlsAlert, Client, "tls_alert", 0, "the client gave up the TLS handshake, mostly because it does not accept the certificate";
+    TlsProtocol, Client, "tls_protocol", 0, "what the client sent is no TLS handshake";
+    HttpsOnHttp, Client, "https_on_http", 400, "this port speaks plain HTTP, and the client spoke TLS: use http";
     HeadTimeout, Client, "head_timeout", 408, "the request head did not arrive within timeouts.head of the listener";
     BodyTimeout, Client, "body_timeout", 408, "the request body stalled for timeouts.body of the listener";
     WriteTimeout, Client, "write_timeout", 0, "the client took nothing of its answer for timeouts.write of the listener";
@@ -95,6 +104,11 @@ reasons! {
     ConnectRefused, Member, "connect_refused", 502, "the member refused the connection";
     ConnectTimeout, Member, "connect_timeout", 504, "no connection to the member within timeouts.connect of the pool";
     ConnectFailed, Member, "connect_failed", 502, "the member could not be reached";
+    MemberExpired, Member, "tls_expired", 502, "the member's certificate has expired or is not valid yet";
+    MemberWrongName, Member, "tls_wrong_name", 502, "the member's certificate is for another name than tls.server_name of the pool";
+    MemberUnknownIssuer, Member, "tls_unknown_issuer", 502, "nobody whom tls.ca of the pool trusts issued the member's certificate";
+    MemberCertificate, Member, "tls_certificate", 502, "the member's certificate is not good";
+    MemberHandshake, Member, "tls_handshake", 502, "the TLS handshake with the member failed";
     MemberReset, Member, "reset", 502, "the member closed the connection before its answer";
     ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response (or retry.try_timeout) of the pool";
     BadResponse, Member, "bad_head", 502, "the member's answer is not valid HTTP/1";

@@ -40,4 +40,7 @@ mod routing;
 mod stale;
 mod stats;
 mod streaming;
+mod tls;
+mod tls_certificates;
+mod tls_members;
 mod upgrade;

@@ -3,6 +3,7 @@
 //! Everything here is blocking sockets and threads, and shares no code with the proxy: a mistake
 //! in its parser must not hide in ours. Every read and write has a deadline, so a hang is a failure.
 
+pub(crate) mod certs;
 pub(crate) mod client;
 pub(crate) mod load;
 pub(crate) mod member;
@@ -13,6 +14,7 @@ pub(crate) mod seccomp;
 pub(crate) mod setup;
 pub(crate) mod stats;
 pub(crate) mod system;
+pub(crate) mod tls;
 pub(crate) mod wire;
 
 use std::time::{Duration, Instant};

@@ -53,6 +53,11 @@ impl Proxy {
         // Tests name files of theirs by this placeholder.
         let text = setup.text().replace("{directory}", &directory.path().to_string_lossy());
         fs::write(&file, &text).expect("writing the configuration");
+        for (name, content) in setup.files_beside() {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("making a directory");
+            fs::write(path, content).expect("writing a file");
+        }
         let driver = setup.chosen_driver();
         let config = file.to_string_lossy().into_owned();
         let mut command = command(&["run", "--config", &config, "--driver", &driver]);

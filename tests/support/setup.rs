@@ -19,6 +19,8 @@ pub(crate) struct Setup {
     /// Takes the place of the one route and the one pool.
     body: Option<String>,
     members: Vec<SocketAddr>,
+    /// Files beside the configuration: names and what is in them.
+    files: Vec<(String, Vec<u8>)>,
     confinement: Confinement,
     driver: Option<String>,
 }
@@ -42,6 +44,7 @@ impl Setup {
             pool: String::new(),
             body: None,
             members: members.to_vec(),
+            files: Vec::new(),
             confinement: Confinement::default(),
             driver: None,
         }
@@ -94,6 +97,17 @@ impl Setup {
     pub(crate) fn pool(mut self, line: impl AsRef<str>) -> Setup {
         push(&mut self.pool, line.as_ref());
         self
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn beside(mut self, name: &str, content: impl AsRef<[u8]>) -> Setup {
+        self.files.push((name.to_owned(), content.as_ref().to_vec()));
+        self
+    }
+
+    /// The files beside the configuration.
+    pub(crate) fn files_beside(&self) -> &[(String, Vec<u8>)] {
+        &self.files
     }
 
     /// At most this many open files in the child.

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::Connection;
 use socket2::SockRef;
 
 use super::PATIENCE;
@@ -20,6 +21,8 @@ pub(crate) enum End {
     Clean,
     /// With RST.
     Reset,
+    /// With FIN, but without the end that TLS announces.
+    Torn,
 }
 
 /// A connection and what was read from it but not yet used.
@@ -27,6 +30,7 @@ pub(crate) struct Wire {
     stream: TcpStream,
     unread: Vec<u8>,
     record: Option<Arc<Mutex<Vec<u8>>>>,
+    tls: Option<Connection>,
 }
 
 impl Wire {
@@ -35,7 +39,7 @@ impl Wire {
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
-        Wire { stream, unread: Vec::new(), record: None }
+        Wire { stream, unread: Vec::new(), record: None, tls: None }
     }
 
     /// Copies everything that is read from now on into `record`, up to a bound.
@@ -48,9 +52,58 @@ impl Wire {
         &self.stream
     }
 
+    /// Speaks TLS from here on; completes the handshake.
+    pub(crate) fn secure(&mut self, connection: impl Into<Connection>) -> io::Result<()> {
+        let mut connection = connection.into();
+        // So that a test may send a lot at once.
+        connection.set_buffer_limit(None);
+        while connection.is_handshaking() {
+            connection.complete_io(&mut self.stream)?;
+        }
+        self.tls = Some(connection);
+        Ok(())
+    }
+
+    /// What is known of the TLS connection.
+    pub(crate) fn tls(&mut self) -> &mut Connection {
+        self.tls.as_mut().expect("a TLS connection")
+    }
+
+    /// Sends what the TLS connection has to say.
+    pub(crate) fn flush_tls(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            while tls.wants_write() {
+                tls.write_tls(&mut self.stream)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes all of `bytes`.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        match &mut self.tls {
+            None => self.stream.write_all(bytes.as_ref()),
+            Some(tls) => {
+                tls.writer().write_all(bytes.as_ref())?;
+                self.flush_tls()
+            }
+        }
+    }
+
+    fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else { return self.stream.read(block) };
+        loop {
+            match tls.reader().read(block) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            tls.read_tls(&mut self.stream)?;
+            let processed = tls.process_new_packets();
+            while tls.wants_write() {
+                tls.write_tls(&mut self.stream)?;
+            }
+            processed.map_err(io::Error::other)?;
+        }
     }
 
     /// Writes zeros until `total` of them are sent or none was accepted for `silence`; how many.
@@ -71,7 +124,11 @@ impl Wire {
     }
 
     /// Ends our direction; the peer sees FIN.
-    pub(crate) fn finish(&self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+        self.flush_tls()?;
         self.stream.shutdown(Shutdown::Write)
     }
 
@@ -83,7 +140,7 @@ impl Wire {
     /// Reads more into the buffer; 0 at the end.
     fn fill(&mut self) -> io::Result<usize> {
         let mut block = [0; 64 * 1024];
-        let n = self.stream.read(&mut block)?;
+        let n = self.read(&mut block)?;
         self.unread.extend_from_slice(&block[..n]);
         if let Some(record) = &self.record {
             let mut record = record.lock().expect("the record");
@@ -205,6 +262,7 @@ impl Wire {
                 Ok(0) => break End::Clean,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break End::Reset,
+                Err(error) if self.tls.is_some() && is_torn(&error) => break End::Torn,
                 Err(error) => return Err(error),
             }
         };
@@ -225,6 +283,10 @@ impl Wire {
             Err(error) => Err(error),
         }
     }
+}
+
+fn is_torn(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 /// Whether a socket timeout ended the call.

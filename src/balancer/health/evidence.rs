@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::balancer::{Fault, Outcome};
 use crate::clock::Instant;
+use crate::net::tls::TlsFault;
 
 /// How many of them are kept for each member.
 const KEPT: usize = 64;
@@ -21,6 +22,8 @@ pub enum ProbeFailure {
     Unreachable(i32),
     /// No connection within the probe's timeout.
     ConnectTimeout,
+    /// No TLS, for this reason.
+    Tls(TlsFault),
     /// No whole answer within the probe's timeout.
     Timeout,
     /// The connection ended before the answer did.
@@ -39,6 +42,7 @@ impl fmt::Display for ProbeFailure {
             Self::Refused => f.write_str("connect refused"),
             Self::Unreachable(code) => write!(f, "connect failed (os error {code})"),
             Self::ConnectTimeout => f.write_str("connect timeout"),
+            Self::Tls(fault) => write!(f, "{fault}"),
             Self::Timeout => f.write_str("timeout"),
             Self::Closed => f.write_str("closed before the end of its answer"),
             Self::BadAnswer => f.write_str("not HTTP"),

@@ -191,6 +191,7 @@ pub(super) mod tests {
             retry: None,
             panic: Panic::Refuse,
             slow_start: Duration::ZERO,
+            tls: None,
         }
     }
 

@@ -141,6 +141,7 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         retry: (rng.below(6) > 0).then(|| retry(rng, retry_on)),
         panic: if rng.below(3) == 0 { Panic::UseAll } else { Panic::Refuse },
         slow_start: if rng.below(3) == 0 { ms(rng.below(2000)) } else { Duration::ZERO },
+        tls: None,
     }
 }
 

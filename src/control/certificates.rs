@@ -1,0 +1,167 @@
+//! Certificates on the control thread: loaded at the start, watched while they are in use.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::Config;
+use crate::http;
+use crate::net::tls::{
+    FileChange, FileFault, LoadedCertificate, Termination, TlsAcceptor, TlsConnector,
+};
+use crate::stats::{Counter, Row};
+
+/// How often files are looked at. What has changed is taken at the next look but one.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A moment since the Unix epoch as RFC 9110 writes it.
+fn date(at: Duration) -> String {
+    let mut text = Vec::new();
+    http::date::write(&mut text, at.as_secs());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A fault, and the listener whose files have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFileFault {
+    /// The listener's or pool's section of the file, as `[listener.web]`.
+    pub section: String,
+    /// The file, and what is wrong with it.
+    pub fault: FileFault,
+}
+
+impl std::fmt::Display for TlsFileFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.section, self.fault)
+    }
+}
+
+/// TLS of all listeners.
+#[derive(Debug)]
+pub struct Certificates {
+    /// With the listeners' names.
+    listeners: Vec<(String, Option<Termination>)>,
+    /// TLS to members, by pool.
+    pools: Vec<Option<TlsConnector>>,
+}
+
+impl Certificates {
+    /// Reads and checks all files of all listeners; what is odd goes to `warnings`. Blocks.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn load(
+        config: &Config,
+        warnings: &mut Vec<TlsFileFault>,
+    ) -> Result<Self, Vec<TlsFileFault>> {
+        let mut faults = Vec::new();
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            let section = format!("[listener.{}]", listener.name);
+            let named = |fault| TlsFileFault { section: section.clone(), fault };
+            let mut odd = Vec::new();
+            let loaded = listener.tls.as_ref().map(|tls| Termination::load(tls, &mut odd));
+            warnings.extend(odd.into_iter().map(named));
+            match loaded.transpose() {
+                Ok(termination) => listeners.push((listener.name.clone(), termination)),
+                Err(wrong) => faults.extend(wrong.into_iter().map(named)),
+            }
+        }
+        let mut pools = Vec::new();
+        for pool in &config.pools {
+            let section = format!("[pool.{}]", pool.name);
+            match pool.tls.as_ref().map(TlsConnector::load).transpose() {
+                Ok(connector) => pools.push(connector),
+                Err(wrong) => {
+                    let named = |fault| TlsFileFault { section: section.clone(), fault };
+                    faults.extend(wrong.into_iter().map(named));
+                }
+            }
+        }
+        if faults.is_empty() { Ok(Self { listeners, pools }) } else { Err(faults) }
+    }
+
+    /// For the workers, by listener.
+    #[must_use]
+    pub fn acceptors(&self) -> Arc<[Option<TlsAcceptor>]> {
+        let all = self.listeners.iter();
+        all.map(|(_, tls)| tls.as_ref().map(Termination::acceptor)).collect()
+    }
+
+    /// TLS to members, by pool.
+    #[must_use]
+    pub fn connectors(&self) -> Vec<Option<TlsConnector>> {
+        self.pools.clone()
+    }
+
+    /// What is in use now: the listener's name, and its certificates, the default first.
+    #[must_use]
+    pub fn list(&self) -> Vec<(&str, Vec<LoadedCertificate>)> {
+        let all = self.listeners.iter();
+        all.filter_map(|(name, tls)| Some((name.as_str(), tls.as_ref()?.certificates()))).collect()
+    }
+
+    /// The same as text: a line a certificate.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        for (listener, all) in self.list() {
+            for (number, one) in all.iter().enumerate() {
+                let mark = if number == 0 { " (default)" } else { "" };
+                let names = if one.names.is_empty() { "-".to_owned() } else { one.names.join(",") };
+                let (until, chain) = (date(one.not_after), one.chain.display());
+                let issuer = &one.issuer;
+                // Writing to a String cannot fail.
+                _ = writeln!(
+                    out,
+                    "{listener}: {names}{mark} until {until}, {chain}, issued by {issuer}"
+                );
+            }
+        }
+        out
+    }
+
+    /// Watches the files, on the control thread's runtime, until the runtime ends. Counts in
+    /// `row`, the control thread's.
+    pub fn watch(mut self, row: Arc<Row>) {
+        if self.listeners.iter().all(|(_, tls)| tls.is_none()) {
+            return;
+        }
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                self.look(&row);
+            }
+        });
+    }
+
+    fn look(&mut self, row: &Row) {
+        let now = clock::unix();
+        for (listener, tls) in &mut self.listeners {
+            let Some(tls) = tls else { continue };
+            for change in tls.refresh(now) {
+                match change {
+                    FileChange::Taken(one) => {
+                        row.add(Counter::TlsReloads, 1);
+                        let (chain, names) = (one.chain.display(), one.names.join(","));
+                        tracing::info!(%listener, %chain, names, "certificate loaded");
+                    }
+                    FileChange::Gone(one) => {
+                        row.add(Counter::TlsReloads, 1);
+                        let chain = one.chain.display();
+                        tracing::info!(%listener, %chain, "certificate removed");
+                    }
+                    FileChange::TicketKeys(keys) => {
+                        row.add(Counter::TlsReloads, 1);
+                        tracing::info!(%listener, keys, "ticket keys loaded");
+                    }
+                    FileChange::Refused(fault) => {
+                        row.add(Counter::TlsReloadsRefused, 1);
+                        tracing::error!(%listener, "not loaded, what was in use stays: {fault}");
+                    }
+                }
+            }
+        }
+    }
+}

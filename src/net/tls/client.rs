@@ -1,0 +1,197 @@
+//! TLS to members, as one pool does it: whom to trust, what to ask for, what to show.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
+};
+
+use super::certificates::{self, FileFault};
+use super::server::{provider, roots};
+use crate::config::PoolTlsConfig;
+
+/// Sessions that are kept for one member, per worker.
+const SESSIONS: usize = 8;
+
+/// Why there is no TLS with a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// Its certificate has expired, or is not valid yet.
+    Expired,
+    /// Its certificate is for another name.
+    WrongName,
+    /// Nobody who is trusted issued its certificate.
+    UnknownIssuer,
+    /// Its certificate is not good for another reason.
+    Certificate,
+    /// The handshake failed.
+    Handshake,
+}
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "certificate expired or not valid yet",
+            Self::WrongName => "certificate for another name",
+            Self::UnknownIssuer => "certificate of an unknown issuer",
+            Self::Certificate => "bad certificate",
+            Self::Handshake => "TLS handshake failed",
+        })
+    }
+}
+
+impl TlsFault {
+    pub(super) const fn of(error: &Error) -> Self {
+        use CertificateError as C;
+        match error {
+            Error::InvalidCertificate(
+                C::Expired
+                | C::ExpiredContext { .. }
+                | C::NotValidYet
+                | C::NotValidYetContext { .. },
+            ) => Self::Expired,
+            Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
+                Self::WrongName
+            }
+            Error::InvalidCertificate(C::UnknownIssuer) => Self::UnknownIssuer,
+            Error::InvalidCertificate(_) => Self::Certificate,
+            _ => Self::Handshake,
+        }
+    }
+}
+
+/// TLS to the members of a pool.
+#[derive(Clone, Debug)]
+pub struct TlsConnector {
+    config: Arc<ClientConfig>,
+    name: Option<ServerName<'static>>,
+}
+
+/// TLS to one member, from one worker: it remembers the member's sessions.
+#[derive(Clone, Debug)]
+pub struct TlsPeer {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl TlsConnector {
+    /// Reads and checks every file. Blocks.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn load(config: &PoolTlsConfig) -> Result<Self, Vec<FileFault>> {
+        let provider = provider(&[]);
+        let mut faults = Vec::new();
+        let trusted = match &config.ca {
+            Some(path) => roots(path),
+            None if config.verify => system_roots(),
+            None => Ok(RootCertStore::empty()),
+        };
+        let trusted = trusted.map_err(|fault| faults.push(fault)).ok();
+        let own = config.client_certificate.as_ref().and_then(|own| {
+            let key = certificates::certified_key(&own.chain, &own.key, &provider);
+            // Checked; taken apart again for the library.
+            key.and_then(|_| {
+                Ok((certificates::chain(&own.chain)?, certificates::private_key(&own.key)?))
+            })
+            .map_err(|fault| faults.push(fault))
+            .ok()
+        });
+        let (Some(trusted), true) = (trusted, faults.is_empty()) else { return Err(faults) };
+        let library = |error: Error| vec![FileFault::new("tls".as_ref(), error.to_string())];
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(library)?;
+        let builder = if config.verify {
+            builder.with_root_certificates(trusted)
+        } else {
+            let verifier = Arc::new(Unverified(provider));
+            builder.dangerous().with_custom_certificate_verifier(verifier)
+        };
+        let mut client = match own {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(library)?,
+            None => builder.with_no_client_auth(),
+        };
+        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = config.server_name.as_ref();
+        // A name that the configuration let pass.
+        let name = name.and_then(|name| ServerName::try_from(name.clone()).ok());
+        Ok(Self { config: Arc::new(client), name })
+    }
+
+    /// To the member at `address`, which is what it must prove to be unless the pool says another
+    /// name.
+    #[must_use]
+    pub fn peer(&self, address: IpAddr) -> TlsPeer {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let name = self.name.clone().unwrap_or_else(|| ServerName::from(address));
+        TlsPeer { config: Arc::new(config), name }
+    }
+}
+
+impl TlsPeer {
+    pub(super) fn connection(&self) -> Result<ClientConnection, Error> {
+        ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, FileFault> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    // The system's own bad ones are its business.
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let what = "the system has no roots to trust (package ca-certificates): write ca = \"...\"";
+        return Err(FileFault::new("tls".as_ref(), what));
+    }
+    Ok(roots)
+}
+
+/// Takes any certificate, as `verify = false` says; whoever shows it must have its key.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
