@@ -47,16 +47,18 @@ impl std::error::Error for AdminBindError {
     }
 }
 
-/// Bound, before the runtime is there.
+/// Before the runtime is there.
 #[derive(Debug)]
-pub struct AdminListener(Bound);
+pub struct AdminListener {
+    address: AdminAddress,
+    /// `None`: a process that is draining has the address yet.
+    bound: Option<Bound>,
+}
 
 #[derive(Debug)]
 enum Bound {
     Tcp(StdTcpListener, SocketAddr),
     Unix(StdUnixListener, File),
-    /// A process that is draining has the address yet.
-    Later(AdminAddress),
 }
 
 /// On the runtime.
@@ -93,11 +95,12 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 /// # Errors
 /// Another process listens there, or the system refused.
 pub fn bind(address: &AdminAddress) -> Result<AdminListener, AdminBindError> {
+    let listener = |bound| AdminListener { address: address.clone(), bound };
     match bind_now(address) {
-        Ok(bound) => Ok(AdminListener(bound)),
+        Ok(bound) => Ok(listener(Some(bound))),
         Err(source) if source.kind() == io::ErrorKind::AddrInUse && is_draining(address) => {
             tracing::warn!(%address, "the admin interface waits for a process that is draining");
-            Ok(AdminListener(Bound::Later(address.clone())))
+            Ok(listener(None))
         }
         Err(source) => Err(AdminBindError { address: address.clone(), source }),
     }
@@ -168,15 +171,15 @@ fn clear_stale(path: &Path) -> io::Result<()> {
 impl AdminListener {
     /// The socket, once it can be had, and whom it is for.
     pub(super) async fn open(self) -> io::Result<(Socket, Guard)> {
-        let bound = match self.0 {
-            Bound::Later(address) => loop {
+        let bound = match self.bound {
+            Some(bound) => bound,
+            None => loop {
                 sleep(RETRY).await;
-                match bind_now(&address) {
+                match bind_now(&self.address) {
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                     other => break other?,
                 }
             },
-            bound => bound,
         };
         match bound {
             Bound::Tcp(listener, address) => {
@@ -185,8 +188,6 @@ impl AdminListener {
             Bound::Unix(listener, file) => {
                 Ok((Socket::Unix(UnixListener::from_std(listener)?, file), Guard::Unix))
             }
-            // Not what bind_now gives.
-            Bound::Later(_) => Err(io::ErrorKind::AddrInUse.into()),
         }
     }
 }
