@@ -190,6 +190,17 @@ impl Stream {
         debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
         loop {
             runtime::share().await;
+            if let Some(tls) = &self.tls {
+                match (tls.pull(self.fd()), tls.open(buffer)) {
+                    (_, Some(result)) => return result.map_err(|failure| self.explain(failure)),
+                    // As in `recv`: an end that was not announced.
+                    (Pulled::Over, None) => return Err(self.explain(Failure::Reset)),
+                    _ => {}
+                }
+                tls.flush_now(self.fd());
+                self.readable().await?;
+                continue;
+            }
             match socket::receive_now(self.fd(), buffer) {
                 Ok(0) => return Err(self.explain(Failure::Closed)),
                 Ok(count) => return Ok(count),
