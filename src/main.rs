@@ -3,23 +3,21 @@
 //! Exit codes: 0 ok, 1 the user's mistake (configuration, arguments), 2 the system refused, 70 a
 //! bug.
 
-use std::io::{self, IsTerminal, Write};
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod cli;
+
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cli::terminal::{EXIT_BUG, EXIT_USER, complain, finish, plural, print};
 use ringway::config::{self, Checked, Config, LoadError, Report};
 use ringway::control::Certificates;
 use ringway::net::{Driver, DriverChoice};
 use ringway::server::{self, Options, StartError, demo};
-
-/// The user's mistake.
-const EXIT_USER: u8 = 1;
-/// The system refused.
-const EXIT_SYSTEM: u8 = 2;
-/// A bug.
-const EXIT_BUG: u8 = 70;
 
 /// An io_uring, thread-per-core HTTP reverse proxy and load balancer.
 #[derive(Debug, Parser)]
@@ -37,6 +35,8 @@ enum Command {
     Demo(DemoArgs),
     /// Validate a configuration file and the certificates that it names: all mistakes at once.
     Check(CheckArgs),
+    #[command(flatten)]
+    Ask(cli::Ask),
     /// List the certificates that a configuration file names.
     Certs(CertsArgs),
 }
@@ -44,7 +44,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct RunArgs {
     /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/ringway/ringway.toml")]
+    #[arg(long, value_name = "FILE", default_value = cli::CONFIG)]
     config: PathBuf,
     /// How the workers reach the kernel.
     #[arg(long, value_enum, default_value_t = DriverArg::Auto)]
@@ -103,6 +103,7 @@ fn main() -> ExitCode {
         Ok(Cli { command: Command::Run(args) }) => run(&args),
         Ok(Cli { command: Command::Demo(args) }) => demo(&args),
         Ok(Cli { command: Command::Check(args) }) => check(&args),
+        Ok(Cli { command: Command::Ask(ask) }) => cli::run(&ask),
         Ok(Cli { command: Command::Certs(args) }) => certs(&args),
         // Help and version are "errors" that go to the standard output.
         Err(error) => {
@@ -142,8 +143,9 @@ fn demo(args: &DemoArgs) -> ExitCode {
         Ok(origins) => origins,
         Err(error) => return refused(&error),
     };
-    let text = demo::config(args.listen, &origins);
-    let advice = demo::advice(args.listen);
+    let admin = demo::admin_address();
+    let text = demo::config(args.listen, admin, &origins);
+    let advice = demo::advice(args.listen, admin);
     if let Err(error) = print(&format!("# The configuration that runs now:\n{text}{advice}\n")) {
         return finish(0, Err(error));
     }
@@ -216,10 +218,6 @@ fn summary(file: &Path, checked: &Checked, odd: usize) -> String {
     format!("{}: ok, {}\n", file.display(), counts.join(", "))
 }
 
-fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// Loads a configuration, or says why not.
 fn load(file: &Path) -> Result<Checked, ExitCode> {
     config::load_file(file).map_err(|error| {
@@ -250,24 +248,5 @@ fn report_text(report: &Report) -> String {
         format!("{report:#}")
     } else {
         report.to_string()
-    }
-}
-
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// To the standard error. Where that is closed, there is nobody to tell.
-fn complain(text: &str) {
-    io::stderr().write_all(text.as_bytes()).unwrap_or_default();
-}
-
-/// The exit code after the last output: a reader that has gone (`| head`) is no failure.
-fn finish(code: u8, printed: io::Result<()>) -> ExitCode {
-    match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(EXIT_SYSTEM),
-        _ => ExitCode::from(code),
     }
 }

@@ -203,7 +203,8 @@ fn counters() -> String {
 
 <!-- Written from the lists of the code; `UPDATE_GOLDEN=1 cargo test --test docs` renews it. -->
 
-`kill -USR1 PID` writes all counters to the standard error, a line each, ended by `stat end`:
+`kill -USR1 PID` writes all counters to the standard error, and `ringway stats` to the standard output, a line each,
+ended by `stat end`:
 
 ```text
 stat NAME total=N w0=N w1=N ...

@@ -14,7 +14,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use ringway::balancer::{Look, Queue, Slots, Waiting};
+use ringway::balancer::{Look, Queue, Slots, Taking, Waiting};
 use ringway::ids::{MemberId, WorkerId};
 use ringway::stats::{Counter, Row};
 
@@ -36,6 +36,9 @@ struct World {
     /// What the members have to bear, counted by themselves, and what they may have to.
     busy: Vec<AtomicU32>,
     maxima: Vec<u32>,
+    /// The same of all members together.
+    all_busy: AtomicU32,
+    total: Option<u32>,
     /// Counts those that were served.
     turn: AtomicUsize,
     lined_up: Barrier,
@@ -47,8 +50,15 @@ impl World {
         (0..self.maxima.len() as u16).map(MemberId)
     }
 
-    fn take(&self) -> Option<MemberId> {
-        self.members().find(|member| self.slots.try_take(*member))
+    /// A member with a slot; and whether the queue must be told that others may have missed one.
+    fn take(&self) -> (Option<MemberId>, bool) {
+        let mut undone = false;
+        let taken = self.members().find(|member| {
+            let taking = self.slots.try_take(*member);
+            undone |= taking == Taking::Undone;
+            taking.is_taken()
+        });
+        (taken, undone)
     }
 
     fn any_free(&self) -> bool {
@@ -84,13 +94,22 @@ fn work(world: &Arc<World>, worker: u16, count: usize, bell: &Receiver<()>) -> V
     let request = |id: usize| {
         let (queue, world, served) = (Rc::clone(&queue), Arc::clone(world), Rc::clone(&served));
         async move {
-            let look = || world.take().map_or(Look::Full, Look::Taken);
+            let look = || {
+                let (taken, undone) = world.take();
+                if undone {
+                    queue.slot_freed();
+                }
+                taken.map_or(Look::Full, Look::Taken)
+            };
             let member = queue.wait(100, look, || world.any_free()).await.unwrap();
             served.borrow_mut().push((id, world.turn.fetch_add(1, Ordering::SeqCst)));
             let busy = &world.busy[member.index()];
             let load = busy.fetch_add(1, Ordering::SeqCst) + 1;
             assert!(load <= world.maxima[member.index()], "above the maximum");
+            let all = world.all_busy.fetch_add(1, Ordering::SeqCst) + 1;
+            assert!(world.total.is_none_or(|total| all <= total), "above the pool's maximum");
             yield_once().await;
+            world.all_busy.fetch_sub(1, Ordering::SeqCst);
             busy.fetch_sub(1, Ordering::SeqCst);
             world.slots.release(member);
             queue.slot_freed();
@@ -121,19 +140,21 @@ fn work(world: &Arc<World>, worker: u16, count: usize, bell: &Receiver<()>) -> V
 }
 
 /// Lines `count` requests up on each of `workers` threads, then lets them go.
-fn run(workers: u16, count: usize, maxima: &[u32]) -> Vec<Vec<(usize, usize)>> {
+fn run(workers: u16, count: usize, total: Option<u32>, maxima: &[u32]) -> Vec<Vec<(usize, usize)>> {
     let bounds: Vec<_> = maxima.iter().copied().map(Some).collect();
     let (ringers, bells): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
     let world = Arc::new(World {
-        slots: Slots::new(&bounds),
+        slots: Slots::new(total, &bounds),
         waiting: Arc::new(Waiting::new(usize::from(workers) + 1)),
         busy: maxima.iter().map(|_| AtomicU32::new(0)).collect(),
         maxima: maxima.to_vec(),
+        all_busy: AtomicU32::new(0),
+        total,
         turn: AtomicUsize::new(0),
         lined_up: Barrier::new(usize::from(workers) + 1),
         ringers,
     });
-    let held: Vec<_> = std::iter::from_fn(|| world.take()).collect();
+    let held: Vec<_> = std::iter::from_fn(|| world.take().0).collect();
     let start = |(worker, bell): (u16, Receiver<()>)| {
         let world = Arc::clone(&world);
         std::thread::spawn(move || work(&world, worker, count, &bell))
@@ -149,15 +170,22 @@ fn run(workers: u16, count: usize, maxima: &[u32]) -> Vec<Vec<(usize, usize)>> {
     let served = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     assert!(!world.waiting.anybody());
     assert!(world.members().all(|member| world.slots.in_use(member) == 0));
+    assert_eq!(world.slots.in_use_by_all(), 0);
     served
 }
 
 #[test]
 fn everybody_is_served_in_order_and_never_too_many() {
-    for (workers, count, maxima) in
-        [(2, 2000, &[1][..]), (3, 1000, &[3]), (4, 500, &[1, 2]), (2, 2000, &[5, 1, 1])]
-    {
-        for (worker, served) in run(workers, count, maxima).iter().enumerate() {
+    for (workers, count, total, maxima) in [
+        (2, 2000, None, &[1][..]),
+        (3, 1000, None, &[3]),
+        (4, 500, None, &[1, 2]),
+        (2, 2000, None, &[5, 1, 1]),
+        (3, 1000, Some(2), &[1, 1, 1]),
+        (4, 500, Some(3), &[1, 3]),
+        (2, 2000, Some(1), &[1000, 1]),
+    ] {
+        for (worker, served) in run(workers, count, total, maxima).iter().enumerate() {
             let ids: Vec<_> = served.iter().map(|(id, _)| *id).collect();
             let wrong = (0..count).find(|at| ids.get(*at) != Some(at));
             assert_eq!((wrong, ids.len()), (None, count), "{maxima:?}, worker {worker}");
@@ -167,7 +195,7 @@ fn everybody_is_served_in_order_and_never_too_many() {
 
 #[test]
 fn workers_that_wait_get_the_same() {
-    let served = run(3, 1000, &[1]);
+    let served = run(3, 1000, None, &[1]);
     let mut order = vec![0; 3000];
     for (worker, served) in served.iter().enumerate() {
         served.iter().for_each(|(_, turn)| order[*turn] = worker);

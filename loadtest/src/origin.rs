@@ -6,8 +6,10 @@ use crate::runtime::{self, Driver};
 use crate::wire::Wire;
 use monoio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How the origin answers.
@@ -31,6 +33,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const PIECE: usize = 256 * 1024;
 static FILLER: [u8; PIECE] = [b'x'; PIECE];
 
+/// Where the origin says how many requests it has answered, those not counted.
+const SERVED: &[u8] = b"/served";
+
 /// Serves for ever on the calling thread; `listening` is told the address first.
 ///
 /// # Errors
@@ -43,9 +48,10 @@ pub fn run(
     runtime::block_on(core, |driver| async move {
         let listener = listen(options.bind, driver)?;
         listening(listener.local_addr()?, driver);
+        let served: Rc<Cell<u64>> = Rc::default();
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => drop(monoio::spawn(serve(stream, options))),
+                Ok((stream, _)) => drop(monoio::spawn(serve(stream, options, Rc::clone(&served)))),
                 Err(_) => runtime::sleep(ACCEPT_PAUSE).await, // out of descriptors: do not spin
             }
         }
@@ -63,14 +69,19 @@ fn listen(bind: SocketAddr, driver: Driver) -> io::Result<TcpListener> {
 }
 
 /// The requests of one connection, one after the other. Errors of the peer just end it.
-async fn serve(stream: TcpStream, options: Options) {
+async fn serve(stream: TcpStream, options: Options, served: Rc<Cell<u64>>) {
     let mut wire = Wire::new(stream, RECEIVE_BYTES);
     let mut answer = Answer::default();
-    while let Ok(true) = exchange(&mut wire, &mut answer, options).await {}
+    while let Ok(true) = exchange(&mut wire, &mut answer, options, &served).await {}
 }
 
 /// One request and its answer; false if the connection ends after it.
-async fn exchange(wire: &mut Wire, answer: &mut Answer, options: Options) -> io::Result<bool> {
+async fn exchange(
+    wire: &mut Wire,
+    answer: &mut Answer,
+    options: Options,
+    served: &Cell<u64>,
+) -> io::Result<bool> {
     let length = loop {
         if let Some(length) = head::head_length(wire.pending()) {
             break length;
@@ -87,6 +98,14 @@ async fn exchange(wire: &mut Wire, answer: &mut Answer, options: Options) -> io:
         .await?;
         return Ok(false);
     };
+    if request.target == SERVED {
+        let count = served.get().to_string();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", count.len());
+        let keep_alive = request.keep_alive;
+        wire.consume(length);
+        wire.send((head + &count).into_bytes()).await?;
+        return Ok(keep_alive);
+    }
     let wanted = Wanted::new(&request, options);
     let (framing, keep_alive, waits) = (request.body, request.keep_alive, request.expects_continue);
     wire.consume(length);
@@ -100,6 +119,7 @@ async fn exchange(wire: &mut Wire, answer: &mut Answer, options: Options) -> io:
         runtime::sleep(options.delay).await;
     }
     answer.send(wire, wanted).await?;
+    served.set(served.get() + 1);
     Ok(keep_alive)
 }
 

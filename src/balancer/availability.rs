@@ -25,6 +25,8 @@ struct Cell {
     standing: AtomicU8,
     /// Whether the one real request of [`Standing::Trial`] is under way. Taken by workers.
     trial_taken: AtomicBool,
+    /// An operator wants no new requests there, whatever else is said of it.
+    barred: AtomicBool,
     /// When it came back in, in microseconds; 0: it was never out. For the slow start.
     back_since: AtomicU64,
 }
@@ -68,7 +70,21 @@ impl Availability {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Changes whenever a standing does.
+    /// Whether an operator wants no new requests there. Not even when everybody is out.
+    #[must_use]
+    pub fn is_barred(&self, member: MemberId) -> bool {
+        self.cells.get(member.index()).is_some_and(|cell| cell.barred.load(Ordering::Acquire))
+    }
+
+    /// Sets it. The monitor only.
+    pub fn bar(&self, member: MemberId, barred: bool) {
+        let Some(cell) = self.cells.get(member.index()) else { return };
+        if cell.barred.swap(barred, Ordering::AcqRel) != barred {
+            self.version.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Changes whenever a standing does, or what an operator wants.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

@@ -25,6 +25,10 @@ pub struct Connection {
     pub stream: Stream,
     /// Whether it served an exchange before: the member may have closed it meanwhile.
     pub reused: bool,
+    /// The tick at which it was established.
+    pub(super) born: u32,
+    /// Exchanges that it served, with the one under way.
+    pub(super) exchanges: u32,
 }
 
 impl Lease {
@@ -57,9 +61,11 @@ impl Lease {
         if self.chosen.trial {
             return None;
         }
-        let stream = self.pool.take_idle(self.chosen.member)?;
+        let mut connection = self.pool.take_idle(self.chosen.member)?;
         self.pool.row().add(Counter::UpstreamReuses, 1);
-        Some(Connection { stream, reused: true })
+        connection.reused = true;
+        connection.exchanges = connection.exchanges.saturating_add(1);
+        Some(connection)
     }
 
     /// A new connection.
@@ -80,13 +86,13 @@ impl Lease {
             })?;
         }
         self.pool.row().add(Counter::UpstreamOpens, 1);
-        Ok(Connection { stream, reused: false })
+        Ok(Connection { stream, reused: false, born: Stream::tick(), exchanges: 1 })
     }
 
     /// Gives a connection back for later use: its exchange is complete in both directions and the
-    /// member keeps it open.
+    /// member keeps it open. It is closed if it is worn out, or its member is not to be used.
     pub fn keep(&self, connection: Connection) {
-        self.pool.put_idle(self.chosen.member, connection.stream);
+        self.pool.put_idle(self.chosen.member, connection);
     }
 
     /// Ends the lease and tells how the member behaved.

@@ -6,6 +6,7 @@
 
 mod atomic;
 mod availability;
+mod figures;
 pub mod health;
 mod inflight;
 #[cfg(test)]
@@ -20,6 +21,8 @@ mod pools;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
+#[cfg(test)]
+mod queue_worlds;
 mod retry;
 mod roster;
 mod selection;
@@ -31,6 +34,7 @@ mod tried;
 mod waiting;
 
 pub use availability::{Availability, Standing};
+pub use figures::{MemberFigures, PoolFigures};
 pub use inflight::InFlight;
 pub use lease::{Connection, Lease};
 pub use observer::{Observations, Observer, observer};
@@ -42,6 +46,6 @@ pub use retry::{Attempted, Refusal};
 pub use selection::Workbench;
 pub use selection::hash_key;
 pub use shared::SharedPools;
-pub use slots::Slots;
+pub use slots::{Slots, Taking};
 pub use tried::Tried;
 pub use waiting::Waiting;

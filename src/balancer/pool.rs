@@ -6,8 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::availability::Standing;
 use super::keepalive::Keepalive;
 use super::latency::Latency;
+use super::lease::Connection;
 use super::observer::Observer;
 use super::outcome::{Observation, Outcome};
 use super::pools::LeaseError;
@@ -16,12 +18,13 @@ use super::retry::{Attempted, Refusal, Rules};
 use super::roster::Roster;
 use super::selection::{Allowed, Candidates, Selector};
 use super::shared::SharedPool;
+use super::slots::Taking;
 use super::tried::Tried;
 use crate::clock::Instant;
 use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
 use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::net::tls::{TlsConnector, TlsPeer};
-use crate::net::{Stream, TICK, ticks};
+use crate::net::{Stream, ticks};
 use crate::rng::Rng;
 use crate::stats::{Counter, Row};
 
@@ -74,7 +77,7 @@ pub(super) struct Pool {
     eject: Option<EjectConfig>,
     retry: Option<RetryConfig>,
     state: RefCell<State>,
-    /// Some member has a maximum.
+    /// The pool or some member has a maximum.
     bounded: bool,
     queue: Queue,
     patience: Duration,
@@ -107,8 +110,7 @@ impl Pool {
         let worker = home.worker;
         let roster = Roster::new(config);
         let addresses: Vec<_> = config.members.iter().map(|member| member.address).collect();
-        let timeout = u32::try_from(config.keepalive.idle_timeout.as_micros() / TICK.as_micros());
-        let keepalive = |_: &_| Keepalive::new(config.keepalive.idle, timeout.unwrap_or(u32::MAX));
+        let keepalive = |_: &_| Keepalive::new(&config.keepalive);
         let state = State {
             open: Allowed::new(addresses.len()),
             selector: Selector::new(&config.balance, &addresses, roster.full(), worker),
@@ -128,7 +130,7 @@ impl Pool {
             id,
             worker,
             clock: home.clock,
-            bounded: config.members.iter().any(|member| member.max_connections.is_some()),
+            bounded: config.has_maximum(),
             queue,
             patience: config.queue.timeout,
             seen: Cell::new(0),
@@ -172,7 +174,7 @@ impl Pool {
         }
     }
 
-    /// A member that may serve and was not tried, with a slot if it has a maximum.
+    /// A member that may serve and was not tried, with a slot if there is a maximum.
     pub(super) fn choose(&self, key: u64, tried: &Tried) -> Result<Chosen, Unchosen> {
         let state = &mut *self.state.borrow_mut();
         let (standings, slots) = (&self.shared.availability, &self.shared.slots);
@@ -180,7 +182,7 @@ impl Pool {
         for member in state.roster.trials() {
             if !tried.contains(*member) && slots.has_free(*member) && standings.take_trial(*member)
             {
-                if slots.try_take(*member) {
+                if self.try_take(*member) {
                     return Ok(Chosen { member: *member, trial: true });
                 }
                 standings.return_trial(*member);
@@ -204,16 +206,24 @@ impl Pool {
                 key,
             };
             let Some(member) = state.selector.choose(&candidates, &mut state.rng) else { break };
-            if slots.try_take(member) {
+            if self.try_take(member) {
                 return Ok(Chosen { member, trial: false });
             }
-            // Another worker took its last slot: it is not open any more.
+            // Another worker took its last slot, or the pool's: it is not open any more.
         }
         let members = self.members();
         let mut left = members.filter(|member| !tried.contains(*member));
         let allowed = state.roster.allowed_after(tried);
         let full = left.any(|member| allowed.contains(member));
         Err(if self.bounded && full { Unchosen::Full } else { Unchosen::Nobody })
+    }
+
+    fn try_take(&self, member: MemberId) -> bool {
+        let taking = self.shared.slots.try_take(member);
+        if taking == Taking::Undone {
+            self.queue.slot_freed();
+        }
+        taking.is_taken()
     }
 
     /// All of them.
@@ -366,22 +376,34 @@ impl Pool {
     /// An idle connection that is still open as far as this host knows, and on which nothing was
     /// sent unasked: that must never pass for an answer (RFC 9112 section 9.3). Looking costs a
     /// system call, about 130 ns.
-    pub(super) fn take_idle(&self, member: MemberId) -> Option<Stream> {
+    pub(super) fn take_idle(&self, member: MemberId) -> Option<Connection> {
         let mut lists = self.keepalive.borrow_mut();
         let list = lists.get_mut(member.index())?;
-        while let Some(stream) = list.take() {
+        while let Some(connection) = list.take() {
             self.row.sub(Counter::UpstreamIdle, 1);
-            if stream.is_quiet() {
-                return Some(stream);
+            if list.is_worn(&connection, Stream::tick()) {
+                self.row.add(Counter::UpstreamRetired, 1);
+            } else if connection.stream.is_quiet() {
+                return Some(connection);
+            } else {
+                self.row.add(Counter::UpstreamStale, 1);
             }
-            self.row.add(Counter::UpstreamStale, 1);
         }
         None
     }
 
-    pub(super) fn put_idle(&self, member: MemberId, stream: Stream) {
+    pub(super) fn put_idle(&self, member: MemberId, connection: Connection) {
+        // What is out gets no request, nor keeps connections.
+        if matches!(self.shared.availability.standing(member), Standing::Out | Standing::Drain) {
+            return;
+        }
         if let Some(list) = self.keepalive.borrow_mut().get_mut(member.index()) {
-            let change = list.put(stream, Stream::tick());
+            let now = Stream::tick();
+            if list.is_worn(&connection, now) {
+                self.row.add(Counter::UpstreamRetired, 1);
+                return;
+            }
+            let change = list.put(connection, now);
             self.row.add(Counter::UpstreamIdle, change.unsigned_abs());
         }
     }
@@ -407,15 +429,15 @@ impl Pool {
             }
         }
         for (member, list) in (0u16..).map(MemberId).zip(self.keepalive.borrow_mut().iter_mut()) {
-            // What is out gets no request, nor keeps connections.
             let mut closed = match standings.standing(member) {
-                super::Standing::Out | super::Standing::Drain => list.close_all(),
-                super::Standing::In | super::Standing::Trial => list.close_expired(tick),
+                Standing::Out | Standing::Drain => list.close_all(),
+                Standing::In | Standing::Trial => list.close_expired(tick),
             };
             if tick.is_multiple_of(10) {
-                let dead = list.close_dead();
+                let (old, dead) = (list.close_old(tick), list.close_dead());
+                self.row.add(Counter::UpstreamRetired, old as u64);
                 self.row.add(Counter::UpstreamStale, dead as u64);
-                closed += dead;
+                closed += old + dead;
             }
             self.row.sub(Counter::UpstreamIdle, closed as u64);
         }

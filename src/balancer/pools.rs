@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lease::Lease;
 use super::observer::Observer;
@@ -125,6 +126,27 @@ impl Pools {
     pub fn retries_status(&self, pool: PoolId, status: u16) -> bool {
         let retry = self.pool(pool).and_then(|pool| pool.retry());
         retry.is_some_and(|retry| retry.on.statuses.contains(&status))
+    }
+
+    /// Whether members honour `Idempotency-Key`.
+    #[must_use]
+    pub fn honours_key(&self, pool: PoolId) -> bool {
+        let retry = self.pool(pool).and_then(|pool| pool.retry());
+        retry.is_some_and(|retry| retry.idempotency_key)
+    }
+
+    /// What a member may take for its answer's head in the attempt of this number, if as far as the
+    /// pool's rules go another one may follow.
+    #[must_use]
+    pub fn try_timeout(
+        &self,
+        pool: PoolId,
+        attempts: u32,
+        age: impl FnOnce() -> Duration,
+    ) -> Option<Duration> {
+        let retry = self.pool(pool)?.retry()?;
+        let span = retry.try_timeout.filter(|_| retry.on.timeout)?;
+        (attempts <= retry.attempts && age() <= retry.deadline).then_some(span)
     }
 
     /// The request bodies up to which bytes are kept to be sent again; 0: none.

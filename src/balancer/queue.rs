@@ -141,7 +141,8 @@ impl Queue {
     }
 
     /// Waits until `look` takes a slot, which it tries in its turn. `any_free` says whether a slot
-    /// is free that a request could take which tried nothing yet. Neither may call this queue.
+    /// is free that a request could take which tried nothing yet. Of this queue `look` may call
+    /// [`Queue::slot_freed`], and `any_free` nothing.
     /// Dropping the future leaves the line, and passes on a chance that was meant for it.
     ///
     /// # Errors

@@ -113,6 +113,21 @@ pub enum Refusal {
     Budget,
 }
 
+impl Refusal {
+    /// Its word in logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotCovered => "not_covered",
+            Self::NotIdempotent => "not_idempotent",
+            Self::BodyGone => "body_gone",
+            Self::Attempts => "attempts",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
+        }
+    }
+}
+
 /// The rules of one pool on one worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<'a> {
@@ -162,7 +177,16 @@ mod tests {
             statuses: vec![503],
         };
         let deadline = Duration::from_secs(1);
-        RetryConfig { on, attempts: 2, budget: 20, floor: 3, deadline, body: 1024 }
+        RetryConfig {
+            on,
+            attempts: 2,
+            budget: 20,
+            floor: 3,
+            try_timeout: None,
+            idempotency_key: false,
+            deadline,
+            body: 1024,
+        }
     }
 
     const FAILED: Attempted = Attempted {

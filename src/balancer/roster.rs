@@ -161,7 +161,8 @@ impl Roster {
         if best.is_none() && self.panic == Panic::UseAll {
             let [first, ..] = &mut self.levels;
             let all = (0u16..).map(MemberId).zip(&self.full).filter(|(_, weight)| **weight > 0);
-            all.filter(|(member, _)| standings.standing(*member) != Standing::Drain)
+            all.filter(|(member, _)| !standings.is_barred(*member))
+                .filter(|(member, _)| standings.standing(*member) != Standing::Drain)
                 .for_each(|(member, _)| first.set(member));
         }
     }
@@ -249,6 +250,22 @@ mod tests {
             assert_eq!(allowed, [next], "after {tried:?}");
             assert!(tried.contains(MemberId(next)) || tried.add(MemberId(next)));
         }
+    }
+
+    #[test]
+    fn in_panic_all_serve_but_those_that_an_operator_took_out() {
+        let members = r#""10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1""#;
+        let mut roster = Roster::new(&config(members, "panic = \"use-all\""));
+        let standings = Availability::new(3);
+        for member in 0..3 {
+            standings.set(MemberId(member), Standing::Out, NOW);
+        }
+        standings.bar(MemberId(1), true);
+        roster.refresh(&standings, 1, || NOW);
+        assert_eq!(serving(&roster), [0, 2]);
+        standings.bar(MemberId(1), false);
+        roster.refresh(&standings, 1, || NOW);
+        assert_eq!(serving(&roster), [0, 1, 2]);
     }
 
     #[test]

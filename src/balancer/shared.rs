@@ -42,7 +42,7 @@ impl SharedPools {
                 availability: Arc::new(Availability::new(members)),
                 latency: Arc::new(SharedLatency::new(workers, members)),
                 budget: Budget::new(workers),
-                slots: Slots::new(&maxima),
+                slots: Slots::new(pool.max_connections, &maxima),
                 waiting: Arc::new(Waiting::new(workers)),
             })
         };

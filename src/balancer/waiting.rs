@@ -89,6 +89,11 @@ impl Waiting {
         sleepers(line) + line / CHANCE
     }
 
+    /// Sleepers and chances of all workers together.
+    pub(super) fn total(&self) -> u64 {
+        (0u16..).map(WorkerId).take(self.cells.len()).map(|worker| self.waiters(worker)).sum()
+    }
+
     /// Sleepers of the worker without a chance.
     #[cfg(test)]
     pub(super) fn asleep(&self, worker: WorkerId) -> u64 {

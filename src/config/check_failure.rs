@@ -39,8 +39,16 @@ pub(super) fn retry(pool: &Table<'_>, findings: &mut Findings) -> Option<RetryCo
         bad_answer: false,
         statuses: vec![],
     };
+    let on = failures(&table, findings).unwrap_or(default);
+    let try_timeout = table.time_cap("try_timeout", findings);
+    if let (false, Some(_), Some((_, value))) = (on.timeout, try_timeout, table.get("try_timeout"))
+    {
+        findings.add(span_of(value), Mistake::UselessTryTimeout);
+    }
     Some(RetryConfig {
-        on: failures(&table, findings).unwrap_or(default),
+        on,
+        try_timeout,
+        idempotency_key: table.flag("idempotency_key", findings),
         attempts: table.count32("attempts", findings),
         budget: table.percent("budget", findings),
         floor: table.count32("floor", findings),

@@ -21,12 +21,15 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
     let keepalive = table.table("keepalive", findings);
     let timeouts = table.table("timeouts", findings);
     let members = members(table, findings);
+    let max_connections = table.cap("max_connections", findings);
     PoolConfig {
         name: name.to_owned(),
         balance: check_balance::balance(table, findings),
         keepalive: KeepaliveConfig {
             idle: keepalive.count("idle", findings),
             idle_timeout: keepalive.time("idle_timeout", findings),
+            max_age: keepalive.time("max_age", findings),
+            max_requests: keepalive.cap("max_requests", findings),
         },
         timeouts: PoolTimeouts {
             connect: timeouts.time("connect", findings),
@@ -34,7 +37,8 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
         },
         health: check_health::health(table, findings),
         eject: check_failure::eject(table, findings),
-        queue: queue(table, &members, findings),
+        queue: queue(table, max_connections, &members, findings),
+        max_connections,
         retry: check_failure::retry(table, findings),
         panic: match table.choice("panic", findings) {
             0 => Panic::Refuse,
@@ -46,13 +50,18 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
     }
 }
 
-fn queue(table: &Table<'_>, members: &[MemberConfig], findings: &mut Findings) -> QueueConfig {
+fn queue(
+    table: &Table<'_>,
+    maximum: Option<u32>,
+    members: &[MemberConfig],
+    findings: &mut Findings,
+) -> QueueConfig {
     let queue = table.table("queue", findings);
     let length = queue.count("length", findings);
     // Whoever writes 0 or the default misses nothing.
     let default = matches!(Section::Queue.key("length").map(|key| key.kind),
         Some(Kind::Count { default, .. }) if default == length as u64);
-    let capped = members.iter().any(|member| member.max_connections.is_some());
+    let capped = maximum.is_some() || members.iter().any(|member| member.max_connections.is_some());
     if let (false, false, 1.., Some((_, value))) = (capped, default, length, queue.get("length")) {
         findings.add(span_of(value), Mistake::UselessQueue);
     }

@@ -2,6 +2,7 @@
 
 use toml::de::DeValue;
 
+use super::admin_address::AdminAddress;
 use super::checked::{AccessLog, AccessLogFormat, LimitsConfig, ServerConfig, Workers};
 use super::document::{Findings, Table, integer, span_of, wrong_type};
 use super::error::Mistake;
@@ -13,6 +14,7 @@ const CORES_MAX: u64 = 1024;
 pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig {
     ServerConfig {
         workers: workers(table, findings),
+        admin: admin(table, findings),
         access_log: access_log(table, findings),
         access_log_format: match table.choice("access_log_format", findings) {
             0 => AccessLogFormat::Common,
@@ -75,6 +77,17 @@ fn workers(table: &Table<'_>, findings: &mut Findings) -> Workers {
     };
     findings.add(span_of(value), mistake);
     Workers::Auto
+}
+
+fn admin(table: &Table<'_>, findings: &mut Findings) -> Option<AdminAddress> {
+    let text = table.text("admin", findings)?;
+    match text.value.parse() {
+        Ok(address) => Some(address),
+        Err(why) => {
+            findings.add(text.span, Mistake::BadAdmin(why));
+            None
+        }
+    }
 }
 
 fn access_log(table: &Table<'_>, findings: &mut Findings) -> AccessLog {

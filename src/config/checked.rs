@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::admin_address::AdminAddress;
 use super::checked_pool::PoolConfig;
 use super::checked_tls::TlsConfig;
 use crate::ids::{ListenerId, PoolId};
@@ -30,6 +31,8 @@ pub struct Config {
 pub struct ServerConfig {
     /// How many workers, on which cores. Default `"auto"`.
     pub workers: Workers,
+    /// Where the admin interface listens. `None`, the default: nowhere.
+    pub admin: Option<AdminAddress>,
     /// Where access log lines go. Default off.
     pub access_log: AccessLog,
     /// `access_log_format`: their form. Default `"common"`.

@@ -14,6 +14,9 @@ pub struct PoolConfig {
     pub balance: Balance,
     /// The members; `MemberId` is the index. At least one, at most 4,096.
     pub members: Vec<MemberConfig>,
+    /// Exchanges that all members together may have in flight, over all workers, 1 to 1,000,000.
+    /// `None`, the default: no bound.
+    pub max_connections: Option<u32>,
     /// Idle connections to members.
     pub keepalive: KeepaliveConfig,
     /// Deadlines on the member's side.
@@ -32,6 +35,15 @@ pub struct PoolConfig {
     pub slow_start: Duration,
     /// TLS to members. `None`, the default, or `tls = "off"`: plain HTTP.
     pub tls: Option<PoolTlsConfig>,
+}
+
+impl PoolConfig {
+    /// Whether requests may have to wait: the pool or some member has a `max_connections`.
+    #[must_use]
+    pub fn has_maximum(&self) -> bool {
+        let mut members = self.members.iter();
+        self.max_connections.is_some() || members.any(|member| member.max_connections.is_some())
+    }
 }
 
 /// The algorithm of a pool.
@@ -84,6 +96,10 @@ pub struct KeepaliveConfig {
     pub idle: usize,
     /// How long one may stay idle. Default 60 s.
     pub idle_timeout: Duration,
+    /// The age from which one is not used again. Default 1 h.
+    pub max_age: Duration,
+    /// Exchanges that one serves, 1 to 1,000,000,000. `None`, the default: no bound.
+    pub max_requests: Option<u32>,
 }
 
 /// `timeouts = {...}` of a pool.
@@ -164,6 +180,11 @@ pub struct RetryConfig {
     pub budget: u8,
     /// Retries a second that are always allowed. Default 10, 0 to 1,000,000.
     pub floor: u32,
+    /// From the sent request to its answer's head, while another attempt is possible. `None`, the
+    /// default: `timeouts.response`.
+    pub try_timeout: Option<Duration>,
+    /// Whether POST and PATCH with an `Idempotency-Key` count as idempotent. Default false.
+    pub idempotency_key: bool,
     /// From the whole request head to the begin of the last attempt. Default 10 s.
     pub deadline: Duration,
     /// Bytes of a request body that are kept to be sent again. Default 64 KiB, 0 to 16 MiB.

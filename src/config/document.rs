@@ -171,24 +171,19 @@ impl<'a> Table<'a> {
     /// A duration.
     pub(super) fn time(&self, name: &str, findings: &mut Findings) -> Duration {
         let Some(Kind::Time { default, min }) = self.kind(name) else { return Duration::ZERO };
-        let Some((key, value)) = self.get(name) else { return default };
-        let mistake = match value.get_ref() {
-            DeValue::String(text) => match scalar::duration(text) {
-                Ok(time) if (min..=keys::TIME_MAX).contains(&time) => return time,
-                Ok(_) => Mistake::OutOfBounds {
-                    key: key.name,
-                    min: show_duration(min),
-                    max: show_duration(keys::TIME_MAX),
-                },
-                Err(why) => Mistake::BadDuration { why, number: text.parse().ok() },
-            },
-            DeValue::Integer(_) => {
-                Mistake::BadDuration { why: scalar::ScalarError::NoUnit, number: integer(value) }
-            }
-            _ => wrong_type(key, value),
-        };
-        findings.add(span_of(value), mistake);
-        default
+        self.get(name)
+            .and_then(|(key, value)| read_time(key, value, min, findings))
+            .unwrap_or(default)
+    }
+
+    /// A duration; `None` where the key is absent or says `"none"`.
+    pub(super) fn time_cap(&self, name: &str, findings: &mut Findings) -> Option<Duration> {
+        let Some(Kind::TimeCap { min }) = self.kind(name) else { return None };
+        let (key, value) = self.get(name)?;
+        if value.get_ref().as_str() == Some("none") {
+            return None;
+        }
+        read_time(key, value, min, findings)
     }
 
     /// A size in bytes; `None` where the key says `"none"`.
@@ -340,6 +335,32 @@ pub(super) fn integer(value: Value<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
+/// A duration of at least `min`.
+fn read_time(
+    key: &Key,
+    value: Value<'_>,
+    min: Duration,
+    findings: &mut Findings,
+) -> Option<Duration> {
+    let mistake = match value.get_ref() {
+        DeValue::String(text) => match scalar::duration(text) {
+            Ok(time) if (min..=keys::TIME_MAX).contains(&time) => return Some(time),
+            Ok(_) => Mistake::OutOfBounds {
+                key: key.name,
+                min: show_duration(min),
+                max: show_duration(keys::TIME_MAX),
+            },
+            Err(why) => Mistake::BadDuration { why, number: text.parse().ok() },
+        },
+        DeValue::Integer(_) => {
+            Mistake::BadDuration { why: scalar::ScalarError::NoUnit, number: integer(value) }
+        }
+        _ => wrong_type(key, value),
+    };
+    findings.add(span_of(value), mistake);
+    None
+}
+
 /// A number within bounds, both ends included.
 pub(super) fn number(
     key: &Key,
@@ -371,6 +392,7 @@ pub(super) fn not_a_choice(key: &Key, word: &str, choices: &'static [&'static st
 pub(super) fn wrong_type(key: &Key, value: Value<'_>) -> Mistake {
     let expected = match key.kind {
         Kind::Time { .. } => "a duration",
+        Kind::TimeCap { .. } => "a duration or \"none\"",
         Kind::Size { .. } => "a size",
         Kind::Count { .. } => "a number",
         Kind::Cap { .. } => "a number or \"none\"",

@@ -38,6 +38,9 @@ fn process(out: &mut String, config: &Config) {
         Workers::Count(count) => line(out, "workers", count),
         Workers::Cores(cores) => line(out, "workers", list(cores.iter().map(usize::to_string))),
     }
+    if let Some(address) = &server.admin {
+        line(out, "admin", quote(&address.to_string()));
+    }
     match &server.access_log {
         AccessLog::Off => line(out, "access_log", quote("off")),
         AccessLog::Stdout => line(out, "access_log", quote("stdout")),

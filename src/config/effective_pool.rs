@@ -16,8 +16,14 @@ pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
         out.push_str(&format!("  {},\n", member(it)));
     }
     out.push_str("]\n");
+    line(out, "max_connections", cap(pool.max_connections));
     let k = &pool.keepalive;
-    let keepalive = [("idle", k.idle.to_string()), ("idle_timeout", time(k.idle_timeout))];
+    let keepalive = [
+        ("idle", k.idle.to_string()),
+        ("idle_timeout", time(k.idle_timeout)),
+        ("max_age", time(k.max_age)),
+        ("max_requests", cap(k.max_requests)),
+    ];
     line(out, "keepalive", table(keepalive));
     let t = &pool.timeouts;
     let timeouts = [("connect", time(t.connect)), ("response", time(t.response))];
@@ -41,6 +47,10 @@ fn time(duration: std::time::Duration) -> String {
     quote(&show_duration(duration))
 }
 
+fn cap(cap: Option<u32>) -> String {
+    cap.map_or_else(|| quote("none"), |cap| cap.to_string())
+}
+
 fn off() -> String {
     quote("off")
 }
@@ -61,11 +71,10 @@ fn balance(balance: &Balance) -> String {
 }
 
 fn member(member: &MemberConfig) -> String {
-    let cap = member.max_connections.map_or_else(|| quote("none"), |cap| cap.to_string());
     table([
         ("address", quote(&member.address.to_string())),
         ("weight", member.weight.to_string()),
-        ("max_connections", cap),
+        ("max_connections", cap(member.max_connections)),
         ("backup", member.backup.to_string()),
     ])
 }
@@ -118,6 +127,8 @@ fn retry(retry: &RetryConfig) -> String {
         ("attempts", retry.attempts.to_string()),
         ("budget", percent(retry.budget)),
         ("floor", retry.floor.to_string()),
+        ("try_timeout", retry.try_timeout.map_or_else(|| quote("none"), time)),
+        ("idempotency_key", retry.idempotency_key.to_string()),
         ("deadline", time(retry.deadline)),
         ("body", size(retry.body as u64)),
     ])

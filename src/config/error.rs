@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::address::{AddressError, CidrError};
+use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
 use super::host::HostError;
@@ -176,6 +177,8 @@ pub enum Mistake {
     BadHostPolicy,
     /// No core id.
     BadCore,
+    /// No place for the admin interface.
+    BadAdmin(AdminAddressError),
     /// Neither a word that `access_log` knows nor the path of a file.
     BadAccessLog {
         /// The word that was probably meant.
@@ -279,6 +282,8 @@ pub enum Mistake {
     },
     /// Places in a queue that no request ever waits in.
     UselessQueue,
+    /// A bound of attempts whose excess is no reason for another one.
+    UselessTryTimeout,
     /// A literal `Host` that looks like a mistyped word.
     HostLooksLike {
         /// The word.
@@ -305,6 +310,7 @@ impl Mistake {
             | Self::UnusedListener
             | Self::ShadowedRoute { .. }
             | Self::UselessQueue
+            | Self::UselessTryTimeout
             | Self::HostLooksLike { .. } => Severity::Warning,
             _ => Severity::Error,
         }

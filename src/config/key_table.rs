@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::keys::Kind::{self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time};
+use super::keys::Kind::{
+    self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time, TimeCap,
+};
 use super::keys::Section::{
     self, Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive,
     Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Pool, PoolTimeouts, PoolTls, Queue,
@@ -43,6 +45,9 @@ pub const KEYS: &[Key] = &[
     key(Server, "workers", Form("`\"auto\"`, a number from 1 to 1024, or a list of core ids", "\"auto\""),
         "Worker threads, each pinned to a core: one per core that the process may use, this many on the first such cores, or one on each of the listed cores.",
         "workers = \"auto\""),
+    key(Server, "admin", Form("`\"IP:PORT\"` or `\"unix:/PATH\"`", "none"),
+        "Where the [admin interface](admin.md) listens: counters, metrics, members and their states. It asks for no password: keep it on loopback or on a Unix socket.",
+        "admin = \"127.0.0.1:9901\""),
     key(Server, "access_log", Form("`\"off\"`, `\"stdout\"` or the path of a file (with a `/` in it)", "\"off\""),
         "Where a line per exchange goes. A file is appended to. Lines are written off the workers; when the writer falls behind, lines are dropped and counted.",
         "access_log = \"/var/log/ringway/access.log\""),
@@ -149,6 +154,9 @@ pub const KEYS: &[Key] = &[
     key(Pool, "members", Form("a list of `\"IP:PORT\"` or of `{ address, weight, max_connections, backup }`", ""),
         "The servers that answer: 1 to 4096, each address once, at least one with a weight above 0, and at least one that is no backup.",
         "members = [\"10.0.1.11:8080\", { address = \"10.0.1.12:8080\", weight = 2 }]"),
+    key(Pool, "max_connections", Cap { min: 1, max: 1_000_000 },
+        "Exchanges that all members together may have in flight, exact over all workers, in addition to what each may have. Further requests wait in the queue.",
+        "max_connections = 500"),
     key(Pool, "keepalive", Table(Keepalive), "Idle connections to members, per worker and member.", "keepalive = { idle = 128 }"),
     key(Pool, "timeouts", Table(PoolTimeouts), "Deadlines on the member's side.", "timeouts = { connect = \"500ms\" }"),
     key(Pool, "health", Switch { section: Health, on: false },
@@ -156,12 +164,12 @@ pub const KEYS: &[Key] = &[
         "health = { path = \"/healthz\", interval = \"5s\" }"),
     key(Pool, "eject", Switch { section: Eject, on: true },
         "Ejection: failures of real requests that take a member out for a time.", "eject = { failures = 3, for = \"30s\" }"),
-    key(Pool, "queue", Table(Queue), "Requests that wait while every member is at its `max_connections`.", "queue = { timeout = \"500ms\" }"),
+    key(Pool, "queue", Table(Queue), "Requests that wait while every member is at its `max_connections`, or the pool at its own.", "queue = { timeout = \"500ms\" }"),
     key(Pool, "retry", Switch { section: Retry, on: true },
         "Sending a request again, to another member. Only where that is safe: the method is idempotent, or it is certain that the member got nothing of the request; and nothing of an answer has gone to the client.",
         "retry = { on = [\"connect\", \"reset\", 503], attempts = 1 }"),
     key(Pool, "panic", Choice(&["refuse", "use-all"]),
-        "What happens when every member is out: answer 503 at once, or choose as if none were out.", "panic = \"use-all\""),
+        "What happens when every member is out: answer 503 at once, or choose as if none were out, but those that an operator took out.", "panic = \"use-all\""),
     key(Pool, "slow_start", Time { default: Duration::ZERO, min: Duration::ZERO },
         "How long a member that came back takes to get its full share. `\"0s\"`: it gets it at once.", "slow_start = \"30s\""),
 
@@ -183,6 +191,10 @@ pub const KEYS: &[Key] = &[
 
     key(Keepalive, "idle", Count { default: 64, min: 0, max: 65_535 }, "Idle connections kept; 0 keeps none.", "idle = 64"),
     key(Keepalive, "idle_timeout", secs(60), "How long one may stay idle. Keep it below the members' own timeout.", "idle_timeout = \"60s\""),
+    key(Keepalive, "max_age", secs(3600),
+        "The age from which a connection is not used again; an exchange that is under way ends first.", "max_age = \"10m\""),
+    key(Keepalive, "max_requests", Cap { min: 1, max: 1_000_000_000 },
+        "Exchanges that one connection serves; then it is closed.", "max_requests = 10000"),
 
     key(PoolTimeouts, "connect", secs(1), "For a connection to be established.", "connect = \"1s\""),
     key(PoolTimeouts, "response", secs(30), "Silence of the member: before its answer's head, and between two parts of its body.", "response = \"30s\""),
@@ -223,9 +235,14 @@ pub const KEYS: &[Key] = &[
     key(Retry, "budget", Percent { default: 20 },
         "Retries as a share of the requests of the last ten seconds, over all workers.", "budget = \"10%\""),
     key(Retry, "floor", Count { default: 10, min: 0, max: 1_000_000 }, "Retries a second that are allowed in spite of `budget`.", "floor = 3"),
+    key(Retry, "try_timeout", TimeCap { min: TIME_MIN },
+        "How long a member may take from the sent request to its answer's head while the request could still go to another member; then it does, and the failure is a `\"timeout\"`. The last attempt has `timeouts.response`.",
+        "try_timeout = \"2s\""),
+    key(Retry, "idempotency_key", Flag { default: false },
+        "Whether a POST or PATCH with an `Idempotency-Key` counts as idempotent. Only where members honour it.", "idempotency_key = true"),
     key(Retry, "deadline", secs(10), "From the whole request head to the begin of the last attempt.", "deadline = \"5s\""),
     key(Retry, "body", Size { default: Some(64 * KIB), min: 0, max: 16 * MIB },
-        "Bytes of a request body that are kept to be sent again. Of a longer one, none is retried once some of it was sent.", "body = \"16KiB\""),
+        "Bytes of a request body that are kept to be sent again, while it goes on to the member. Once more was sent there is no retry.", "body = \"16KiB\""),
 
     key(PoolTls, "ca", Form("the path of a file", "the roots of the system"),
         "PEM: who may have issued the certificates of members.", "ca = \"internal.pem\""),
@@ -244,7 +261,6 @@ pub const KEYS: &[Key] = &[
 /// Keys that a later version brings, with the section each will stand in.
 #[rustfmt::skip]
 pub const FUTURE: &[(Section, &str)] = &[
-    (Server, "admin"),
     (Listener, "http2"), (Listener, "protocol"), (Listener, "passthrough"),
     (Route, "headers"), (Route, "cookies"), (Route, "query"), (Route, "redirect"), (Route, "respond"),
     (Route, "cache"), (Route, "compress"),

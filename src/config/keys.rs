@@ -179,6 +179,11 @@ pub enum Kind {
         /// The least; mostly [`TIME_MIN`].
         min: Duration,
     },
+    /// A duration, up to 7 days, or `"none"`, the default.
+    TimeCap {
+        /// The least.
+        min: Duration,
+    },
     /// Bytes; a default of `None` reads `"none"`, and then `"none"` may be written, too.
     Size {
         /// When the key is absent.

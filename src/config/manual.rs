@@ -128,6 +128,7 @@ fn value(key: &Key) -> String {
     match key.kind {
         Kind::Time { min: TIME_MIN, .. } => "duration".to_owned(),
         Kind::Time { min, .. } => format!("duration, from {}", show_duration(min)),
+        Kind::TimeCap { .. } => "`\"none\"` or duration".to_owned(),
         Kind::Size { default, min, max } => {
             let none = if default.is_none() { "`\"none\"` or " } else { "" };
             format!("{none}size, {} to {}", show_size(min), show_size(max))
@@ -150,7 +151,9 @@ fn default(key: &Key) -> String {
     match key.kind {
         Kind::Time { default, .. } => format!("`\"{}\"`", show_duration(default)),
         Kind::Size { default: Some(default), .. } => format!("`\"{}\"`", show_size(default)),
-        Kind::Size { default: None, .. } | Kind::Cap { .. } => "`\"none\"`".to_owned(),
+        Kind::Size { default: None, .. } | Kind::Cap { .. } | Kind::TimeCap { .. } => {
+            "`\"none\"`".to_owned()
+        }
         Kind::Percent { default } => format!("`\"{default}%\"`"),
         Kind::Count { default, .. } => format!("`{default}`"),
         Kind::Flag { default } => format!("`{default}`"),

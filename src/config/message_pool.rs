@@ -55,8 +55,11 @@ impl Mistake {
                 f.write_str("probes write this field themselves, or do without")
             }
             Self::BodyOfHead => f.write_str("an answer to HEAD has no body to find this in"),
-            Self::UselessQueue => {
-                f.write_str("no request waits here: no member has \"max_connections\"")
+            Self::UselessQueue => f.write_str(
+                "no request waits here: neither the pool nor a member has \"max_connections\"",
+            ),
+            Self::UselessTryTimeout => {
+                f.write_str("no attempt ends by this: \"timeout\" is not in \"on\"")
             }
             tls => tls.fmt_tls(f),
         }
@@ -97,8 +100,9 @@ impl Mistake {
             Self::BadField(FieldError::Host) => "as in: host = \"shop.example.com\"",
             Self::BodyOfHead => "leave out one of the two",
             Self::UselessQueue => {
-                "give the members one, as in: { address = \"10.0.1.11:8080\", max_connections = 200 }"
+                "give the pool or its members one, as in: { address = \"10.0.1.11:8080\", max_connections = 200 }"
             }
+            Self::UselessTryTimeout => "add \"timeout\" to \"on\", or leave this out",
             tls => return tls.help_tls(),
         };
         Some(help.to_owned())

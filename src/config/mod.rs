@@ -3,6 +3,7 @@
 //! Owns names, defaults, bounds and messages. Must not know run-time state.
 
 mod address;
+mod admin_address;
 mod check;
 mod check_balance;
 mod check_failure;
@@ -38,6 +39,7 @@ mod scalar;
 mod status;
 
 pub use address::{AddressError, CidrError};
+pub use admin_address::{AdminAddress, AdminAddressError};
 pub use check_balance::HashKeyError;
 pub use check_health::FieldError;
 pub use check_tls::CIPHERS;

@@ -2,13 +2,16 @@
 //! It never touches a client's bytes, and may therefore wait.
 
 pub mod access_log;
+pub mod admin;
 mod certificates;
 mod channel;
+mod desk;
 pub mod log;
 mod monitor;
 mod probe;
 mod signals;
 
 pub use certificates::{Certificates, TlsFileFault};
+pub use desk::{Desk, MemberState, NoAnswer};
 pub use monitor::Monitor;
 pub use signals::{Event, Signals};

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::desk::{self, Desk, Question, desk};
 use super::probe::{Prober, Skipped};
 use crate::balancer::health::{PoolHealth, ProbeResult, Transition, Verdict};
 use crate::balancer::{Availability, Observation, Observations};
@@ -38,6 +39,8 @@ pub struct Monitor {
     /// TLS to members, by pool.
     tls: Vec<Option<TlsConnector>>,
     observations: Observations,
+    desk: Desk,
+    questions: Receiver<Question>,
 }
 
 /// The state of all members.
@@ -46,6 +49,8 @@ struct Watch {
     config: Arc<Config>,
     /// By pool. The only writers of what workers read.
     rosters: Vec<PoolHealth>,
+    /// By pool and member: the last change.
+    last: Vec<Vec<Option<Transition>>>,
     /// The control thread's counters.
     row: Arc<Row>,
     /// When the log said last that a probe could not be made.
@@ -69,10 +74,18 @@ impl Monitor {
         let pools = config.pools.iter().zip(availability);
         let rosters =
             pools.map(|(pool, cells)| PoolHealth::new(pool, Arc::clone(cells), now)).collect();
+        let last = config.pools.iter().map(|pool| vec![None; pool.members.len()]).collect();
         let (config, row) = (Arc::clone(config), Arc::clone(row));
-        let watch = Watch { config, rosters, row, skipped: None };
+        let watch = Watch { config, rosters, last, row, skipped: None };
         watch.count();
-        Self { watch, tls: Vec::new(), observations }
+        let (desk, questions) = desk();
+        Self { watch, tls: Vec::new(), observations, desk, questions }
+    }
+
+    /// The way to ask it, once it runs.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
     }
 
     /// With TLS to members, by pool.
@@ -101,7 +114,7 @@ impl Monitor {
 
     /// Runs until it is dropped.
     async fn run(self) -> io::Result<Infallible> {
-        let Self { mut watch, tls, observations } = self;
+        let Self { mut watch, tls, observations, desk: _desk, mut questions } = self;
         let (sender, mut results) = mpsc::channel(RESULTS);
         // Dropped with this future, and the probes with it.
         let _probes = start_probes(&watch.config, &tls, &sender);
@@ -118,6 +131,7 @@ impl Monitor {
                     let dropped = observations.dropped.load(Ordering::Relaxed);
                     watch.row.set(Counter::ObservationsDropped, dropped);
                 }
+                Some(question) = questions.recv() => watch.answer(question),
                 () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
             }
             watch.on_time();
@@ -168,6 +182,38 @@ impl Watch {
         }
     }
 
+    /// An asker that has gone needs no answer.
+    fn answer(&mut self, question: Question) {
+        match question {
+            Question::Pool(pool, answer) => {
+                let known = self.rosters.get(pool.index()).zip(self.last.get(pool.index()));
+                if let Some((roster, last)) = known {
+                    _ = answer.send(desk::states(roster, last));
+                }
+            }
+            Question::Member(pool, id, answer) => {
+                let last = self.last.get(pool.index()).and_then(|pool| pool.get(id.index()));
+                let roster = self.rosters.get(pool.index());
+                if let Some(member) = roster.and_then(|roster| roster.member(id)) {
+                    let state = desk::state(member, last.copied().flatten());
+                    _ = answer.send((state, member.evidence().iter().copied().collect()));
+                }
+            }
+            Question::Administer(pool, member, admin, answer) => {
+                let Some(roster) = self.rosters.get_mut(pool.index()) else { return };
+                if roster.member(member).is_none() {
+                    return;
+                }
+                let before = roster.available();
+                let moved = roster.administer(clock::now(), member, admin);
+                _ = answer.send(moved.is_some());
+                if let Some(moved) = moved {
+                    self.tell(pool, member, &moved, before);
+                }
+            }
+        }
+    }
+
     fn on_time(&mut self) {
         let now = clock::now();
         let mut changes = Vec::new();
@@ -183,8 +229,12 @@ impl Watch {
     }
 
     /// Says what changed. `before`: how many members of the pool were available.
-    fn tell(&self, id: PoolId, member: MemberId, moved: &Transition, before: usize) {
+    fn tell(&mut self, id: PoolId, member: MemberId, moved: &Transition, before: usize) {
         self.count();
+        let pool = self.last.get_mut(id.index());
+        if let Some(last) = pool.and_then(|pool| pool.get_mut(member.index())) {
+            *last = Some(*moved);
+        }
         let pools = self.config.pools.get(id.index()).zip(self.rosters.get(id.index()));
         let Some((pool, roster)) = pools else { return };
         let Some(member) = pool.members.get(member.index()) else { return };
@@ -262,8 +312,10 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::balancer::health::{Admin, Cause, Phase};
     use crate::balancer::{Fault, Outcome, Standing, observer};
     use crate::config::{EjectConfig, FailureSet, HealthConfig, Probe, load};
+    use crate::control::NoAnswer;
 
     /// Two members on `port` of two addresses.
     fn config(port: u16, health: bool, eject: bool) -> Arc<Config> {
@@ -290,6 +342,35 @@ mod tests {
             max_share: 50,
         });
         Arc::new(config)
+    }
+
+    #[tokio::test]
+    async fn an_operator_is_obeyed_before_the_answer_and_the_change_is_remembered() {
+        let config = config(9, false, false);
+        let (all, row) = (Arc::new(Availability::new(2)), Arc::<Row>::default());
+        let (_observer, observations) = observer().unwrap();
+        let monitor = Monitor::new(&config, &[Arc::clone(&all)], observations, &row);
+        let (desk, pool, second) = (monitor.desk(), PoolId(0), MemberId(1));
+        monitor.start();
+        let cases = [
+            (Admin::Drain, Standing::Drain, true),
+            (Admin::Drain, Standing::Drain, false),
+            (Admin::Maintenance, Standing::Out, true),
+            (Admin::Ready, Standing::In, true),
+        ];
+        for (admin, standing, new) in cases {
+            assert_eq!(desk.administer(pool, second, admin).await, Ok(new), "{admin:?}");
+            assert_eq!(all.standing(second), standing);
+            assert_eq!(all.is_barred(second), admin != Admin::Ready);
+        }
+        let states = desk.pool(pool).await.unwrap();
+        assert_eq!(states.len(), 2);
+        assert_eq!(states[0].last, None);
+        let last = states[1].last.unwrap();
+        assert_eq!((last.to, last.cause), (Phase::Ready, Cause::Operator));
+        assert_eq!(desk.member(pool, second).await.unwrap().0, states[1]);
+        assert_eq!(desk.administer(pool, MemberId(2), Admin::Drain).await, Err(NoAnswer));
+        assert_eq!(desk.pool(PoolId(1)).await, Err(NoAnswer));
     }
 
     async fn until(all: &Availability, member: u16, standing: Standing) {

@@ -14,6 +14,7 @@ mod socket;
 mod splice;
 mod stream;
 pub mod tls;
+mod unix;
 
 pub use buffer::{Buffer, Size};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
@@ -24,3 +25,4 @@ pub use pair::{Either, both, race};
 pub use runtime::{block_on, completions, cores, descriptors, pin, sleep, spawn, wakes};
 pub use splice::{Relayed, splice};
 pub use stream::{Failure, Stream, dial};
+pub use unix::{dial_unix, listen_private};

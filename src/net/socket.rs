@@ -82,11 +82,11 @@ fn peek(fd: RawFd) -> io::Result<isize> {
 
 /// Receives what is there into the room of `buffer`, without waiting.
 pub(super) fn receive_now(fd: RawFd, buffer: &mut Buffer) -> io::Result<usize> {
-    let (pointer, room) = (buffer.write_ptr(), buffer.room());
-    // SAFETY: `room` bytes behind the pointer are writable, and owned by `buffer` during the call.
-    let got = unsafe { libc::recv(fd, pointer.cast(), room, libc::MSG_DONTWAIT) };
+    let (at, room) = (buffer.write_ptr(), buffer.bytes_total());
+    // SAFETY: `room` bytes from `at` on are writable, and `buffer` is not touched meanwhile.
+    let got = unsafe { libc::recv(fd, at.cast(), room, libc::MSG_DONTWAIT) };
     let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: the kernel wrote this many bytes there.
+    // SAFETY: the kernel wrote so many bytes there.
     unsafe { buffer.set_init(got) };
     Ok(got)
 }

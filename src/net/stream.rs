@@ -181,6 +181,35 @@ impl Stream {
         }
     }
 
+    /// As [`Stream::recv`], but may be dropped at any time: no byte is taken from the kernel while it
+    /// waits. Costs an operation more where it must wait.
+    ///
+    /// # Errors
+    /// As [`Stream::recv`].
+    pub async fn recv_ready(&self, buffer: &mut Buffer) -> Result<usize, Failure> {
+        debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
+        loop {
+            runtime::share().await;
+            if let Some(tls) = &self.tls {
+                match (tls.pull(self.fd()), tls.open(buffer)) {
+                    (_, Some(result)) => return result.map_err(|failure| self.explain(failure)),
+                    // As in `recv`: an end that was not announced.
+                    (Pulled::Over, None) => return Err(self.explain(Failure::Reset)),
+                    _ => {}
+                }
+                tls.flush_now(self.fd());
+                self.readable().await?;
+                continue;
+            }
+            match socket::receive_now(self.fd(), buffer) {
+                Ok(0) => return Err(self.explain(Failure::Closed)),
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                Err(error) => return Err(self.explain(Failure::of(&error))),
+            }
+        }
+    }
+
     /// Sends all bytes in hand of `buffer`, which is then empty.
     ///
     /// # Errors
@@ -334,6 +363,22 @@ impl Stream {
     ) -> Result<usize, Failure> {
         self.arm_read(silence);
         let received = self.recv(buffer).await;
+        self.disarm_read();
+        received
+    }
+
+    /// [`Stream::recv_ready`], which must bring something within `silence`. Whoever drops it must call
+    /// [`Stream::disarm_read`].
+    ///
+    /// # Errors
+    /// As [`Stream::recv`].
+    pub async fn recv_ready_within(
+        &self,
+        buffer: &mut Buffer,
+        silence: Duration,
+    ) -> Result<usize, Failure> {
+        self.arm_read(silence);
+        let received = self.recv_ready(buffer).await;
         self.disarm_read();
         received
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::exchange::Facts;
+use crate::balancer::Refusal;
 use crate::clock;
 use crate::http::{Name, RequestHead, Version};
 use crate::ids::{ListenerId, RouteId};
@@ -34,6 +35,10 @@ pub struct Record {
     pub sent: u64,
     /// What went wrong.
     pub reason: Option<Reason>,
+    /// Times that the request was sent, or that a member was not reached for it.
+    pub tries: u32,
+    /// Why it was not sent again.
+    pub no_retry: Option<Refusal>,
     /// HTTP/1.1 rather than 1.0.
     pub modern: bool,
     /// The request's texts, one behind the other.
@@ -104,6 +109,8 @@ fn record(
         status: facts.status.get(),
         sent: facts.sent.get(),
         reason: facts.reason.get(),
+        tries: facts.attempts.get(),
+        no_retry: facts.no_retry.get(),
         modern: head.is_none_or(|head| head.version() == Version::Http11),
         text,
         ends,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::body::{Sink, Source, carry, end_chunks};
 use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
+use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField};
 use crate::clock;
@@ -68,7 +69,7 @@ pub(super) async fn send_to_client(ask: &Ask<'_>, out: &mut Buffer) -> Result<()
 pub(super) async fn answer(
     ask: &Ask<'_>,
     upstream: &Stream,
-    patience: Duration,
+    patience: &Patience,
     head: &mut ResponseHead,
     buffers: &mut Buffers,
     facts: &Facts,
@@ -101,7 +102,7 @@ pub(super) async fn answer(
     let hsts = ask.listener.hsts.as_ref();
     response::write(buffers.out.tail(), head, body, connection, ask.route.via, hsts);
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
-    relay(ask, upstream, patience, framing, sink, buffers, facts).await?;
+    relay(ask, upstream, patience.silence, framing, sink, buffers, facts).await?;
     let keep_upstream = framing != Framing::UntilClose
         && head.wants_keep_alive()
         && facts.uploaded.get()
@@ -115,7 +116,7 @@ pub(super) async fn answer(
 async fn read_final_head(
     ask: &Ask<'_>,
     upstream: &Stream,
-    patience: Duration,
+    patience: &Patience,
     head: &mut ResponseHead,
     buffers: &mut Buffers,
     facts: &Facts,
@@ -140,7 +141,7 @@ async fn read_final_head(
 async fn read_head(
     ask: &Ask<'_>,
     upstream: &Stream,
-    patience: Duration,
+    patience: &Patience,
     head: &mut ResponseHead,
     input: &mut Buffer,
     facts: &Facts,
@@ -165,7 +166,7 @@ async fn read_head(
         }
         // While the request is still on its way the member may well be silent.
         if facts.uploaded.get() {
-            upstream.arm_read(patience);
+            patience.await_head(upstream, facts);
         }
         let received = upstream.recv(input).await;
         if let Err(failure) = received {

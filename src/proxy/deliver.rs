@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::answer::{Answered, Buffers, answer};
 use super::exchange::{Ask, Ending, Facts};
+use super::patience::Patience;
+use super::replay::Body;
 use super::{hash_key, reasons, request, tunnel, upload};
 use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried};
 use crate::http::ResponseHead;
@@ -43,6 +45,7 @@ pub(super) async fn deliver(
     let key = hash_key::of(ask, pools.hashes_by(pool));
     let mut lost: Option<Reason> = None;
     let mut fresh = false;
+    let mut body = Body::new(ask, received, facts);
     loop {
         let lease = match lease(ask, key, &facts.tried.get()).await {
             Ok(lease) => lease,
@@ -56,11 +59,11 @@ pub(super) async fn deliver(
         }
         facts.member.set(lease.address());
         let mut buffers = Buffers::new();
-        let tried = try_member(ask, &lease, received, response, &mut buffers, facts, fresh).await;
+        let tried = try_member(ask, &lease, &mut body, response, &mut buffers, facts, fresh).await;
         match tried {
             Ok((connection, answered)) => {
                 let done = Done { lease, connection, buffers, answered };
-                return finish(ask, done, received, response, facts).await;
+                return finish(ask, done, body.received, response, facts).await;
             }
             Err(Stop::Stale) => {
                 row.add(Counter::UpstreamRetries, 1);
@@ -109,22 +112,41 @@ fn again(ask: &Ask<'_>, facts: &Facts, outcome: Outcome) -> bool {
     let attempted = Attempted {
         outcome,
         unsent: matches!(outcome, Outcome::Failed(crate::balancer::Fault::Connect)),
-        idempotent: ask.head.method().is_idempotent(),
-        replayable: facts.whole.get().is_some(),
+        idempotent: ask.idempotent,
+        replayable: facts.replayable.get(),
         attempts: facts.attempts.get(),
-        age: TICK * Stream::tick().saturating_sub(facts.since),
+        age: age(facts),
     };
-    let counter = match ask.context.pools.may_retry(ask.route.pool, &attempted) {
-        Ok(()) => Counter::Retries,
-        Err(Refusal::NotCovered) => return false,
-        Err(Refusal::NotIdempotent) => Counter::RetryNotIdempotent,
-        Err(Refusal::BodyGone) => Counter::RetryBodyGone,
-        Err(Refusal::Attempts) => Counter::RetryAttempts,
-        Err(Refusal::Deadline) => Counter::RetryDeadline,
-        Err(Refusal::Budget) => Counter::RetryBudget,
+    let refusal = ask.context.pools.may_retry(ask.route.pool, &attempted).err();
+    let counter = match refusal {
+        None => Counter::Retries,
+        Some(Refusal::NotCovered) => return false,
+        Some(Refusal::NotIdempotent) => Counter::RetryNotIdempotent,
+        Some(Refusal::BodyGone) => Counter::RetryBodyGone,
+        Some(Refusal::Attempts) => Counter::RetryAttempts,
+        Some(Refusal::Deadline) => Counter::RetryDeadline,
+        Some(Refusal::Budget) => Counter::RetryBudget,
     };
     ask.context.row.add(counter, 1);
-    counter == Counter::Retries
+    facts.no_retry.set(refusal);
+    refusal.is_none()
+}
+
+fn age(facts: &Facts) -> Duration {
+    TICK * Stream::tick().saturating_sub(facts.since)
+}
+
+/// Whether another member could serve than those that were tried and the one that has the request.
+fn has_other(ask: &Ask<'_>, facts: &Facts) -> bool {
+    ask.context.pools.has_other(ask.route.pool, &facts.tried.get(), facts.member.get())
+}
+
+/// How long the member may take: less where another one could still get the request.
+fn patience(ask: &Ask<'_>, lease: &Lease, facts: &Facts) -> Patience {
+    let attempts = facts.attempts.get();
+    let attempt = ask.context.pools.try_timeout(ask.route.pool, attempts, || age(facts));
+    let attempt = attempt.filter(|_| ask.idempotent && has_other(ask, facts));
+    Patience::new(lease.timeouts().response, attempt)
 }
 
 /// Whether an answer with this status is passed over for another member's. Nothing of it may have
@@ -132,14 +154,14 @@ fn again(ask: &Ask<'_>, facts: &Facts, outcome: Outcome) -> bool {
 pub(super) fn passes_over(ask: &Ask<'_>, facts: &Facts, status: u16) -> bool {
     let (pools, pool) = (&ask.context.pools, ask.route.pool);
     pools.retries_status(pool, status)
-        && pools.has_other(pool, &facts.tried.get(), facts.member.get())
+        && has_other(ask, facts)
         && again(ask, facts, Outcome::Answered { status, first_byte: facts.first_byte.get() })
 }
 
 async fn try_member(
     ask: &Ask<'_>,
     lease: &Lease,
-    received: &mut Buffer,
+    body: &mut Body<'_>,
     response: &mut ResponseHead,
     buffers: &mut Buffers,
     facts: &Facts,
@@ -151,16 +173,16 @@ async fn try_member(
         Err(failure) => return Err(Stop::Lost(reasons::connect(failure).into())),
     };
     connection.stream.work_for(Some(ask.stream));
-    match attempt(ask, lease, &connection, received, response, buffers, facts).await {
+    match attempt(ask, lease, &connection, body, response, buffers, facts).await {
         Ok(answered) => Ok((connection, answered)),
         Err(lost) => {
-            let replayable = facts.whole.get().is_some() && ask.head.method().is_idempotent();
-            if lost.unanswered && connection.reused && replayable {
-                return Err(Stop::Stale);
-            }
             if !facts.uploaded.get() {
                 // A request cut short must not look complete to the member.
                 connection.stream.reset_on_drop();
+            }
+            let replayable = facts.replayable.get() && ask.idempotent;
+            if lost.unanswered && connection.reused && replayable {
+                return Err(Stop::Stale);
             }
             Err(Stop::Lost(lost))
         }
@@ -197,24 +219,23 @@ async fn attempt(
     ask: &Ask<'_>,
     lease: &Lease,
     connection: &Connection,
-    received: &mut Buffer,
+    body: &mut Body<'_>,
     response: &mut ResponseHead,
     buffers: &mut Buffers,
     facts: &Facts,
 ) -> Result<Answered, Lost> {
     let member = lease.address().ok_or(Reason::Internal)?;
-    let (upstream, patience) = (&connection.stream, lease.timeouts().response);
+    let (upstream, patience) = (&connection.stream, &patience(ask, lease, facts));
     buffers.out.clear();
     facts.uploaded.set(false);
+    facts.sent_at.set(None);
     facts.client.set(request::write(buffers.out.tail(), ask, member));
-    let Some(body) = facts.whole.get() else {
-        return Box::pin(upload::duplex(
-            ask, upstream, patience, received, response, buffers, facts,
-        ))
-        .await;
+    let Some(whole) = facts.whole.get() else {
+        let duplex = upload::duplex(ask, upstream, patience, body, response, buffers, facts);
+        return Box::pin(duplex).await;
     };
-    buffers.out.tail().extend_from_slice(received.data().get(..body).unwrap_or_default());
-    match upstream.send_within(&mut buffers.out, patience).await {
+    buffers.out.tail().extend_from_slice(body.received.data().get(..whole).unwrap_or_default());
+    match upstream.send_within(&mut buffers.out, patience.to_send(facts)).await {
         Ok(()) => facts.set_uploaded(ask),
         // The answer to a request that the member did not read to its end may be on its way.
         Err(Failure::Reset | Failure::Closed) if !connection.reused => {}

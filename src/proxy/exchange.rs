@@ -9,9 +9,8 @@ use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer};
 use super::reasons;
 use super::route::Found;
-use super::upload::receive_some;
-use super::{deliver, redirect, reject};
-use crate::balancer::Tried;
+use super::{deliver, redirect, reject, replay};
+use crate::balancer::{Refusal, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
 use crate::http::{Framing, Method, RequestHead, request_framing};
@@ -55,6 +54,8 @@ pub(super) struct Ask<'a> {
     pub(super) route: &'a RouteConfig,
     pub(super) head: &'a RequestHead,
     pub(super) framing: Framing,
+    /// Doing it twice is as good as once.
+    pub(super) idempotent: bool,
     /// The protocol that the client wants to switch to.
     pub(super) upgrade: Option<&'a [u8]>,
     /// The pool wants to know how long its members take.
@@ -71,6 +72,10 @@ pub(super) struct Ask<'a> {
 pub(super) struct Facts {
     /// The length of a body that has arrived whole (0: there is none); `None`: it is on its way.
     pub(super) whole: Cell<Option<usize>>,
+    /// What was used up of the body can be sent once more.
+    pub(super) replayable: Cell<bool>,
+    /// All of a body that streams has come.
+    pub(super) consumed: Cell<bool>,
     /// The member has been sent the whole request.
     pub(super) uploaded: Cell<bool>,
     /// A byte of the final answer may have reached the client.
@@ -87,6 +92,8 @@ pub(super) struct Facts {
     pub(super) tried: Cell<Tried>,
     /// Times that the request was sent, or that a member was not reached for it.
     pub(super) attempts: Cell<u32>,
+    /// Why it was not sent again.
+    pub(super) no_retry: Cell<Option<Refusal>>,
     /// When the request's head was whole, in ticks of the worker.
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
@@ -107,6 +114,8 @@ impl Facts {
     pub(super) fn new(client: IpAddr) -> Self {
         Self {
             whole: Cell::new(None),
+            replayable: Cell::new(false),
+            consumed: Cell::new(false),
             uploaded: Cell::new(false),
             begun: Cell::new(false),
             status: Cell::new(0),
@@ -117,6 +126,7 @@ impl Facts {
             reason: Cell::new(None),
             tried: Cell::default(),
             attempts: Cell::new(0),
+            no_retry: Cell::new(None),
             since: Stream::tick(),
             sent_at: Cell::default(),
             first_byte: Cell::default(),
@@ -186,48 +196,24 @@ async fn run(
     };
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
-    if let Framing::Length(length) = framing
-        && facts.whole.get().is_none()
-        && head.method().is_idempotent()
-        && !head.expects_continue()
-        && length <= context.pools.keeps_body(route.pool) as u64
-    {
-        let length = usize::try_from(length).map_err(|_| Reason::Internal)?;
-        Box::pin(gather(context, listener, client, length)).await?;
-        facts.whole.set(Some(length));
-    }
+    let (pools, pool) = (&context.pools, route.pool);
+    let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
+    let kept = || idempotent && pools.keeps_body(pool) > 0;
+    facts.replayable.set(facts.whole.get().is_some() || kept());
     let ask = Ask {
         context,
         listener,
         route,
         head,
         framing,
+        idempotent,
         upgrade: wanted_upgrade(head, framing),
-        measures: context.pools.measures(route.pool),
+        measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,
         identity: client.identity.as_deref(),
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
-}
-
-/// Waits for a body that may have to be sent more than once.
-async fn gather(
-    context: &Context,
-    listener: &ListenerConfig,
-    client: &mut Client,
-    length: usize,
-) -> Result<(), Reason> {
-    if client.received.len() + client.received.room() < length {
-        client.received.grow(length);
-    }
-    while client.received.len() < length {
-        if client.received.room() == 0 {
-            client.received.compact();
-        }
-        receive_some(context, listener, &client.stream, &mut client.received).await?;
-    }
-    Ok(())
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
@@ -255,7 +241,7 @@ async fn fail(
     }
     facts.status.set(reason.status());
     client.received.consume(facts.whole.get().unwrap_or(0));
-    let keep = facts.whole.get().is_some()
+    let keep = (facts.whole.get().is_some() || facts.consumed.get())
         && !matches!(reason.status(), 400 | 408 | 501)
         && head.wants_keep_alive()
         && !context.is_draining();

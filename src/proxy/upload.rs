@@ -1,17 +1,16 @@
 //! A request body on its way to the member while the answer may already be on its way back.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use super::answer::{Answered, Buffers, SPLICE_FROM, answer};
-use super::body::{Sink, Source, carry};
-use super::context::Context;
+use super::body::carry;
 use super::deliver::Lost;
 use super::exchange::{Ask, Facts};
+use super::patience::Patience;
 use super::reasons;
-use crate::config::ListenerConfig;
-use crate::http::{Framing, ResponseHead};
-use crate::net::{Buffer, Either, Relayed, Size, Stream, race, splice};
+use super::replay::{Body, Upload};
+use crate::http::ResponseHead;
+use crate::net::{Buffer, Either, Failure, Relayed, Size, Stream, race, splice};
 use crate::stats::{Counter, Reason};
 
 /// Sends the head in `buffers.out` and the body behind it, and brings the answer, side by side.
@@ -20,21 +19,27 @@ use crate::stats::{Counter, Reason};
 pub(super) async fn duplex(
     ask: &Ask<'_>,
     upstream: &Stream,
-    patience: Duration,
-    received: &mut Buffer,
+    patience: &Patience,
+    body: &mut Body<'_>,
     head: &mut ResponseHead,
     buffers: &mut Buffers,
     facts: &Facts,
 ) -> Result<Answered, Lost> {
     let request = std::mem::replace(&mut buffers.out, Buffer::take(Size::Medium));
-    // Dropping either one half done is safe: in every such case both connections end.
-    let mut pump = pin!(pump(ask, upstream, patience, request, received, facts));
+    // Dropping the answer half done is safe: the member's connection ends. So is dropping the upload:
+    // either the client's connection ends, too, or the request may be sent again, and then no byte of
+    // the client is on its way into the upload while it waits.
+    let mut pump = pin!(pump(ask, upstream, patience, request, body, facts));
     let mut answer = pin!(answer(ask, upstream, patience, head, buffers, facts));
     // The upload first: where its end and the answer are there together, it was not cut short.
     match race(pump.as_mut(), answer.as_mut()).await {
         Either::First(Ok(())) => answer.await,
         Either::First(Err(reason)) => Err(reason.into()),
-        Either::Second(answered) => answered,
+        Either::Second(answered) => {
+            // The client is not waited for until the next attempt does.
+            ask.stream.disarm_read();
+            answered
+        }
     }
 }
 
@@ -43,62 +48,96 @@ pub(super) async fn duplex(
 async fn pump(
     ask: &Ask<'_>,
     upstream: &Stream,
-    patience: Duration,
+    patience: &Patience,
     mut out: Buffer,
-    received: &mut Buffer,
+    body: &mut Body<'_>,
     facts: &Facts,
 ) -> Result<(), Reason> {
-    let mut source = Source::new(ask.framing, ask.context.config.limits.trailers);
-    let sink = if ask.framing == Framing::Chunked { Sink::Chunked } else { Sink::Raw };
-    let (mut can_splice, mut total) = (true, 0);
-    loop {
-        let done = carry(&mut source, sink, received, &mut out, &mut total)
-            .map_err(|_| Reason::BadBody)?;
-        if ask.listener.limits.body.is_some_and(|bound| total > bound) {
-            return Err(Reason::BodyTooLarge);
-        }
-        if !out.is_empty() && upstream.send_within(&mut out, patience).await.is_err() {
-            upstream.arm_read(patience);
-            return Ok(());
-        }
-        if done {
+    let Body { received, upload: Some(upload) } = body else { return Err(Reason::Internal) };
+    let mut takes = replay(upstream, patience, &mut out, upload, facts).await.is_ok();
+    let mut can_splice = true;
+    while takes {
+        fill(ask, upload, received, &mut out, facts)?;
+        let stall = patience.to_send(facts);
+        if !out.is_empty() && upstream.send_within(&mut out, stall).await.is_err() {
+            takes = false;
+        } else if upload.done {
             facts.set_uploaded(ask);
-            upstream.arm_read(patience);
-            return Ok(());
-        }
-        if !received.is_empty() {
-            continue;
-        }
-        if let Some(left) = source.plain_rest()
-            && left > SPLICE_FROM
-            && can_splice
-        {
-            match splice_rest(ask, upstream, patience, left, facts).await? {
-                true => return Ok(()),
-                false => can_splice = false,
+            break;
+        } else if received.is_empty() {
+            if let Some(left) = upload.source.plain_rest()
+                && left > SPLICE_FROM
+                && can_splice
+                && !facts.replayable.get()
+            {
+                match splice_rest(ask, upstream, patience, left, facts).await? {
+                    true => break,
+                    false => can_splice = false,
+                }
             }
+            receive(ask, received, facts).await?;
         }
-        receive(ask, received).await?;
     }
+    patience.await_head(upstream, facts);
+    Ok(())
 }
 
-async fn receive(ask: &Ask<'_>, received: &mut Buffer) -> Result<(), Reason> {
+/// Sends what earlier attempts have used up of the body, but for what is left in `out`.
+async fn replay(
+    upstream: &Stream,
+    patience: &Patience,
+    out: &mut Buffer,
+    upload: &Upload,
+    facts: &Facts,
+) -> Result<(), Failure> {
+    let mut rest = upload.kept();
+    while !rest.is_empty() {
+        if out.room() == 0 {
+            upstream.send_within(out, patience.to_send(facts)).await?;
+            *out = Buffer::take(Size::Large);
+        }
+        let (piece, behind) = rest.split_at(out.room().min(rest.len()));
+        out.tail().extend_from_slice(piece);
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// Moves what came of the body to `out`, and keeps it if it may have to be sent again.
+fn fill(
+    ask: &Ask<'_>,
+    upload: &mut Upload,
+    received: &mut Buffer,
+    out: &mut Buffer,
+    facts: &Facts,
+) -> Result<(), Reason> {
+    if upload.done {
+        return Ok(());
+    }
+    let before = out.len();
+    upload.done = carry(&mut upload.source, upload.sink, received, out, &mut upload.total)
+        .map_err(|_| Reason::BadBody)?;
+    if ask.listener.limits.body.is_some_and(|bound| upload.total > bound) {
+        return Err(Reason::BodyTooLarge);
+    }
+    facts.consumed.set(upload.done);
+    upload.keep(out.data().get(before..).unwrap_or_default(), facts);
+    Ok(())
+}
+
+/// Receives more of the body. May be dropped while the request may be sent again.
+async fn receive(ask: &Ask<'_>, received: &mut Buffer, facts: &Facts) -> Result<(), Reason> {
     if received.capacity() < Size::Large.bytes() {
         *received = Buffer::take(Size::Large);
     }
-    receive_some(ask.context, ask.listener, ask.stream, received).await
-}
-
-/// Receives more of a request body, for which `received` must have room.
-pub(super) async fn receive_some(
-    context: &Context,
-    listener: &ListenerConfig,
-    client: &Stream,
-    received: &mut Buffer,
-) -> Result<(), Reason> {
-    let result = client.recv_within(received, listener.timeouts.body).await;
+    let silence = ask.listener.timeouts.body;
+    let result = if facts.replayable.get() {
+        ask.stream.recv_ready_within(received, silence).await
+    } else {
+        ask.stream.recv_within(received, silence).await
+    };
     let count = result.map_err(reasons::from_client)?;
-    context.row.add(Counter::BytesIn, count as u64);
+    ask.context.row.add(Counter::BytesIn, count as u64);
     Ok(())
 }
 
@@ -106,12 +145,12 @@ pub(super) async fn receive_some(
 async fn splice_rest(
     ask: &Ask<'_>,
     upstream: &Stream,
-    patience: Duration,
+    patience: &Patience,
     left: u64,
     facts: &Facts,
 ) -> Result<bool, Reason> {
     let silence = ask.listener.timeouts.body;
-    let relayed = splice((ask.stream, silence), (upstream, patience), left, |count| {
+    let relayed = splice((ask.stream, silence), (upstream, patience.silence), left, |count| {
         ask.context.row.add(Counter::BytesIn, count);
     });
     match relayed.await {
@@ -120,6 +159,5 @@ async fn splice_rest(
         Relayed::FromFailed(failure) => return Err(reasons::from_client(failure)),
         Relayed::ToFailed { .. } => {}
     }
-    upstream.arm_read(patience);
     Ok(true)
 }

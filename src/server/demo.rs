@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use crate::http::{HeadLimits, Parsed, RequestHead, encode};
@@ -10,6 +11,9 @@ use crate::net::{self, Acceptor, BindError, Buffer, Driver, Size, Stream};
 
 /// Names of the origins, and what two of them are for.
 const ORIGINS: [&str; 3] = ["red", "green", "blue"];
+
+/// Where the demo looks for a place for its admin interface.
+const ADMIN_PORTS: RangeInclusive<u16> = 9901..=9999;
 
 /// Starts the origins, each on a thread and a port of its own.
 ///
@@ -38,16 +42,24 @@ pub fn start_origins(driver: Driver) -> Result<Vec<SocketAddr>, BindError> {
     Ok(addresses)
 }
 
+/// A free address for the admin interface: the usual port, or one of those that follow.
+#[must_use]
+pub fn admin_address() -> Option<SocketAddr> {
+    let mut candidates = ADMIN_PORTS.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    candidates.find(|address| TcpListener::bind(address).is_ok())
+}
+
 /// The configuration that the demo runs.
 #[must_use]
-pub fn config(listen: SocketAddr, origins: &[SocketAddr]) -> String {
+pub fn config(listen: SocketAddr, admin: Option<SocketAddr>, origins: &[SocketAddr]) -> String {
     let quoted: Vec<String> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
     let first = quoted.first().cloned().unwrap_or_default();
     let all = quoted.join(", ");
+    let admin = admin.map_or_else(String::new, |admin| format!("admin = \"{admin}\"\n"));
     format!(
         r#"[server]
 workers = "auto"                   # one per core
-access_log = "stdout"
+{admin}access_log = "stdout"
 
 [listener.web]                     # the reverse-proxy hat: what is done to a request
 bind = ["{listen}"]
@@ -73,11 +85,18 @@ members = [{first}]
 
 /// What to try, for people.
 #[must_use]
-pub fn advice(listen: SocketAddr) -> String {
+pub fn advice(listen: SocketAddr, admin: Option<SocketAddr>) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     _ = writeln!(text, "\nTry, from another terminal:");
-    for (command, what) in [
+    let asking = admin.map(|admin| {
+        [
+            (format!("ringway top --admin {admin}"), "rates, anew every second"),
+            (format!("ringway members --admin {admin}"), "members and their states"),
+            (format!("curl http://{admin}/metrics"), "for Prometheus"),
+        ]
+    });
+    let commands = [
         (format!("curl http://{listen}/"), "again and again: red, green and blue take turns"),
         (format!("curl http://{listen}/red/x"), "a route of its own"),
         (format!("curl -v -d hello http://{listen}/form"), "a body; the origin tells what it got"),
@@ -87,7 +106,8 @@ pub fn advice(listen: SocketAddr) -> String {
         ),
         ("kill -USR1 $(pgrep -x ringway)".to_owned(), "counters per core, printed here"),
         ("kill $(pgrep -x ringway)".to_owned(), "drain and end (or Ctrl-C here)"),
-    ] {
+    ];
+    for (command, what) in commands.into_iter().chain(asking.into_iter().flatten()) {
         _ = writeln!(text, "  {command:<58} # {what}");
     }
     text

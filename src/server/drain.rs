@@ -1,6 +1,7 @@
 //! The control loop over the workers: reports, and the orderly end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,17 +37,24 @@ pub(super) struct Crew {
     ends: UnboundedReceiver<WorkerId>,
     log_writer: Option<Writer>,
     drain_timeout: Duration,
+    draining: Arc<AtomicBool>,
 }
 
 impl Crew {
-    pub(super) const fn new(
+    pub(super) fn new(
         rows: Vec<Arc<Row>>,
         control: Arc<Row>,
         ends: UnboundedReceiver<WorkerId>,
         log_writer: Option<Writer>,
         drain_timeout: Duration,
     ) -> Self {
-        Self { workers: Vec::new(), rows, control, ends, log_writer, drain_timeout }
+        let (workers, draining) = (Vec::new(), Arc::default());
+        Self { workers, rows, control, ends, log_writer, drain_timeout, draining }
+    }
+
+    /// Whether the end has begun, for others to look at.
+    pub(super) fn draining(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.draining)
     }
 
     pub(super) fn add(&mut self, thread: JoinHandle<()>, ringer: Ringer<Command>) {
@@ -87,6 +95,7 @@ impl Crew {
     }
 
     async fn drain(mut self, signals: &mut Signals) -> Outcome {
+        self.draining.store(true, Ordering::Relaxed);
         let connections = self.open_connections();
         tracing::info!(connections, timeout = ?self.drain_timeout, "draining");
         self.tell_all(Command::Drain);

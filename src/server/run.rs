@@ -12,6 +12,7 @@ use super::drain::{Crew, Outcome};
 use super::worker::Plan;
 use crate::balancer::{self, SharedPools};
 use crate::config::{Config, Workers};
+use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
@@ -36,6 +37,8 @@ pub enum StartError {
     Driver(DriverError),
     /// An address.
     Bind(BindError),
+    /// `server.admin`.
+    Admin(AdminBindError),
     /// The access log's file.
     AccessLog(io::Error),
     /// Files of certificates and keys.
@@ -53,6 +56,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Driver(error) => write!(f, "{error}"),
             Self::Bind(error) => write!(f, "{error}"),
+            Self::Admin(error) => write!(f, "{error}"),
             Self::AccessLog(error) => write!(f, "cannot open server.access_log: {error}"),
             Self::Tls(faults) => {
                 let faults: Vec<_> = faults.iter().map(TlsFileFault::to_string).collect();
@@ -72,6 +76,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Driver(error) => Some(error),
             Self::Bind(error) => Some(error),
+            Self::Admin(error) => Some(error),
             Self::AccessLog(error) | Self::System(error) => Some(error),
             Self::Tls(_) | Self::Core(_) | Self::WorkerLost(_) => None,
         }
@@ -104,6 +109,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let certificates = load_certificates(&config)?;
     let tls = certificates.acceptors();
     let listening = bind_all(&config, cores.len())?;
+    let admin = config.server.admin.as_ref().map(admin::bind).transpose();
+    let admin = admin.map_err(StartError::Admin)?;
     let (log_sender, log_writer) =
         access_log::start(&config).map_err(StartError::AccessLog)?.unzip();
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
@@ -119,13 +126,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
-    let mut inboxes = Vec::new();
-    let mut peers = Vec::new();
-    for _ in &cores {
-        let (ringer, inbox) = net::inbox(INBOX).map_err(StartError::System)?;
-        peers.push(ringer);
-        inboxes.push(inbox);
-    }
+    let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
+    let (peers, inboxes): (Vec<_>, Vec<_>) =
+        inboxes.map_err(StartError::System)?.into_iter().unzip();
     let ringers = peers.clone();
     let hands = cores.iter().copied().zip(&rows).zip(sockets.drain(..)).zip(inboxes).zip(ringers);
     for (number, ((((core, row), sockets), inbox), ringer)) in (0u16..).zip(hands) {
@@ -149,8 +152,13 @@ pub fn run(options: Options) -> Result<(), StartError> {
         crew.add(plan.start().map_err(StartError::System)?, ringer);
     }
     drop((log_sender, started, ended, observer));
+    let (draining, desk) = (crew.draining(), monitor.desk());
+    let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
     let serve = async {
         monitor.start();
+        if let Some(admin) = admin {
+            admin.start(process);
+        }
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };

@@ -43,17 +43,18 @@ counters! {
     UpstreamOpens, "upstream_opens", "Connections to members established.";
     UpstreamReuses, "upstream_reuses", "Leases served by an idle kept-alive connection.";
     UpstreamStale, "upstream_stale", "Kept-alive connections found closed by the member before or at their reuse.";
+    UpstreamRetired, "upstream_retired", "Connections to members closed because they reached `keepalive.max_age` or `keepalive.max_requests`.";
     UpstreamRetries, "upstream_retries", "Requests sent again on a fresh connection because a kept-alive one turned out closed.";
     UpstreamFailovers, "upstream_failovers", "Requests that went on to another member, or once more to be queued for one, after an attempt failed.";
     Retries, "retries", "Requests that were granted another attempt after a member failed.";
-    RetryNotIdempotent, "retry_not_idempotent", "Retries refused because the method is not idempotent and the member may have seen the request.";
-    RetryBodyGone, "retry_body_gone", "Retries refused because the request body could not be sent again.";
+    RetryNotIdempotent, "retry_not_idempotent", "Retries refused because the request is not idempotent and the member may have seen the request.";
+    RetryBodyGone, "retry_body_gone", "Retries refused because more of the request body was sent than `retry.body` keeps.";
     RetryAttempts, "retry_attempts", "Retries refused because `retry.attempts` were used up.";
     RetryDeadline, "retry_deadline", "Retries refused because the request was older than `retry.deadline`.";
     RetryBudget, "retry_budget", "Retries refused because the pool's `retry.budget` was spent.";
     UpstreamIdle, "upstream_idle", "Idle kept-alive connections to members now (a gauge).";
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
-    Queued, "queued", "Requests that had to wait because every member that could serve them was at its `max_connections`, or others waited already.";
+    Queued, "queued", "Requests that had to wait because every member that could serve them, or the pool, was at its `max_connections`, or others waited already.";
     QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
     Probes, "probes", "Probes of members that had a result (control).";
@@ -72,6 +73,20 @@ counters! {
     Wakes, "wakes", "Times that the worker's loop slept and was woken (voluntary context switches).";
 }
 
+impl Counter {
+    /// Whether it rises and falls; all others only grow.
+    #[must_use]
+    pub fn is_gauge(self) -> bool {
+        self.prose().contains("(a gauge")
+    }
+
+    /// Whether the control thread counts it, and no worker.
+    #[must_use]
+    pub fn is_of_control(self) -> bool {
+        self.prose().ends_with("control).")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +99,21 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), Counter::COUNT);
         assert!(Counter::ALL.iter().all(|c| c.prose().ends_with('.')));
+    }
+
+    #[test]
+    fn the_prose_says_what_kind_it_is() {
+        let gauges: Vec<_> =
+            Counter::ALL.iter().filter(|c| c.is_gauge()).map(|c| c.name()).collect();
+        let expected = [
+            "connections_active",
+            "upstream_idle",
+            "upstream_active",
+            "queue_waiting",
+            "members_out",
+        ];
+        assert_eq!(gauges, expected);
+        assert!(Counter::Probes.is_of_control() && Counter::MembersOut.is_of_control());
+        assert!(!Counter::Accepts.is_of_control() && !Counter::UpstreamIdle.is_of_control());
     }
 }

@@ -99,7 +99,7 @@ reasons! {
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
     MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";
     NoMember, Pool, "no_member", 503, "the pool has no member that may serve this request";
-    QueueFull, Pool, "queue_full", 503, "every member that could serve this request is at its max_connections, and the queue of the pool is full";
+    QueueFull, Pool, "queue_full", 503, "every member that could serve this request, or the pool, is at its max_connections, and the queue of the pool is full";
     QueueTimeout, Pool, "queue_timeout", 503, "no member that could serve this request had room within queue.timeout of the pool";
     ConnectRefused, Member, "connect_refused", 502, "the member refused the connection";
     ConnectTimeout, Member, "connect_timeout", 504, "no connection to the member within timeouts.connect of the pool";
@@ -110,7 +110,7 @@ reasons! {
     MemberCertificate, Member, "tls_certificate", 502, "the member's certificate is not good";
     MemberHandshake, Member, "tls_handshake", 502, "the TLS handshake with the member failed";
     MemberReset, Member, "reset", 502, "the member closed the connection before its answer";
-    ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response of the pool";
+    ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response (or retry.try_timeout) of the pool";
     BadResponse, Member, "bad_head", 502, "the member's answer is not valid HTTP/1";
     BadStatus, Member, "status", 502, "the member answered with a status for which the request goes to another one";
     ShortBody, Member, "short_body", 502, "the member closed the connection in the middle of its answer";

@@ -106,6 +106,74 @@ fn refused_and_failed_requests_have_lines_too() {
     assert!(lines[1].contains("bad_head"), "{lines:?}");
 }
 
+/// Behind the columns that every line has, and only where there is something to say.
+#[test]
+fn lines_tell_of_tries_and_of_what_was_not_tried_again() {
+    let bad = || {
+        Origin::owning(|mut conn| {
+            conn.expect_request()?;
+            conn.wire.reset();
+            Ok(())
+        })
+    };
+    let put = |length: usize| {
+        let body = ".".repeat(length);
+        format!("PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let get = "GET / HTTP/1.1\r\nHost: t\r\n\r\n".to_owned();
+    let post = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let cases = [
+        (get.clone(), "", " reason=- us=N tries=2"),
+        (get.clone(), "attempts = 1", " reason=- us=N tries=2"),
+        (post, "", " reason=member_reset us=N tries=1 no_retry=not_idempotent"),
+        (put(9000), "body = \"8KiB\"", " reason=member_reset us=N tries=1 no_retry=body_gone"),
+        (
+            get.clone(),
+            "budget = \"0%\", floor = 0",
+            " reason=member_reset us=N tries=1 no_retry=budget",
+        ),
+        (get, "on = [\"connect\"]", " reason=member_reset us=N"),
+    ];
+    for format in ["common", "json"] {
+        for (request, retry, expected) in &cases {
+            let (bad, good) = (bad(), Origin::saying("ok"));
+            let proxy = Setup::to(&[&bad, &good])
+                .server(FILE)
+                .server(format!("access_log_format = \"{format}\""))
+                .pool(format!("eject = \"off\"\nretry = {{ {retry} }}"))
+                .workers(1)
+                .start();
+            let mut client = Client::connect(proxy.address());
+            client.ask(request);
+            // By now it is the turn of the other one, and there is nothing to tell.
+            client = Client::connect(proxy.address());
+            client.get("/plain");
+            let lines = lines_of(&proxy, 2);
+            let ends = lines.iter().map(|line| ending(line, format)).collect::<Vec<_>>();
+            assert_eq!(ends, [expected, " reason=- us=N"], "{lines:?}");
+        }
+    }
+}
+
+/// What stands from the reason on, as in a common line.
+fn ending(line: &str, format: &str) -> String {
+    if format == "common" {
+        let at = line.find(" reason=").expect("a reason");
+        let digits = |word: &&str| !word.starts_with("us=");
+        let words: Vec<_> =
+            line[at..].split(' ').map(|w| if digits(&w) { w } else { "us=N" }).collect();
+        return words.join(" ");
+    }
+    let values = json_object(line);
+    let mut out = format!(" reason={} us=N", values.get("reason").map_or("-", String::as_str));
+    for key in ["tries", "no_retry"] {
+        if let Some(value) = values.get(key) {
+            out.push_str(&format!(" {key}={value}"));
+        }
+    }
+    out
+}
+
 #[test]
 fn every_exchange_has_one_line() {
     let origin = Origin::serving(|request| ok(request.head.target()));

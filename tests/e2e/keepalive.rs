@@ -1,5 +1,7 @@
 //! Idle connections to members: kept, bounded, let go in time, and never kept against their will.
 
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::thread;
 
 use crate::support::{Client, Origin, Proxy, Setup, answer_with, eventually, ok};
@@ -117,6 +119,77 @@ fn an_idle_connection_is_closed_in_time() {
     origin.wait_all_closed();
     ask_many(&proxy, 3);
     assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn a_connection_serves_as_many_as_it_may() {
+    for (max, connections) in [(1, 10), (3, 4), (10, 1)] {
+        let origin = Origin::saying("ok");
+        let pool = format!("keepalive = {{ max_requests = {max} }}");
+        let proxy = Setup::to(&[&origin]).workers(1).pool(pool).start();
+        ask_many(&proxy, 10);
+        assert_eq!(origin.connections(), connections, "{max}");
+        let stats = proxy.stats();
+        assert_eq!(stats.total("upstream_retired"), 10 / max);
+        assert_eq!(stats.total("upstream_stale") + stats.total("upstream_retries"), 0);
+        eventually("only what is kept is open", || origin.open() == usize::from(10 % max > 0));
+    }
+}
+
+#[test]
+fn an_old_connection_is_not_kept() {
+    let origin = Origin::saying("ok");
+    let keepalive = "keepalive = { max_age = \"300ms\", idle_timeout = \"10m\" }";
+    let proxy = Setup::to(&[&origin]).workers(1).pool(keepalive).start();
+    ask_many(&proxy, 3);
+    origin.wait_all_closed();
+    let before = proxy.stats().total("upstream_retired");
+    assert!((1..=3).contains(&before), "{before}");
+    // One that is old before its exchange ends serves it all the same.
+    let origin = Origin::saying("ok");
+    let proxy = Setup::to(&[&origin]).pool("keepalive = { max_age = \"1ms\" }").start();
+    ask_many(&proxy, 5);
+    assert_eq!(origin.connections(), 5);
+    proxy.wait_stat("upstream_retired", 5);
+    origin.wait_all_closed();
+}
+
+/// Connections to a member that is out are closed: those that are idle, and those whose exchange ends
+/// later.
+#[test]
+fn a_member_that_is_out_keeps_no_connection() {
+    let (open, door) = channel();
+    let door = Mutex::new(door);
+    let failing = Origin::owning(move |mut conn| {
+        while let Some(request) = conn.request()? {
+            match request.head.target() {
+                "/fail" => {
+                    conn.wire.reset();
+                    return Ok(());
+                }
+                "/slow" => door.lock().expect("the door").recv().expect("to be opened"),
+                _ => {}
+            }
+            conn.send(ok("ok"))?;
+        }
+        Ok(())
+    });
+    let other = Origin::saying("ok");
+    let proxy = Setup::to(&[&failing, &other])
+        .workers(1)
+        .pool("eject = { failures = 1, for = \"10m\" }\nretry = \"off\"")
+        .start();
+    let (mut slow, mut client) =
+        (Client::connect(proxy.address()), Client::connect(proxy.address()));
+    slow.send("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n");
+    eventually("it is there", || failing.requests().len() == 1);
+    assert_eq!(client.get("/").text(), "ok");
+    client.get("/fail").expect_error(502, "member", "reset");
+    proxy.wait_stat("ejections", 1);
+    open.send(()).expect("the door");
+    assert_eq!(slow.answer().text(), "ok");
+    failing.wait_all_closed();
+    proxy.wait_stat("upstream_idle", 1);
 }
 
 #[test]

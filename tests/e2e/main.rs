@@ -9,6 +9,10 @@
 mod support;
 
 mod access_log;
+mod admin;
+mod admin_cli;
+mod admin_metrics;
+mod admin_places;
 mod balancing;
 mod basic;
 mod cuts;
@@ -30,6 +34,7 @@ mod life;
 mod limits;
 mod queue;
 mod regressions;
+mod replay;
 mod response_splitting;
 mod retry;
 mod routing;

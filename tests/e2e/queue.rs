@@ -107,6 +107,48 @@ fn never_above_the_maximum_and_nobody_is_turned_away() {
     assert!(proxy.stats().total("queued") >= 57);
 }
 
+/// Members without a maximum, and one with its own, under a maximum for all.
+#[test]
+fn never_above_the_pools_maximum() {
+    let ((first, one), (second, two), (third, three)) = (origin("ok"), origin("ok"), origin("ok"));
+    let queue = "{ length = 100, timeout = \"60s\" }\nmax_connections = 4";
+    let members =
+        [(&first, "weight = 1"), (&second, "weight = 1"), (&third, "max_connections = 1")];
+    let proxy = pool(&members, queue).start();
+    let clients = ask(&proxy, 40);
+    let now = || [&one, &two, &three].map(|desk| desk.now.load(Ordering::SeqCst));
+    eventually("four are served", || now().iter().sum::<usize>() == 4);
+    proxy.wait_stat("queue_waiting", 36);
+    assert_eq!(proxy.stats().total("upstream_active"), 4);
+    assert!(now()[2] <= 1);
+    [&one, &two, &three].iter().for_each(|desk| desk.open());
+    let most = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            thread::spawn(move || {
+                assert_eq!(client.answer().text(), "ok");
+                for _ in 0..20 {
+                    assert_eq!(client.ask(GET).text(), "ok");
+                }
+            })
+        })
+        .collect();
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        most.fetch_max(now().iter().sum(), Ordering::SeqCst);
+        thread::yield_now();
+    }
+    for thread in threads {
+        thread.join().expect("every answer is a member's");
+    }
+    // Read one after the other, so that one exchange may be seen at two members.
+    assert!(most.load(Ordering::SeqCst) <= 4 + 2, "{most:?}");
+    assert_eq!(three.most(), 1);
+    assert!([&one, &two].iter().all(|desk| desk.most() <= 4));
+    proxy.wait_stat("queue_waiting", 0);
+    proxy.wait_idle();
+}
+
 #[test]
 fn a_full_queue_refuses_at_once() {
     let (member, desk) = origin("ok");

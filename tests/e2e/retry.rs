@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::origin::refusing;
 use crate::support::{Client, Conn, Message, Origin, Proxy, Setup, answer_with, ok};
@@ -275,17 +276,114 @@ fn a_body_is_sent_again_byte_for_byte() {
 
 #[test]
 fn a_body_that_was_not_kept_is_not_sent_again() {
-    let (head, body) = put(20 << 10);
-    let whole = [head.as_bytes(), &body].concat();
-    let chunked =
-        b"PUT / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
-    for request in [&whole[..], chunked] {
+    for (length, kept) in [(16 << 10, true), ((16 << 10) + 1, false), (20 << 10, false)] {
+        let (head, body) = put(length);
+        let whole = [head.as_bytes(), &body].concat();
         let (bad, good) = (resetting(), Origin::saying("good"));
         let proxy = patient(&[&bad, &good]).pool("retry = { body = \"16KiB\" }").start();
         let mut client = Client::connect(proxy.address());
-        client.ask(request).expect_error(502, "member", "reset");
-        assert_eq!((bad.requests().len(), good.requests().len()), (1, 0));
+        let answer = client.ask(whole);
+        if kept {
+            assert_eq!(answer.text(), "good");
+        } else {
+            answer.expect_error(502, "member", "reset");
+        }
+        let kept = i64::from(kept);
+        assert_eq!((bad.requests().len(), good.requests().len() as i64), (1, kept));
         let stats = proxy.stats();
-        assert_eq!((stats.total("retry_body_gone"), stats.total("retries")), (1, 0));
+        assert_eq!((stats.total("retry_body_gone"), stats.total("retries")), (1 - kept, kept));
+    }
+}
+
+#[test]
+fn a_post_with_an_idempotency_key_is_repeated_where_members_honour_it() {
+    let rest = "Content-Length: 4\r\n\r\nbody";
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+    for (honours, method, fields, rest, again) in [
+        (true, "POST", "Idempotency-Key: \"k-1\"\r\n", rest, true),
+        (true, "PATCH", "idempotency-key: k\r\n", rest, true),
+        (true, "POST", "Idempotency-Key: k\r\n", chunked, true),
+        (true, "POST", "", rest, false),
+        (true, "POST", "Idempotency-Key:  \r\n", rest, false),
+        // Not for a method that nobody knows, nor with a key that the member does not get.
+        (true, "LOCK", "Idempotency-Key: k\r\n", rest, false),
+        (true, "POST", "Idempotency-Key: k\r\nConnection: idempotency-key\r\n", rest, false),
+        (false, "POST", "Idempotency-Key: k\r\n", rest, false),
+    ] {
+        let (bad, good) = (resetting(), Origin::saying("good"));
+        let retry = format!("retry = {{ idempotency_key = {honours} }}");
+        let proxy = patient(&[&bad, &good]).pool(retry).start();
+        let mut client = Client::connect(proxy.address());
+        let answer = client.ask(format!("{method} / HTTP/1.1\r\nHost: t\r\n{fields}{rest}"));
+        let case = format!("{method} {fields:?} {honours}");
+        if again {
+            assert_eq!(answer.text(), "good", "{case}");
+            assert_eq!(good.only_request().text(), "body", "{case}");
+        } else {
+            answer.expect_error(502, "member", "reset");
+            assert_eq!(proxy.stats().total("retry_not_idempotent"), 1, "{case}");
+        }
+        assert_eq!(bad.requests().len(), 1, "{case}");
+        assert_eq!(proxy.stats().total("retries"), i64::from(again), "{case}");
+    }
+}
+
+#[test]
+fn a_stale_connection_is_no_matter_to_a_post_with_a_key() {
+    let origin = Origin::scripted(|conn| {
+        conn.expect_request()?;
+        conn.send(ok("fresh"))?;
+        conn.wire.head().map(drop)
+    });
+    let proxy = Setup::to(&[&origin]).pool("retry = { idempotency_key = true }").workers(1).start();
+    let mut client = Client::connect(proxy.address());
+    for _ in 0..3 {
+        let post =
+            "POST / HTTP/1.1\r\nHost: t\r\nIdempotency-Key: k\r\nContent-Length: 4\r\n\r\nbody";
+        assert_eq!(client.ask(post).text(), "fresh");
+    }
+    assert_eq!(proxy.stats().total("upstream_retries"), 2);
+}
+
+/// Reads everything and says nothing.
+fn silent() -> Origin {
+    Origin::scripted(|conn| {
+        conn.request()?;
+        conn.wire.rest().map(drop)
+    })
+}
+
+#[test]
+fn a_member_that_takes_too_long_loses_the_request_to_another() {
+    let (slow, good) = (silent(), Origin::saying("good"));
+    let pool = "timeouts = { response = \"60s\" }\nretry = { try_timeout = \"100ms\" }\n\
+                eject = { failures = 1 }";
+    let proxy = Setup::to(&[&slow, &good]).pool(pool).workers(1).start();
+    let mut client = Client::connect(proxy.address());
+    assert_eq!(client.get("/").text(), "good");
+    let stats = proxy.stats();
+    assert_eq!(stats.total("error_member_response_timeout"), 1);
+    assert_eq!(stats.total("retries"), 1);
+    proxy.wait_stat("ejections", 1);
+    slow.wait_all_closed();
+}
+
+/// The last attempt, and a request that may not be repeated, have the whole `timeouts.response`.
+#[test]
+fn the_last_try_has_all_the_time() {
+    let response = Duration::from_millis(800);
+    let post = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbody";
+    for (request, attempts, failures) in [(GET, 8, 2), (GET, 1, 2), (post, 8, 1)] {
+        let (one, two) = (silent(), silent());
+        let pool = format!(
+            "timeouts = {{ response = \"800ms\" }}\n\
+             retry = {{ try_timeout = \"100ms\", attempts = {attempts} }}"
+        );
+        let proxy = patient(&[&one, &two]).pool(pool).start();
+        let mut client = Client::connect(proxy.address());
+        let begun = Instant::now();
+        client.ask(request).expect_error(504, "member", "response_timeout");
+        assert!(begun.elapsed() >= response, "{:?}", begun.elapsed());
+        assert_eq!(proxy.stats().total("error_member_response_timeout"), failures);
     }
 }

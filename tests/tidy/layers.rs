@@ -3,9 +3,9 @@
 use super::source::Source;
 
 /// Lowest first.
-pub(crate) const ORDER: [&str; 12] = [
+pub(crate) const ORDER: [&str; 13] = [
     "clock", "ids", "rng", "http", "config", "stats", "net", "balancer", "proxy", "control",
-    "server", "main",
+    "server", "cli", "main",
 ];
 
 /// Every mention of a layer above the file's own.

@@ -91,6 +91,16 @@ pub enum What {
     },
 }
 
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Probe(Ok(())) => f.write_str("succeeded"),
+            Self::Probe(Err(failure)) => write!(f, "{failure}"),
+            Self::Request { outcome, .. } => write!(f, "{}", Words(*outcome)),
+        }
+    }
+}
+
 /// The last 64 things that were seen of a member.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence(VecDeque<Seen>);

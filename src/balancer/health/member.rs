@@ -21,7 +21,12 @@ pub enum Admin {
 }
 
 impl Admin {
-    const fn phase(self) -> Phase {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ready, Self::Drain, Self::Maintenance];
+
+    /// As a state of a member.
+    #[must_use]
+    pub const fn phase(self) -> Phase {
         match self {
             Self::Ready => Phase::Ready,
             Self::Drain => Phase::Drain,
@@ -158,7 +163,13 @@ pub(super) mod tests {
             name: "main".to_owned(),
             balance: Balance::RoundRobin,
             members: weights.iter().map(member).collect(),
-            keepalive: KeepaliveConfig { idle: 0, idle_timeout: ten },
+            max_connections: None,
+            keepalive: KeepaliveConfig {
+                idle: 0,
+                idle_timeout: ten,
+                max_age: ten,
+                max_requests: None,
+            },
             timeouts: PoolTimeouts { connect: second, response: ten },
             health: Some(HealthConfig {
                 probe: Probe::Tcp,

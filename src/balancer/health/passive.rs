@@ -37,6 +37,18 @@ pub enum PassiveState {
     },
 }
 
+impl PassiveState {
+    /// The state without its times.
+    #[must_use]
+    pub const fn phase(self) -> Phase {
+        match self {
+            Self::In => Phase::In,
+            Self::Ejected { .. } => Phase::Ejected,
+            Self::Trial { .. } => Phase::Trial,
+        }
+    }
+}
+
 /// What an outcome changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

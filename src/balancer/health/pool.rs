@@ -160,6 +160,7 @@ impl PoolHealth {
     fn publish(&mut self, member: MemberId, now: Instant) {
         let Some(one) = self.members.get(member.index()) else { return };
         let standing = one.standing();
+        self.availability.bar(member, one.admin() != Admin::Ready);
         if self.availability.standing(member) != standing {
             let served = self.serves(member);
             self.availability.set(member, standing, now);
@@ -180,6 +181,8 @@ impl PoolHealth {
         assert_eq!(self.available, ids().filter(|id| self.serves(*id)).count());
         for id in ids() {
             assert_eq!(self.availability.standing(id), self.members[id.index()].standing());
+            let barred = self.members[id.index()].admin() != Admin::Ready;
+            assert_eq!(self.availability.is_barred(id), barred);
         }
     }
 }

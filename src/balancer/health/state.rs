@@ -21,6 +21,23 @@ pub enum HealthState {
     Recovering(u32),
 }
 
+impl HealthState {
+    /// The state without its count.
+    #[must_use]
+    pub const fn phase(self) -> Phase {
+        phase(self)
+    }
+
+    /// How many probes in a row it took so far, where that is counted.
+    #[must_use]
+    pub const fn in_a_row(self) -> Option<u32> {
+        match self {
+            Self::Healthy | Self::Unhealthy => None,
+            Self::Failing(count) | Self::Recovering(count) => Some(count),
+        }
+    }
+}
+
 /// The health of one member by its probes.
 #[derive(Clone, Debug)]
 pub struct Health {

@@ -33,12 +33,23 @@ impl Load {
     }
 }
 
+/// Members of a pool up to which every search looks at all of them, unless it meets a free one.
+const EXACT_MOST: usize = 64;
+/// Of a larger pool all members are looked at once in so many searches. Those between take the first
+/// one that has at most one exchange more than the least loaded had.
+const WHOLE_EVERY: u32 = 64;
+
 /// A search for the least loaded member, which begins one behind the member that it found last.
 #[derive(Debug)]
 pub(super) struct Search {
     start: MemberId,
     /// No member's load can be less: free, and of the greatest weight.
     floor: Load,
+    /// What is good enough; none in a small pool.
+    mark: Option<Load>,
+    /// Searches until the mark is too old.
+    left: u32,
+    is_large: bool,
 }
 
 impl Search {
@@ -49,27 +60,38 @@ impl Search {
         Self {
             start: MemberId(u16::try_from(start).unwrap_or(0)),
             floor: Load { cost: 1, weight: heaviest },
+            mark: None,
+            left: 0,
+            is_large: weights.len() > EXACT_MOST,
         }
     }
 
     /// The eligible member with the least load; equal ones take turns. Ends at the first one that
-    /// nothing can beat.
+    /// nothing can beat, or that is good enough.
     pub(super) fn least(
         &mut self,
         candidates: &Candidates<'_>,
         load: impl Fn(&Candidates<'_>, MemberId) -> Load,
     ) -> Option<MemberId> {
+        let enough = self.mark.filter(|_| self.left > 0).unwrap_or(self.floor);
+        self.left = self.left.saturating_sub(1);
         let mut best: Option<(MemberId, Load)> = None;
+        let mut whole = true;
         for (member, _) in candidates.eligible_from(self.start) {
             let ours = load(candidates, member);
             if best.is_none_or(|(_, theirs)| ours.cmp(theirs).is_lt()) {
                 best = Some((member, ours));
-                if ours.cmp(self.floor).is_le() {
+                if ours.cmp(enough).is_le() || ours.cmp(self.floor).is_le() {
+                    whole = false;
                     break;
                 }
             }
         }
-        let (chosen, _) = best?;
+        let (chosen, least) = best?;
+        if whole && self.is_large {
+            self.mark = Some(Load { cost: least.cost.saturating_add(1), ..least });
+            self.left = WHOLE_EVERY;
+        }
         self.start = MemberId(chosen.0.wrapping_add(1));
         Some(chosen)
     }
@@ -77,9 +99,41 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::cmp::Ordering;
 
+    use super::super::tests::Setup;
     use super::*;
+    use crate::rng::Rng;
+
+    /// 600 exchanges over 200 members that are all busy; one ends by chance, another begins.
+    #[test]
+    fn a_large_busy_pool_stays_even_without_looking_at_every_member() {
+        let setup = Setup::loaded(&[(1, 0); 200]);
+        let (mut search, mut rng) = (Search::new(&setup.weights, WorkerId(0)), Rng::new(7));
+        let (mut load, mut open) = ([0u32; 200], Vec::new());
+        let (looks, mut excess) = (Cell::new(0), 0);
+        let count = |candidates: &Candidates<'_>, member| {
+            looks.set(looks.get() + 1);
+            Load::connections(candidates, member)
+        };
+        for round in 0..5000 {
+            if round >= 600 {
+                let ended: MemberId = open.swap_remove(rng.below(600) as usize);
+                load[ended.index()] -= 1;
+                setup.leave(ended.0);
+            }
+            let least = *load.iter().min().expect("members");
+            let chosen = search.least(&setup.candidates(0), count).expect("somebody");
+            excess += load[chosen.index()] - least;
+            load[chosen.index()] += 1;
+            setup.enter(chosen.0, 1);
+            open.push(chosen);
+        }
+        assert!(looks.get() < 5000 * 25, "{} looks at members", looks.get());
+        assert!(excess < 5000, "{excess} exchanges more than on the least loaded");
+        assert!(load.iter().max() <= Some(&5), "{load:?}");
+    }
 
     #[test]
     fn loads_compare_as_quotients_and_do_not_overflow() {

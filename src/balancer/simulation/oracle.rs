@@ -90,7 +90,7 @@ impl Oracle {
         } else if !backups.is_empty() {
             backups
         } else if config.panic == Panic::UseAll {
-            of(&|(_, _, standing)| *standing != Standing::Drain)
+            of(&|(id, ..)| !world.shared.availability.is_barred(*id))
         } else {
             Vec::new()
         }
@@ -193,6 +193,11 @@ impl Oracle {
             assert_eq!(world.shared.slots.in_use(member), *busy, "{member:?}");
         }
         assert_eq!(world.shared.in_flight.total(member), *busy, "{member:?}");
+        if let Some(maximum) = world.plan.config.max_connections {
+            let all = self.busy.iter().sum::<u32>();
+            assert!(all <= maximum, "the pool has {all} requests, {maximum} allowed");
+            assert_eq!(world.shared.slots.in_use_by_all(), all);
+        }
         if trial && world.plan.config.panic == Panic::Refuse {
             // One that takes too long counts as lost.
             let timeouts = &world.plan.config.timeouts;
@@ -209,6 +214,9 @@ impl Oracle {
         let maximum = world.plan.config.members[member.index()].max_connections;
         if maximum == Some(self.busy[member.index()]) {
             self.full[member.index()] = NOW.get();
+        }
+        if world.plan.config.max_connections == Some(self.busy.iter().sum()) {
+            self.full.fill(NOW.get());
         }
         self.busy[member.index()] -= 1;
         if trial {
@@ -295,6 +303,7 @@ impl Oracle {
     /// Nothing is in flight, and nobody waits.
     pub(super) fn check_end(&self, world: &World) {
         assert!(self.wants.is_empty());
+        assert_eq!(world.shared.slots.in_use_by_all(), 0);
         for member in (0..self.busy.len() as u16).map(MemberId) {
             let shared = &world.shared;
             let left = (

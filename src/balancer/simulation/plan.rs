@@ -108,11 +108,18 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         Balance::Hash(HashKey::Path),
     ];
     let interval = ms(50 + rng.below(200));
+    let max_connections = (rng.below(4) == 0).then(|| 1 + rng.below(8) as u32);
     PoolConfig {
+        max_connections,
         name: "main".to_owned(),
         balance: balances[rng.below(5) as usize].clone(),
         members,
-        keepalive: KeepaliveConfig { idle: 0, idle_timeout: ms(1000) },
+        keepalive: KeepaliveConfig {
+            idle: 0,
+            idle_timeout: ms(1000),
+            max_age: ms(1000),
+            max_requests: None,
+        },
         timeouts: PoolTimeouts { connect: ms(50), response: ms(100 + rng.below(500)) },
         health: probed.then(|| HealthConfig {
             probe: Probe::Tcp,
@@ -131,16 +138,22 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
             max_share: rng.below(101) as u8,
         }),
         queue: QueueConfig { length: rng.below(60) as usize, timeout: ms(50 + rng.below(1000)) },
-        retry: (rng.below(6) > 0).then(|| RetryConfig {
-            on: retry_on,
-            attempts: 1 + rng.below(4) as u32,
-            budget: rng.below(101) as u8,
-            floor: rng.below(20) as u32,
-            deadline: ms(100 + rng.below(2000)),
-            body: 0,
-        }),
+        retry: (rng.below(6) > 0).then(|| retry(rng, retry_on)),
         panic: if rng.below(3) == 0 { Panic::UseAll } else { Panic::Refuse },
         slow_start: if rng.below(3) == 0 { ms(rng.below(2000)) } else { Duration::ZERO },
         tls: None,
+    }
+}
+
+fn retry(rng: &mut Rng, on: FailureSet) -> RetryConfig {
+    RetryConfig {
+        on,
+        attempts: 1 + rng.below(4) as u32,
+        budget: rng.below(101) as u8,
+        floor: rng.below(20) as u32,
+        deadline: ms(100 + rng.below(2000)),
+        try_timeout: None,
+        idempotency_key: false,
+        body: 0,
     }
 }

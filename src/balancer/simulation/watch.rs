@@ -157,6 +157,8 @@ impl Watch {
                 (Admin::Ready, PassiveState::In) => Standing::In,
             };
             assert_eq!(world.shared.availability.standing(id), standing, "{id:?}");
+            let barred = member.admin() != Admin::Ready;
+            assert_eq!(world.shared.availability.is_barred(id), barred, "{id:?}");
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::proxy::access_log::{Record, Text};
 
 /// The "combined" form of Apache and nginx, then ringway's own columns:
 /// `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" host="H" listener=L pool=P member=M
-/// reason=R us=N`. What is not known is `-`.
+/// reason=R us=N`. What is not known is `-`. Where the request was sent more than once, or a retry was
+/// refused, ` tries=N` and ` no_retry=R` follow.
 pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     // Writing to a vector cannot fail.
     _ = write!(out, "{} - - [", record.client);
@@ -37,7 +38,14 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
         Some(reason) => _ = write!(out, " reason={}_{}", reason.side().word(), reason.code()),
         None => out.extend_from_slice(b" reason=-"),
     }
-    _ = writeln!(out, " us={}", record.took.as_micros());
+    _ = write!(out, " us={}", record.took.as_micros());
+    if record.tries > 1 || record.no_retry.is_some() {
+        _ = write!(out, " tries={}", record.tries);
+    }
+    if let Some(refusal) = record.no_retry {
+        _ = write!(out, " no_retry={}", refusal.word());
+    }
+    out.push(b'\n');
 }
 
 /// One JSON object; keys as in `common`, absent where nothing is known.
@@ -72,7 +80,14 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
     if let Some(reason) = record.reason {
         _ = write!(out, ",\"reason\":\"{}_{}\"", reason.side().word(), reason.code());
     }
-    _ = writeln!(out, ",\"us\":{}}}", record.took.as_micros());
+    _ = write!(out, ",\"us\":{}", record.took.as_micros());
+    if record.tries > 1 || record.no_retry.is_some() {
+        _ = write!(out, ",\"tries\":{}", record.tries);
+    }
+    if let Some(refusal) = record.no_retry {
+        member_text(out, "no_retry", refusal.word().as_bytes());
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 struct Names<'a> {

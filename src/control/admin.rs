@@ -1,0 +1,102 @@
+//! The admin interface: an HTTP server on the control thread that tells what the process does, and
+//! takes an operator's word on members. Never on a worker.
+//!
+//! Must not own a member's state: it asks the monitor, by `desk`.
+
+mod assemble;
+mod conversation;
+mod guard;
+mod listener;
+mod metrics;
+mod predecessor;
+mod refusal;
+mod routes;
+pub mod view;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use listener::{AdminBindError, AdminListener, bind, reachable};
+
+use super::desk::Desk;
+use crate::balancer::{Availability, SharedPools};
+use crate::clock::{self, Instant};
+use crate::config::{Config, PoolConfig};
+use crate::ids::{MemberId, PoolId};
+use crate::stats::Row;
+
+/// What the admin interface sees of the process.
+#[derive(Debug)]
+pub struct Process {
+    config: Arc<Config>,
+    shared: Arc<SharedPools>,
+    /// By pool: what workers are told of its members.
+    standings: Vec<Arc<Availability>>,
+    /// By worker.
+    rows: Vec<Arc<Row>>,
+    /// The control thread's counters.
+    control: Arc<Row>,
+    /// Whether it takes no new clients any more.
+    draining: Arc<AtomicBool>,
+    desk: Desk,
+    started: Instant,
+}
+
+impl Process {
+    /// Begins now.
+    #[must_use]
+    pub fn new(
+        config: &Arc<Config>,
+        shared: &Arc<SharedPools>,
+        rows: Vec<Arc<Row>>,
+        control: &Arc<Row>,
+        draining: Arc<AtomicBool>,
+        desk: Desk,
+    ) -> Self {
+        Self {
+            config: Arc::clone(config),
+            shared: Arc::clone(shared),
+            standings: shared.availability(),
+            rows,
+            control: Arc::clone(control),
+            draining,
+            desk,
+            started: clock::now(),
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    fn pool_named(&self, name: &str) -> Option<(PoolId, &PoolConfig)> {
+        let mut pools = (0u16..).map(PoolId).zip(&self.config.pools);
+        pools.find(|(_, pool)| pool.name == name)
+    }
+}
+
+/// The member that an operator names: by the text of its address, as the configuration and every
+/// answer here show it.
+fn member_named(pool: &PoolConfig, address: &str) -> Option<MemberId> {
+    let mut members = (0u16..).map(MemberId).zip(&pool.members);
+    members.find(|(_, member)| address_text(member) == address).map(|(id, _)| id)
+}
+
+/// What a member is called here.
+fn address_text(member: &crate::config::MemberConfig) -> String {
+    member.address.to_string()
+}
+
+impl AdminListener {
+    /// Serves on the control thread's runtime, until that ends.
+    pub fn start(self, process: Process) {
+        tokio::spawn(async move {
+            let row = Arc::clone(&process.control);
+            let router = routes::router(Arc::new(process));
+            match self.open().await {
+                Ok((socket, guard)) => conversation::serve(socket, guard, router, row).await,
+                Err(error) => tracing::error!("the admin interface cannot be served: {error}"),
+            }
+        });
+    }
+}

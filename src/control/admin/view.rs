@@ -1,0 +1,152 @@
+//! What the admin interface answers, field by field: stable names, documented in `docs/admin.md`.
+//! The command line reads the same types.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a request was refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorView {
+    /// For people.
+    pub error: String,
+}
+
+/// `GET /stats`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatsView {
+    /// Of ringway.
+    pub version: String,
+    /// Since the start.
+    pub uptime_seconds: u64,
+    /// Whether it ends and takes no new clients.
+    pub draining: bool,
+    /// How many there are.
+    pub workers: usize,
+    /// By name, as in `docs/counters.md`.
+    pub counters: BTreeMap<String, CountView>,
+    /// By side and reason, as in `docs/counters.md` without `error_`.
+    pub errors: BTreeMap<String, CountView>,
+}
+
+/// One counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountView {
+    /// Over all workers and the control thread.
+    pub total: u64,
+    /// By worker.
+    pub workers: Vec<u64>,
+    /// Of the control thread.
+    pub control: u64,
+}
+
+/// `GET /pools`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PoolsView {
+    /// In the order of the file.
+    pub pools: Vec<PoolView>,
+}
+
+/// `GET /pools/NAME`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PoolView {
+    /// Its name.
+    pub name: String,
+    /// Members that are in and have a weight.
+    pub available: usize,
+    /// Requests that wait for a member.
+    pub waiting: u64,
+    /// As configured, for all members together; null: no bound.
+    pub max_connections: Option<u32>,
+    /// Of these, those in use.
+    pub slots_in_use: Option<u32>,
+    /// In the order of the file.
+    pub members: Vec<MemberView>,
+}
+
+/// One member.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberView {
+    /// What it is called.
+    pub address: String,
+    /// As configured.
+    pub weight: u16,
+    /// As configured.
+    pub backup: bool,
+    /// What workers go by: `in`, `out`, `trial`, `drain`.
+    pub standing: String,
+    /// What the operator wants: `ready`, `drain`, `maintenance`.
+    pub admin: String,
+    /// What its probes tell: `healthy`, `failing`, `unhealthy`, `recovering`; null: not probed.
+    pub probes: Option<String>,
+    /// Probes in a row so far, while failing or recovering.
+    pub probes_in_a_row: Option<u32>,
+    /// What its requests tell: `in`, `ejected`, `trial`.
+    pub requests: String,
+    /// Until when it is ejected, in seconds since 1970.
+    pub ejected_until: Option<f64>,
+    /// Exchanges under way.
+    pub in_flight: u32,
+    /// As configured; null: no bound.
+    pub max_connections: Option<u32>,
+    /// Of `max_connections`.
+    pub slots_in_use: Option<u32>,
+    /// Median of about the last ten seconds; null: not measured.
+    pub latency_us: Option<u64>,
+    /// Its last change; null: none since the start.
+    pub last_transition: Option<TransitionView>,
+}
+
+/// A change of a member's state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TransitionView {
+    /// In seconds since 1970.
+    pub at: f64,
+    /// The state before.
+    pub from: String,
+    /// The state since then.
+    pub to: String,
+    /// Why, for people.
+    pub cause: String,
+}
+
+/// `GET /pools/NAME/members/ADDRESS`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EvidenceView {
+    /// The member.
+    #[serde(flatten)]
+    pub member: MemberView,
+    /// The last things that were seen of it, the oldest first; at most 64.
+    pub evidence: Vec<SeenView>,
+}
+
+/// One thing that was seen of a member: a probe, a failed request, or the request of a trial.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SeenView {
+    /// In seconds since 1970.
+    pub at: f64,
+    /// `probe`, `request` or `trial`.
+    pub kind: String,
+    /// How it ended, for people.
+    pub outcome: String,
+}
+
+/// `POST /pools/NAME/members/ADDRESS/state`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangeView {
+    /// Whether the operator's word is another one now.
+    pub changed: bool,
+    /// The member behind the change.
+    pub member: MemberView,
+}
+
+/// `GET /readyz`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadyView {
+    /// Not draining, and every pool has a member.
+    pub ready: bool,
+    /// Whether it ends and takes no new clients.
+    pub draining: bool,
+    /// Pools without an available member.
+    pub pools_without_member: Vec<String>,
+}
