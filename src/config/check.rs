@@ -219,6 +219,10 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
     for (named, _) in pools.iter().zip(pool_used).filter(|(_, used)| !used) {
         findings.add(named.name.span, Mistake::UnusedPool);
     }
+    for (used, listener) in listener_used.iter_mut().zip(&config.listeners) {
+        // Needs no route: nothing gets as far.
+        *used |= listener.redirect_https.is_some();
+    }
     for (named, _) in listeners.iter().zip(listener_used).filter(|(_, used)| !used) {
         findings.add(named.name.span, Mistake::UnusedListener);
     }

@@ -108,6 +108,8 @@ fn section_text(out: &mut String, section: Section) {
     });
     let prose = prose.unwrap_or(match section {
         Section::Balance => "The form of `balance` for a hash.",
+        Section::Certificate => "One of the certificates of a listener.",
+        Section::Hsts => "The table form of `hsts`.",
         _ => "The table form of a member.",
     });
     write!(out, "\n{level} `{}`{hat}\n\n{prose}\n\n", section.header()).unwrap_or_default();
@@ -195,11 +197,17 @@ mod tests {
         let shown = |text: &str| {
             effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
         };
-        let with = "health = {}\ntls = { client_certificate = { chain = \"a\", key = \"b\" } }\n";
-        let (file, more) = (shown(MINIMAL), format!("{MINIMAL}{with}"));
-        let secured = "tls = { certificates = [{ chain = \"a\", key = \"b\" }], client_auth = { ca = \"c\" } }\n\
-            hsts = { max_age = \"1s\" }\n[[route]]";
-        let more = shown(&more.replacen("[[route]]", secured, 1));
+        let file = shown(MINIMAL);
+        // What is off by default: as little as it takes, then with its inner tables, too.
+        let with = |pool: &str, listener: &str| {
+            let text = format!("{MINIMAL}health = {{}}\n{pool}\n");
+            shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]"), 1))
+        };
+        let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
+        let most = with(
+            "tls.client_certificate = { chain = \"a\", key = \"b\" }",
+            "hsts.max_age = \"1s\"\ntls = { certificates_dir = \"d\", client_auth.ca = \"c\" }",
+        );
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
@@ -207,12 +215,12 @@ mod tests {
                 Section::Balance => continue,
                 Section::Health
                 | Section::PoolTls
-                | Section::ClientCertificate
                 | Section::Tls
                 | Section::Certificate
-                | Section::ClientAuth
-                | Section::Tickets
-                | Section::Hsts => find(&more, section),
+                | Section::Tickets => find(&more, section),
+                Section::ClientCertificate | Section::ClientAuth | Section::Hsts => {
+                    find(&most, section)
+                }
                 _ => find(&file, section),
             };
             for key in section.keys() {
@@ -227,31 +235,59 @@ mod tests {
         assert!(compared > 50, "{compared}");
     }
 
+    /// The example of a key of TLS, with what must not be missing beside it: in a listener, or in
+    /// a pool.
+    fn of_tls(key: &Key) -> (String, String) {
+        let line = key.example;
+        let inline = |needed: &[&str]| {
+            let others = needed.iter().filter(|name| **name != key.name);
+            let others: String = others.map(|name| format!(", {name} = \"9d\"")).collect();
+            format!("{{ {line}{others} }}")
+        };
+        let secured = |line: &str| {
+            let other = if line.contains("certificates") { "" } else { "certificates_dir = \"d\"" };
+            (format!("{line}\n{}", other.replace("cert", "tls.cert")), String::new())
+        };
+        let pool = |line: String| (String::new(), line);
+        match key.section {
+            Section::Tls => secured(&format!("tls.{line}")),
+            Section::Certificate => {
+                secured(&format!("tls.certificates = [{}]", inline(&["chain", "key"])))
+            }
+            Section::ClientAuth => secured(&format!("tls.client_auth = {}", inline(&["ca"]))),
+            Section::Tickets => secured(&format!("tls.tickets.{line}")),
+            Section::Hsts => secured(&format!("hsts = {}", inline(&["max_age"]))),
+            Section::PoolTls => pool(format!("tls.{line}")),
+            Section::ClientCertificate => {
+                pool(format!("tls.client_certificate = {}", inline(&["chain", "key"])))
+            }
+            _ => secured(line),
+        }
+    }
+
     #[test]
     fn every_example_is_understood() {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
             let line = key.example;
             let below = |table: &str| format!("{table}.{line}");
-            let secured = |line: &str| match key.name {
-                "certificates" => line.to_owned(),
-                _ => format!("tls.certificates_dir = \"/etc/certs\"\n{line}"),
-            };
+            let (in_listener, in_pool) = of_tls(key);
             let (listener, route, pool, member) = match key.section {
                 Section::Root => continue,
                 Section::Server | Section::Limits => ("", "", "", ""),
+                Section::Listener if key.name == "hsts" => (&*in_listener, "", "", ""),
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
-                Section::Tls => (&*secured(&below("tls")), "", "", ""),
-                Section::Certificate => (&*below("tls.certificates"), "", "", ""),
-                Section::ClientAuth => (&*below("tls.client_auth"), "", "", ""),
-                Section::Tickets => (&*secured(&below("tls.tickets")), "", "", ""),
-                Section::Hsts => (&*secured(&below("hsts")), "", "", ""),
-                Section::PoolTls => ("", "", &*below("tls"), ""),
-                Section::ClientCertificate => ("", "", &*below("tls.client_certificate"), ""),
+                Section::Tls
+                | Section::Certificate
+                | Section::ClientAuth
+                | Section::Tickets
+                | Section::Hsts
+                | Section::PoolTls
+                | Section::ClientCertificate => (&*in_listener, "", &*in_pool, ""),
                 Section::Keepalive => ("", "", &*below("keepalive"), ""),
                 Section::PoolTimeouts => ("", "", &*below("timeouts"), ""),
                 Section::Health => ("", "", &*below("health"), ""),

@@ -32,7 +32,7 @@ pub use fields::{ConnectionOptions, FieldRef, FieldsIter};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{HeadLimits, Parsed};
 pub use method::{Method, Version};
-pub use name::{Name, is_identity};
+pub use name::{Name, is_client_certificate, is_identity};
 pub use request::RequestHead;
 pub use response::ResponseHead;
 pub use target::{Scheme, TargetForm, normalise};

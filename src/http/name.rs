@@ -180,9 +180,9 @@ impl Name {
 }
 
 /// Whether a field of this name speaks of who the client is: `Forwarded`, `X-Real-IP`,
-/// `X-Forwarded` and `X-Forwarded-` followed by anything. Any byte that is neither a letter nor a
-/// digit counts as `-`, because origins that take fields through CGI-like variables fold
-/// `X_Forwarded_For` and `X-Forwarded-For` into one.
+/// `X-Forwarded` and `X-Forwarded-` followed by anything, and what [`is_client_certificate`] holds
+/// for. Any byte that is neither a letter nor a digit counts as `-`, because origins that take
+/// fields through CGI-like variables fold `X_Forwarded_For` and `X-Forwarded-For` into one.
 #[inline]
 #[must_use]
 pub fn is_identity(name: &[u8]) -> bool {
@@ -192,8 +192,24 @@ pub fn is_identity(name: &[u8]) -> bool {
         [b'x' | b'X', second, rest @ ..] if !second.is_ascii_alphanumeric() => {
             is_identity_suffix(rest)
         }
+        [b'c' | b'C', ..] => is_client_certificate(name),
         _ => false,
     }
+}
+
+/// Whether a field of this name speaks of a client's certificate: `Client-Cert` (RFC 9440) and
+/// `X-Client-Cert`, with anything behind them. Nobody is believed about that: it is shown, or not.
+#[must_use]
+pub fn is_client_certificate(name: &[u8]) -> bool {
+    const TEXT: &[u8] = b"client-cert";
+    let name = match name {
+        [b'x' | b'X', second, rest @ ..] if !second.is_ascii_alphanumeric() => rest,
+        name => name,
+    };
+    let same = |(byte, text): (&u8, &u8)| {
+        byte.eq_ignore_ascii_case(text) || (*text == b'-' && !byte.is_ascii_alphanumeric())
+    };
+    name.len() >= TEXT.len() && name.iter().zip(TEXT).all(same)
 }
 
 #[inline(never)]
@@ -203,12 +219,12 @@ fn is_identity_suffix(rest: &[u8]) -> bool {
     {
         return rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric());
     }
-    if let Some((real, [dash, ip @ ..])) = rest.split_at_checked(b"real".len()) {
-        return real.eq_ignore_ascii_case(b"real")
-            && !dash.is_ascii_alphanumeric()
-            && ip.eq_ignore_ascii_case(b"ip");
+    if let Some((real, [dash, ip @ ..])) = rest.split_at_checked(b"real".len())
+        && real.eq_ignore_ascii_case(b"real")
+    {
+        return !dash.is_ascii_alphanumeric() && ip.eq_ignore_ascii_case(b"ip");
     }
-    false
+    is_client_certificate(rest)
 }
 
 #[cfg(test)]
@@ -274,9 +290,25 @@ mod tests {
             "X-Forwarded-Anything-At-All",
             "X_REAL_IP",
             "x-real-ip",
+            "Client-Cert",
+            "client_cert_chain",
+            "X-Client-Cert-Subject",
+            "x.client.cert",
+            "X-Client-Certificate",
         ];
-        let no =
-            ["X-Forwardedfor", "Forwarded-For", "X-Real-IPs", "X-Real", "X", "", "XForwardedFor"];
+        let no = [
+            "X-Forwardedfor",
+            "Forwarded-For",
+            "X-Real-IPs",
+            "X-Real",
+            "X",
+            "",
+            "XForwardedFor",
+            "Client-Car",
+            "X-Client-IP",
+            "Cache-Control",
+            "XClient-Cert",
+        ];
         for name in yes {
             assert!(is_identity(name.as_bytes()), "{name}");
         }

@@ -82,6 +82,12 @@ fn call(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
+/// Not where bytes are sealed. Nor where the socket waits: splice(2) would, and the whole worker
+/// with it.
+fn is_able(stream: &Stream) -> bool {
+    !stream.is_tls() && stream.make_nonblocking()
+}
+
 /// Moves `count` bytes. The source must deliver something every `silence`, the destination take
 /// something every `stall`; `moved` is told of bytes that reached the destination.
 pub async fn splice(
@@ -90,14 +96,10 @@ pub async fn splice(
     count: u64,
     mut moved: impl FnMut(u64),
 ) -> Relayed {
-    if from.is_tls() || to.is_tls() {
+    let able = is_able(from) && is_able(to);
+    let Some(pipe) = able.then(Pipe::take).and_then(Result::ok) else {
         return Relayed::Unavailable;
-    }
-    let Ok(pipe) = Pipe::take() else { return Relayed::Unavailable };
-    // Without it splice(2) would wait, and the whole worker with it.
-    if !(from.make_nonblocking() && to.make_nonblocking()) {
-        return Relayed::Unavailable;
-    }
+    };
     let (mut left, mut inside, mut rounds) = (count, 0usize, 0);
     loop {
         if left > 0 && inside < PIPE_BYTES {

@@ -99,7 +99,8 @@ pub(super) async fn answer(
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
     }
-    response::write(buffers.out.tail(), head, body, connection, ask.route.via);
+    let hsts = ask.listener.hsts.as_ref();
+    response::write(buffers.out.tail(), head, body, connection, ask.route.via, hsts);
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     relay(ask, upstream, patience.silence, framing, sink, buffers, facts).await?;
     let keep_upstream = framing != Framing::UntilClose

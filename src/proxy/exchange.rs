@@ -9,7 +9,7 @@ use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer};
 use super::reasons;
 use super::route::Found;
-use super::{deliver, reject, replay};
+use super::{deliver, redirect, reject, replay};
 use crate::balancer::{Refusal, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
@@ -176,6 +176,10 @@ async fn run(
         }
         _ => None,
     });
+    if let Some(port) = listener.redirect_https {
+        let redirect = redirect::to_https(context, listener, client, head, port, facts);
+        return Ok(Box::pin(redirect).await);
+    }
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }

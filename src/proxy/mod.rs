@@ -14,6 +14,7 @@ mod forwarded;
 mod hash_key;
 mod patience;
 mod reasons;
+mod redirect;
 mod reject;
 mod replay;
 mod request;

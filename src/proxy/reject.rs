@@ -5,7 +5,9 @@ use std::io::Write;
 use super::access_log;
 use super::context::Context;
 use super::exchange::{Client, Ending, Facts};
+use super::redirect;
 use crate::clock;
+use crate::config::HstsConfig;
 use crate::http::{Method, RequestHead, Version, date, encode};
 use crate::net::{Buffer, Size};
 use crate::stats::{Counter, Reason};
@@ -21,7 +23,7 @@ pub(super) struct Answer<'a> {
     pub(super) head: Option<&'a RequestHead>,
 }
 
-fn write(out: &mut Vec<u8>, answer: &Answer<'_>) {
+fn write(out: &mut Vec<u8>, answer: &Answer<'_>, hsts: Option<&HstsConfig>) {
     let reason = answer.reason;
     let mut body = Vec::with_capacity(128);
     let (side, code, prose) = (reason.side().word(), reason.code(), reason.prose());
@@ -32,6 +34,9 @@ fn write(out: &mut Vec<u8>, answer: &Answer<'_>) {
     date::write(out, clock::unix().as_secs());
     out.extend_from_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
     _ = write!(out, "Content-Length: {}\r\n", body.len());
+    if let Some(hsts) = hsts {
+        redirect::write_hsts(out, hsts);
+    }
     if !answer.allow.is_empty() {
         encode::field(out, b"Allow", answer.allow);
     }
@@ -60,10 +65,12 @@ pub(super) async fn send(
     facts: &Facts,
 ) -> Ending {
     let mut out = Buffer::take(Size::Small);
-    write(out.tail(), answer);
+    let listener = context.listener(client.listener);
+    let hsts = listener.and_then(|listener| listener.hsts.as_ref());
+    write(out.tail(), answer, hsts.filter(|_| client.stream.is_tls()));
     let count = out.len() as u64;
     facts.begun.set(true);
-    if let Some(listener) = context.listener(client.listener) {
+    if let Some(listener) = listener {
         client.stream.arm_write(listener.timeouts.write);
     }
     let sent = client.stream.send(&mut out).await;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::exchange::Ask;
 use super::forwarded;
 use crate::config::HostPolicy;
-use crate::http::{FieldRef, Framing, Name, encode};
+use crate::http::{FieldRef, Framing, Name, encode, is_client_certificate};
 
 /// Appends the whole head for the member at `member`; returns the client's address.
 pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpAddr {
@@ -41,16 +41,6 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpA
     client
 }
 
-/// Whether members may take a field for what a client's certificate says: `Client-Cert*` (RFC 9440)
-/// and `X-Client-Cert*`, also with underscores, which some servers do not tell from dashes.
-fn is_client_certificate(name: &[u8]) -> bool {
-    let folds = |name: &[u8], text: &[u8]| {
-        let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (*a == b'_' && *b == b'-');
-        name.len() >= text.len() && name.iter().zip(text).all(same)
-    };
-    folds(name, b"client-cert") || folds(name, b"x-client-cert")
-}
-
 fn accepts_trailers(te: &[u8]) -> bool {
     te.split(|byte| *byte == b',')
         .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
@@ -69,7 +59,7 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
         | Name::XForwardedPort
         | Name::XRealIp => false,
         // Whoever has a certificate says so by it, and nobody by a field.
-        Name::Other if is_client_certificate(entry.name_bytes) => false,
+        _ if entry.identity && is_client_certificate(entry.name_bytes) => false,
         _ if entry.identity => ask.peer.trusted,
         _ => !ask.head.is_hop_by_hop(entry),
     }

@@ -1,5 +1,7 @@
 //! The head that a client gets, built anew from what the member sent.
 
+use super::redirect;
+use crate::config::HstsConfig;
 use crate::http::{Framing, Name, ResponseHead, encode};
 
 /// How the client's side of an answer goes on.
@@ -45,9 +47,13 @@ pub(super) fn write(
     body: BodyField,
     connection: ConnectionField,
     via: bool,
+    hsts: Option<&HstsConfig>,
 ) {
     encode::status_line(out, head.status(), head.reason());
-    write_fields(out, head, body);
+    write_fields(out, head, body, hsts.is_some());
+    if let Some(hsts) = hsts {
+        redirect::write_hsts(out, hsts);
+    }
     match body {
         BodyField::AsSent | BodyField::Close => {}
         BodyField::Length(length) => {
@@ -69,7 +75,7 @@ pub(super) fn write(
 /// Appends the head of an interim answer (1xx), or of the 101 that opens a tunnel.
 pub(super) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead, upgrade: Option<&[u8]>) {
     encode::status_line(out, head.status(), head.reason());
-    write_fields(out, head, BodyField::AsSent);
+    write_fields(out, head, BodyField::AsSent, false);
     if let Some(protocol) = upgrade {
         encode::field(out, b"Upgrade", protocol);
         out.extend_from_slice(b"Connection: Upgrade\r\n");
@@ -77,7 +83,7 @@ pub(super) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead, upgrade: Opt
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField) {
+fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField, own_hsts: bool) {
     // Where there can be no body, a length would only confuse (RFC 9110 section 8.6).
     let with_length = body == BodyField::AsSent && !matches!(head.status(), 100..=199 | 204);
     for entry in head.fields() {
@@ -86,6 +92,7 @@ fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField) {
             // Announces trailers, which pass where chunks do.
             Name::Trailer => body == BodyField::Chunked,
             Name::TransferEncoding => false,
+            Name::Other if own_hsts && redirect::is_hsts(entry.name_bytes) => false,
             _ => !head.is_hop_by_hop(&entry),
         };
         if passes {

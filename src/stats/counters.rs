@@ -35,6 +35,7 @@ counters! {
     ConnectionsRefused, "connections_refused", "Client connections closed at once because the listener's `limits.connections` was reached.";
     TlsHandshakes, "tls_handshakes", "TLS handshakes with clients that succeeded, resumed ones included.";
     TlsResumed, "tls_resumed", "Of these, those resumed by a ticket.";
+    HttpsRedirects, "https_redirects", "Requests sent on to https by `redirect_https`.";
     AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
     Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
     BytesIn, "bytes_in", "Bytes received from clients.";

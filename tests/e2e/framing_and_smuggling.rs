@@ -119,7 +119,7 @@ fn malformed_request_heads_are_refused() {
             b"GET / HTTP/1.1\r\nHost: t\r\nno colon\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: t\r\nX(y): a\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: t\r\nX\xc3\xa9: a\r\n\r\n",
-            b"\x16\x03\x01\x02\0\x01\0\r\n\r\n",
+            b"\x17\x03\x01\x02\0\x01\0\r\n\r\n",
         ],
     );
 }

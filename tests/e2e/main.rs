@@ -26,6 +26,7 @@ mod golden;
 mod hashing;
 mod headers;
 mod health;
+mod https;
 mod interim;
 mod keepalive;
 mod leaving;

@@ -31,8 +31,9 @@ const IMPURE: [(&str, &str); 10] = [
     ("clock::coarse", "time is a parameter here: take it as an argument"),
 ];
 /// Names that belong to certain places of the library.
-const KEPT_IN: [(&str, &[&str]); 6] = [
+const KEPT_IN: [(&str, &[&str]); 7] = [
     ("monoio", &["src/net"]),
+    ("rustls", &["src/net"]),
     ("tokio", &["src/control", "src/server"]),
     ("axum", &["src/control/admin"]),
     ("hyper", &["src/control/admin"]),

@@ -48,8 +48,8 @@ mod tests {
 
     #[test]
     fn boundaries_are_found_however_the_bytes_come() {
-        let stream =
-            [&[23, 3, 3, 0, 3, 1, 2, 3][..], &[21, 3, 3, 0, 0], &[22, 3, 3, 1, 2], &[7; 258]];
+        let long = [&[22, 3, 3, 1, 2][..], &[7; 258]].concat();
+        let stream = [&[23, 3, 3, 0, 3, 1, 2, 3][..], &[21, 3, 3, 0, 0], &long];
         let mut ends = Vec::new();
         let mut at = 0;
         for record in stream {

@@ -1,0 +1,87 @@
+//! From plain HTTP to the same under `https`, and the word that clients need not ask again.
+
+use std::io::Write;
+
+use super::context::Context;
+use super::exchange::{Client, Ending, Facts};
+use crate::clock;
+use crate::config::{HstsConfig, ListenerConfig};
+use crate::http::{RequestHead, Version, date, encode};
+use crate::net::{Buffer, Size};
+use crate::stats::Counter;
+
+/// Permanent, and with the same method and body.
+const STATUS: u16 = 308;
+
+/// Answers with a redirection; says how the connection goes on.
+pub(super) async fn to_https(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &mut Client,
+    head: &RequestHead,
+    port: u16,
+    facts: &Facts,
+) -> Ending {
+    let whole = facts.whole.get();
+    client.received.consume(whole.unwrap_or(0));
+    let keep = whole.is_some() && head.wants_keep_alive() && !context.is_draining();
+    let mut out = Buffer::take(Size::Medium);
+    let tail = out.tail();
+    encode::status_line(tail, STATUS, encode::reason_phrase(STATUS).as_bytes());
+    tail.extend_from_slice(b"Date: ");
+    date::write(tail, clock::unix().as_secs());
+    tail.extend_from_slice(b"\r\nLocation: https://");
+    match head.host() {
+        // HTTP/1.0 without Host: what the client connected to is what it asked for.
+        [] => match client.stream.local_address() {
+            Some(address) if address.is_ipv6() => _ = write!(tail, "[{}]", address.ip()),
+            Some(address) => _ = write!(tail, "{}", address.ip()),
+            None => {}
+        },
+        host => tail.extend_from_slice(host),
+    }
+    if port != 443 {
+        // Writing to a vector cannot fail.
+        _ = write!(tail, ":{port}");
+    }
+    // `OPTIONS *` has no path.
+    tail.extend_from_slice(if head.path().starts_with(b"/") { head.path() } else { b"/" });
+    if let Some(query) = head.query() {
+        tail.push(b'?');
+        tail.extend_from_slice(query);
+    }
+    tail.extend_from_slice(b"\r\nContent-Length: 0\r\n");
+    match (keep, head.version()) {
+        (false, _) => tail.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => tail.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, _) => {}
+    }
+    tail.extend_from_slice(b"\r\n");
+    let count = out.len() as u64;
+    context.row.add(Counter::HttpsRedirects, 1);
+    facts.status.set(STATUS);
+    facts.begun.set(true);
+    match client.stream.send_within(&mut out, listener.timeouts.write).await {
+        Ok(()) => context.row.add(Counter::BytesOut, count),
+        Err(_) => return Ending::Close,
+    }
+    if keep { Ending::KeepAlive } else { Ending::Linger }
+}
+
+/// Appends `Strict-Transport-Security`.
+pub(super) fn write_hsts(out: &mut Vec<u8>, hsts: &HstsConfig) {
+    out.extend_from_slice(b"Strict-Transport-Security: max-age=");
+    encode::decimal(out, hsts.max_age.as_secs());
+    if hsts.subdomains {
+        out.extend_from_slice(b"; includeSubDomains");
+    }
+    if hsts.preload {
+        out.extend_from_slice(b"; preload");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a member's field is one that [`write_hsts`] takes the place of.
+pub(super) fn is_hsts(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"strict-transport-security")
+}
