@@ -8,6 +8,7 @@ use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
 use super::host::HostError;
 use super::keys::Section;
+use super::member_address::MemberAddressError;
 use super::path::PathError;
 use super::scalar::ScalarError;
 use super::status::StatusError;
@@ -152,6 +153,10 @@ pub enum Mistake {
     },
     /// No `IP:PORT`.
     BadAddress(AddressError),
+    /// No address of a member.
+    BadMemberAddress(MemberAddressError),
+    /// Several places for a member that has one address.
+    OnePlace,
     /// A member without a port to connect to.
     PortZero,
     /// An address that is bound already.
@@ -174,6 +179,8 @@ pub enum Mistake {
     },
     /// Neither `preserve` nor `member` nor a text that may be sent as `Host`.
     BadHostPolicy,
+    /// A name server without a port to ask at.
+    ResolverPort,
     /// No core id.
     BadCore,
     /// Neither a word that `access_log` knows nor the path of a file.

@@ -3,8 +3,11 @@
 
 pub mod access_log;
 pub mod log;
+mod members;
 mod monitor;
 mod probe;
+mod probes;
+mod resolve;
 mod signals;
 
 pub use monitor::Monitor;

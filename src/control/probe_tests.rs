@@ -73,7 +73,9 @@ fn limits() -> LimitsConfig {
 }
 
 async fn probe(health: &HealthConfig, address: SocketAddr) -> ProbeResult {
-    Prober::new(health, &limits(), address).probe().await.unwrap()
+    let host = address.to_string().into();
+    let site = Site { address: Address::Ip(address), host, epoch: 0 };
+    Prober::new(health, &limits(), &site).probe().await.unwrap()
 }
 
 /// What a probe makes of an answer, however it is split.
