@@ -173,7 +173,8 @@ impl Places {
             }
         }
         for found in wanted.into_values() {
-            let vacant = |at: &usize| self.places.get(*at).is_some_and(|place| place.site.is_none());
+            let vacant =
+                |at: &usize| self.places.get(*at).is_some_and(|place| place.site.is_none());
             let free = places().filter(vacant).min_by_key(|at| {
                 let since = self.places.get(*at).and_then(|place| place.vacant_since);
                 (busy(id(*at)), since)

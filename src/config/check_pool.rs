@@ -164,7 +164,9 @@ fn places(fields: &Table<'_>, address: &MemberAddress, findings: &mut Findings) 
     let default = default_places(address);
     let Some((key, value)) = fields.get("places") else { return default };
     let written = number(key, value, 1, MEMBERS_MAX as u64, findings);
-    let Some(places) = written.and_then(|places| u16::try_from(places).ok()) else { return default };
+    let Some(places) = written.and_then(|places| u16::try_from(places).ok()) else {
+        return default;
+    };
     if places > 1 && !address.is_resolved() {
         findings.add(span_of(value), Mistake::OnePlace);
         return default;

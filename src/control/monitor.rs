@@ -17,9 +17,7 @@ use super::probe::Skipped;
 use super::probes::Probes;
 use super::resolve::{self, ResolveError};
 use crate::balancer::health::{PoolHealth, ProbeResult, Transition, Verdict};
-use crate::balancer::{
-    Availability, Found, Observation, Observations, Places, SharedPools, Site,
-};
+use crate::balancer::{Availability, Found, Observation, Observations, Places, SharedPools, Site};
 use crate::clock::{self, Instant};
 use crate::config::{Config, Panic};
 use crate::ids::{MemberId, PoolId};
@@ -87,7 +85,11 @@ impl Monitor {
                 .collect(),
             places: config.pools.iter().map(Places::new).collect(),
             probes: Vec::new(),
-            names: config.pools.iter().map(|pool| vec![Name::default(); pool.members.len()]).collect(),
+            names: config
+                .pools
+                .iter()
+                .map(|pool| vec![Name::default(); pool.members.len()])
+                .collect(),
             shared: Arc::clone(shared),
             availability,
             config: Arc::clone(config),

@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use crate::balancer::health::{ProbeFailure, ProbeResult};
 use crate::balancer::Site;
+use crate::balancer::health::{ProbeFailure, ProbeResult};
 use crate::clock;
 use crate::config::{HealthConfig, LimitsConfig, Probe};
 use crate::http::{

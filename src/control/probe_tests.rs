@@ -1,10 +1,13 @@
 //! Probes against scripted members.
 
+use std::net::SocketAddr;
+
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::balancer::Site;
 
 /// Long enough never to be waited for.
 const LONG: Duration = Duration::from_secs(20);

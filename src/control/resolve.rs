@@ -175,8 +175,7 @@ async fn addresses(
         match resolver.lookup(host, kind).await {
             Ok(lookup) => {
                 let records = lookup.answers().iter();
-                let ips: Vec<IpAddr> =
-                    records.filter_map(|record| record.data.ip_addr()).collect();
+                let ips: Vec<IpAddr> = records.filter_map(|record| record.data.ip_addr()).collect();
                 if !ips.is_empty() {
                     return Ok((ips, ttl(&lookup)));
                 }

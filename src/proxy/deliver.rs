@@ -48,7 +48,9 @@ pub(super) async fn deliver(
         let lease = match lease(ask, key, &facts.tried.get()).await {
             Ok(lease) => lease,
             Err(reason) => {
-                return Err(lost.filter(|_| matches!(reason, Reason::NoMember | Reason::NoAddress)).unwrap_or(reason));
+                return Err(lost
+                    .filter(|_| matches!(reason, Reason::NoMember | Reason::NoAddress))
+                    .unwrap_or(reason));
             }
         };
         if let Some(reason) = lost.take() {

@@ -141,8 +141,8 @@ pub(super) mod tests {
     use super::*;
     use crate::balancer::Fault;
     use crate::config::{
-        Balance, EjectConfig, FailureSet, HealthConfig, KeepaliveConfig, MemberAddress, MemberConfig, Panic,
-        PoolTimeouts, Probe, QueueConfig,
+        Balance, EjectConfig, FailureSet, HealthConfig, KeepaliveConfig, MemberAddress,
+        MemberConfig, Panic, PoolTimeouts, Probe, QueueConfig,
     };
 
     /// A pool with as many members as weights, fall and rise 2, two failures in 10 s, out for 5 s.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::fake::Script;
 use crate::balancer::health::Admin;
 use crate::config::{
-    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig, MemberAddress, MemberConfig, Panic,
-    PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig,
+    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig, MemberAddress,
+    MemberConfig, Panic, PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig,
 };
 use crate::ids::MemberId;
 use crate::rng::Rng;
