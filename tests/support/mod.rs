@@ -4,6 +4,7 @@
 //! in its parser must not hide in ours. Every read and write has a deadline, so a hang is a failure.
 
 pub(crate) mod client;
+pub(crate) mod dns;
 pub(crate) mod load;
 pub(crate) mod member;
 pub(crate) mod message;
