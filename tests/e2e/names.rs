@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use crate::support::dns::{Dns, Record};
-use crate::support::proxy::{has_word, value_in, wait_lines};
+use crate::support::proxy::{value_in, wait_lines};
 use crate::support::{Client, Load, Member, Mode, Origin, Proxy, Setup, eventually, ok};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
@@ -50,6 +50,11 @@ fn wait_said(proxy: &Proxy, what: &str, address: SocketAddr, times: usize) {
     eventually(&format!("{address} is {what}"), || {
         proxy.log.all().iter().filter(says).count() == times
     });
+}
+
+/// How many lines of the log say `what`.
+fn told(proxy: &Proxy, what: &str) -> usize {
+    proxy.log.all().iter().filter(|line| line.contains(what)).count()
 }
 
 #[test]
@@ -101,9 +106,8 @@ fn a_name_that_does_not_exist_yet_stops_nobody() {
     serve_by(&dns, &[origin.address()]);
     wait_said(&proxy, "added", origin.address(), 1);
     eventually("it serves", || client.get("/").status() == 200);
-    let lines = proxy.log.all();
-    let told = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
-    assert_eq!((told("cannot be resolved"), told("resolved again"), told("serves")), (1, 1, 1));
+    let all = ["cannot be resolved", "resolved again", "serves"].map(|what| told(&proxy, what));
+    assert_eq!(all, [1, 1, 1]);
     proxy.wait_stat("names_failing", 0);
 }
 
@@ -237,9 +241,7 @@ fn the_last_good_answer_is_kept() {
     wait_said(&proxy, "removed", a.address(), 1);
     load.settle();
     load.stop();
-    let lines = proxy.log.all();
-    let told = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
-    assert_eq!((told("cannot be resolved"), told("resolved again")), (1, 1));
+    assert_eq!(["cannot be resolved", "resolved again"].map(|what| told(&proxy, what)), [1, 1]);
 }
 
 #[test]
@@ -314,7 +316,7 @@ fn a_service_says_ports_weights_and_ranks() {
         SERVICE,
         &[record(light.address(), 10, 1), last.clone(), record(heavy.address(), 10, 1)],
     );
-    eventually("the weights are others", || proxy.log.text().contains("weights changed"));
+    eventually("the weights are others", || told(&proxy, "weights changed") > 0);
     assert_eq!(shares(&mut client), [20, 20, 0]);
     dns.set(SERVICE, &[last]);
     wait_said(&proxy, "removed", heavy.address(), 1);
@@ -349,12 +351,10 @@ fn whoever_finds_no_place_is_told_once() {
     serve_by(&dns, &[a.address(), b.address()]);
     let member = format!("{{ address = \"srv:{SERVICE}\", places = 1 }}");
     let proxy = pool_of(&dns, &member).start();
-    eventually("it is told", || proxy.log.text().contains("more addresses than"));
+    eventually("it is told", || told(&proxy, "more addresses than") > 0);
     let resolutions = proxy.stats().total("resolutions");
     eventually("it is resolved again", || proxy.stats().total("resolutions") > resolutions);
-    let lines = proxy.log.all();
-    let told: Vec<_> = lines.iter().filter(|line| has_word(line, "left_out=1")).collect();
-    assert_eq!(told.len(), 1, "{lines:?}");
+    assert_eq!(told(&proxy, "left_out=1"), 1);
     assert_eq!(Client::connect(proxy.address()).get("/").status(), 200);
 }
 
