@@ -1,3 +1,5 @@
+//! What becomes of the places, answer by answer, and what holds whatever the answers.
+
 use proptest::prelude::*;
 
 use super::*;

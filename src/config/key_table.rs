@@ -95,7 +95,7 @@ pub const KEYS: &[Key] = &[
         "The methods it applies to, as sent (upper case). `GET` does not include `HEAD`.", "methods = [\"GET\", \"HEAD\"]"),
     key(Route, "pool", Form("the name of a pool", ""), "The pool that serves the requests.", "pool = \"api\""),
     key(Route, "host", Form("`\"preserve\"`, `\"member\"`, or the text to send", "\"preserve\""),
-        "What the member gets as `Host`: what the client asked for, the member's address, or this text.", "host = \"internal.example.com\""),
+        "What the member gets as `Host`: what the client asked for, the member's address or name with its port, or this text.", "host = \"internal.example.com\""),
     key(Route, "via", Flag { default: false }, "Whether to add `Via` to requests and answers.", "via = true"),
 
     key(Pool, "balance", Form("`\"round-robin\"`, `\"least-connections\"`, `\"least-time\"`, `\"random-two\"`, or `{ hash = \"...\" }`", "\"round-robin\""),
@@ -146,7 +146,7 @@ pub const KEYS: &[Key] = &[
     key(Health, "type", Choice(&["http", "tcp"]), "A request and its answer, or only a connection.", "type = \"http\""),
     key(Health, "method", Form("a method", "\"GET\""), "Method of the request.", "method = \"GET\""),
     key(Health, "path", Form("a path, with or without a query", "\"/\""), "What is requested.", "path = \"/healthz\""),
-    key(Health, "host", Form("a host, with or without a port", "the member's address"), "`Host` of the request.", "host = \"shop.example.com\""),
+    key(Health, "host", Form("a host, with or without a port", "the member's address or name"), "`Host` of the request.", "host = \"shop.example.com\""),
     key(Health, "headers", Form("a table of texts", "{}"), "Further fields of the request.", "headers = { X-Probe = \"ringway\" }"),
     key(Health, "status", Form("a list of statuses and ranges of them, 200 to 599, or one of them", "[\"200-299\"]"),
         "Statuses that are a success. Redirections are not followed.", "status = [200, \"300-399\"]"),
@@ -156,7 +156,7 @@ pub const KEYS: &[Key] = &[
     key(Health, "timeout", secs(1), "For one probe as a whole. Shorter than `interval`.", "timeout = \"500ms\""),
     key(Health, "fall", Count { default: 3, min: 1, max: 100 }, "Failures in a row that take a member out.", "fall = 3"),
     key(Health, "rise", Count { default: 2, min: 1, max: 100 }, "Successes in a row that bring it back.", "rise = 2"),
-    key(Health, "port", Form("a number, 1 to 65535", "the member's port"), "Another port to probe, at the member's address.", "port = 9000"),
+    key(Health, "port", Form("a number, 1 to 65535", "the member's port"), "Another port to probe, at the member's address. Without meaning for a Unix socket.", "port = 9000"),
     key(Health, "start", Choice(&["up", "down"]),
         "How members begin: in, or out until `rise` probes succeeded.", "start = \"down\""),
 
