@@ -31,3 +31,7 @@ pub struct Membership {
     /// For pools that hash. Built here once, since that takes milliseconds.
     pub(super) table: Option<Arc<Hash>>,
 }
+
+#[cfg(test)]
+#[path = "membership_tests.rs"]
+mod tests;

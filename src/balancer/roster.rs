@@ -20,6 +20,10 @@ use crate::ids::MemberId;
 /// Ticks for which a member that failed is avoided on the worker that saw it.
 const SUSPECT: u32 = 5;
 
+/// Looks at who is there and at their standings, while these change, before a worker makes do with what
+/// it saw until its next choice.
+const LOOKS_MOST: u32 = 8;
+
 /// The members of one pool as one worker sees them.
 #[derive(Debug)]
 pub(super) struct Roster {
@@ -114,23 +118,32 @@ impl Roster {
         tick: u32,
         now: impl Fn() -> Instant,
     ) -> Option<Arc<Membership>> {
-        let version = standings.version();
-        if version == self.seen && tick < self.again_at {
+        if standings.version() == self.seen && tick < self.again_at {
             return None;
         }
-        self.seen = version;
-        self.again_at = u32::MAX;
-        let newer = standings.membership().filter(|new| !Arc::ptr_eq(new, &self.membership));
-        if let Some(new) = &newer {
-            self.seat(new);
+        let before = Arc::clone(&self.membership);
+        for _ in 0..LOOKS_MOST {
+            let version = standings.version();
+            self.seen = version;
+            self.again_at = u32::MAX;
+            if let Some(new) = standings.membership() {
+                self.seat(new);
+            }
+            self.weigh(standings, tick, &now);
+            self.allow(standings, tick);
+            // Else who is there may be of before a change, and their standings of after it.
+            if standings.version() == version {
+                break;
+            }
         }
-        self.weigh(standings, tick, now);
-        self.allow(standings, tick);
-        newer
+        (!Arc::ptr_eq(&before, &self.membership)).then(|| Arc::clone(&self.membership))
     }
 
     /// Takes notice of who is there.
-    fn seat(&mut self, new: &Arc<Membership>) {
+    fn seat(&mut self, new: Arc<Membership>) {
+        if Arc::ptr_eq(&new, &self.membership) {
+            return;
+        }
         self.full.clone_from(&new.weights);
         self.backups.clone_from(&new.backups);
         let sites = self.membership.sites.iter().zip(&new.sites);
@@ -139,7 +152,7 @@ impl Roster {
                 *until = 0;
             }
         }
-        self.membership = Arc::clone(new);
+        self.membership = new;
     }
 
     fn members(&self) -> impl Iterator<Item = (MemberId, bool)> + use<> {

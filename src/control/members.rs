@@ -31,29 +31,18 @@ impl Watch {
         }
         self.note_failure(id, entry, answer.as_ref().err());
         let Ok(found) = answer else { return };
-        let (Some(places), Some(roster), Some(availability), Some(probes)) = (
-            self.places.get_mut(pool),
-            self.rosters.get_mut(pool),
-            self.availability.get(pool),
-            self.probes.get_mut(pool),
-        ) else {
+        let (Some(places), Some(roster), Some(probes)) =
+            (self.places.get_mut(pool), self.rosters.get_mut(pool), self.probes.get_mut(pool))
+        else {
             return;
         };
         let (now, before) = (clock::now(), roster.available());
         let busy = |member| self.shared.in_flight(id, member) > 0;
         let changes = places.on_answer(now, entry, found, busy);
         if !changes.is_empty() {
-            // In this order no worker ever meets a pool that is emptier than it is.
-            for (member, _) in &changes.came {
-                roster.settle_in(*member, places.weight(*member), now);
-            }
-            availability.publish(places.membership());
-            for (member, _) in changes.left.iter().filter(|left| places.site(left.0).is_none()) {
-                roster.leave(*member, now);
+            roster.take(places, &changes, now);
+            for (member, _) in &changes.left {
                 probes.stop(*member);
-            }
-            for member in &changes.weighed {
-                roster.set_weight(*member, places.weight(*member));
             }
             for (member, _) in &changes.came {
                 if let Some(site) = places.site(*member) {

@@ -17,7 +17,7 @@ use super::probe::Skipped;
 use super::probes::Probes;
 use super::resolve::{self, ResolveError};
 use crate::balancer::health::{PoolHealth, ProbeResult, Transition, Verdict};
-use crate::balancer::{Availability, Found, Observation, Observations, Places, SharedPools, Site};
+use crate::balancer::{Found, Observation, Observations, Places, SharedPools, Site};
 use crate::clock::{self, Instant};
 use crate::config::{Config, Panic};
 use crate::ids::{MemberId, PoolId};
@@ -42,9 +42,7 @@ pub struct Monitor {
 pub(super) struct Watch {
     pub(super) config: Arc<Config>,
     pub(super) shared: Arc<SharedPools>,
-    /// By pool: where workers read who is there and who is in. Nobody else writes there.
-    pub(super) availability: Vec<Arc<Availability>>,
-    /// By pool.
+    /// By pool. The only writers of what workers read.
     pub(super) rosters: Vec<PoolHealth>,
     /// By pool.
     pub(super) places: Vec<Places>,
@@ -91,7 +89,6 @@ impl Monitor {
                 .map(|pool| vec![Name::default(); pool.members.len()])
                 .collect(),
             shared: Arc::clone(shared),
-            availability,
             config: Arc::clone(config),
             row: Arc::clone(row),
             skipped: None,
@@ -282,7 +279,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::balancer::{Fault, Outcome, Standing, observer};
+    use crate::balancer::{Availability, Fault, Outcome, Standing, observer};
     use crate::config::{EjectConfig, FailureSet, HealthConfig, Probe, load};
 
     /// Two members on `port` of two addresses.

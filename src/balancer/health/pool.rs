@@ -7,7 +7,7 @@ use super::evidence::ProbeResult;
 use super::member::{Admin, Member};
 use super::passive::{Due, PassiveState, Verdict};
 use super::transition::Transition;
-use crate::balancer::{Availability, Outcome, Standing};
+use crate::balancer::{Availability, Changes, Outcome, Places, Standing};
 use crate::clock::Instant;
 use crate::config::{MemberConfig, PoolConfig};
 use crate::ids::MemberId;
@@ -65,9 +65,25 @@ impl PoolHealth {
         self.members.get_mut(member.index())?.as_mut()
     }
 
+    /// Takes notice of who came and left, and tells the workers, in an order in which none of them
+    /// ever meets a pool that is emptier than it is: who is new gets its standing before it is
+    /// there, and who left loses it when it is gone.
+    pub fn take(&mut self, places: &Places, changes: &Changes, now: Instant) {
+        for (member, _) in &changes.came {
+            self.settle_in(*member, places.weight(*member), now);
+        }
+        self.availability.publish(places.membership());
+        for (member, _) in changes.left.iter().filter(|left| places.site(left.0).is_none()) {
+            self.leave(*member, now);
+        }
+        for member in &changes.weighed {
+            self.set_weight(*member, places.weight(*member));
+        }
+    }
+
     /// A server of which nothing is known has a vacant place, or one that another one leaves to it.
     /// Workers do not know yet that it is there.
-    pub fn settle_in(&mut self, member: MemberId, weight: u16, now: Instant) {
+    fn settle_in(&mut self, member: MemberId, weight: u16, now: Instant) {
         if let Some(place) = self.members.get_mut(member.index()) {
             *place = Some(self.blank.clone());
             self.ejected.retain(|ejected| *ejected != member);
@@ -77,7 +93,7 @@ impl PoolHealth {
     }
 
     /// A member's weight is another one.
-    pub fn set_weight(&mut self, member: MemberId, weight: u16) {
+    fn set_weight(&mut self, member: MemberId, weight: u16) {
         let served = self.serves(member);
         if let Some(place) = self.weights.get_mut(member.index()) {
             *place = weight;
@@ -87,7 +103,7 @@ impl PoolHealth {
     }
 
     /// A member has left for good, and workers know. Its place is vacant.
-    pub fn leave(&mut self, member: MemberId, now: Instant) {
+    fn leave(&mut self, member: MemberId, now: Instant) {
         if let Some(place) = self.members.get_mut(member.index()) {
             *place = None;
             self.ejected.retain(|ejected| *ejected != member);
