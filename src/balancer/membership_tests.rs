@@ -122,7 +122,7 @@ fn no_worker_meets_an_empty_pool() {
                             (before..=after + 1).map(|r| r % 200 + 1).collect();
                         assert!(may.contains(&seen), "{seen} is not one of {may:?}");
                         lease.finish(SERVED);
-                        key += 0x9E37_79B9_7F4A_7C15;
+                        key = key.wrapping_add(0x9E37_79B9_7F4A_7C15u64);
                         chosen.fetch_add(1, Ordering::SeqCst);
                     }
                 });
