@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::availability::Availability;
-use super::super::health::PoolHealth;
-use super::super::lease::Lease;
-use super::super::observer::{Observer, observer};
-use super::super::outcome::{Fault, Observation, Outcome};
-use super::super::places::{Found, Places};
-use super::super::pool::{Home, Pool, Unchosen};
-use super::super::shared::SharedPools;
-use super::super::tried::Tried;
 use super::*;
+use crate::balancer::availability::Availability;
+use crate::balancer::health::PoolHealth;
+use crate::balancer::lease::Lease;
+use crate::balancer::observer::{Observer, observer};
+use crate::balancer::outcome::{Fault, Observation, Outcome};
+use crate::balancer::places::{Found, Places};
+use crate::balancer::pool::{Home, Pool, Unchosen};
+use crate::balancer::shared::SharedPools;
+use crate::balancer::tried::Tried;
 use crate::clock::Instant;
 use crate::config::PoolConfig;
 use crate::ids::{MemberId, PoolId, WorkerId};
