@@ -1,8 +1,12 @@
-//! Who may be chosen, as the monitor says: one cell per member, written by the monitor only, read by
-//! every worker before every choice. A change is seen by all cores as soon as it is written.
+//! Who is there and may be chosen, as the monitor says: one cell per member, written by the monitor
+//! only, read by every worker before every choice. A change is seen by all cores as soon as it is written.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
+use arc_swap::ArcSwapOption;
+
+use super::membership::Membership;
 use crate::clock::Instant;
 use crate::ids::MemberId;
 
@@ -35,6 +39,8 @@ struct Cell {
 #[derive(Debug)]
 pub struct Availability {
     cells: Vec<Cell>,
+    /// Who is at which place. Looked at only when `version` is another one.
+    membership: ArcSwapOption<Membership>,
     /// Counts the changes.
     version: AtomicU64,
 }
@@ -43,7 +49,11 @@ impl Availability {
     /// So many members, all in.
     #[must_use]
     pub fn new(members: usize) -> Self {
-        Self { cells: (0..members).map(|_| Cell::default()).collect(), version: AtomicU64::new(0) }
+        Self {
+            cells: (0..members).map(|_| Cell::default()).collect(),
+            membership: ArcSwapOption::empty(),
+            version: AtomicU64::new(0),
+        }
     }
 
     /// The member's standing; one that does not exist is out.
@@ -84,7 +94,22 @@ impl Availability {
         }
     }
 
-    /// Changes whenever a standing does, or what an operator wants.
+    /// Says who is there now. The monitor only.
+    ///
+    /// Whoever is new gets its standing before, whoever left loses it after this: so nobody meets a
+    /// pool that is empty in between.
+    pub fn publish(&self, membership: Membership) {
+        self.membership.store(Some(Arc::new(membership)));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Who is there; `None`: that was never said.
+    #[must_use]
+    pub fn membership(&self) -> Option<Arc<Membership>> {
+        self.membership.load_full()
+    }
+
+    /// Changes whenever a standing does, or what an operator wants, or who is there.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

@@ -1,7 +1,6 @@
 //! One pool as one worker sees it: choosing a member, and learning from how it behaves.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use super::availability::Standing;
 use super::keepalive::Keepalive;
 use super::latency::Latency;
 use super::lease::Connection;
+use super::membership::{Membership, Site};
 use super::observer::Observer;
 use super::outcome::{Observation, Outcome};
 use super::pools::LeaseError;
@@ -44,6 +44,8 @@ pub(super) struct Chosen {
 pub(super) enum Unchosen {
     /// Everybody is out, or was tried.
     Nobody,
+    /// There is nobody: no name has an address yet.
+    Deserted,
     /// Everybody else is at its `max_connections`.
     Full,
 }
@@ -51,8 +53,12 @@ pub(super) enum Unchosen {
 #[derive(Debug)]
 struct State {
     roster: Roster,
+    /// Who is at which place.
+    sites: Vec<Option<Rc<Site>>>,
     /// Who is not at its maximum, of those who may serve.
     open: Allowed,
+    /// By member; empty: no TLS.
+    tls: Vec<Option<TlsPeer>>,
     selector: Selector,
     latency: Latency,
     rng: Rng,
@@ -67,11 +73,12 @@ pub(super) struct Pool {
     row: Arc<Row>,
     shared: Arc<SharedPool>,
     observer: Observer,
-    addresses: Vec<SocketAddr>,
-    /// By member; empty: no TLS.
-    tls: Vec<TlsPeer>,
+    /// TLS to its members.
+    tls: Option<TlsConnector>,
     /// The tick at which the log was last told of a member's TLS.
     told: Cell<Option<u32>>,
+    /// How many places there are.
+    size: usize,
     balance: Balance,
     timeouts: PoolTimeouts,
     eject: Option<EjectConfig>,
@@ -108,12 +115,15 @@ impl Pool {
         home: Home<'_>,
     ) -> Self {
         let worker = home.worker;
-        let roster = Roster::new(config);
-        let addresses: Vec<_> = config.members.iter().map(|member| member.address).collect();
-        let keepalive = |_: &_| Keepalive::new(&config.keepalive);
+        let membership = shared.availability.membership().unwrap_or_default();
+        let size = membership.sites.len();
+        let roster = Roster::new(config, Arc::clone(&membership));
+        let keepalive = |_| Keepalive::new(&config.keepalive);
         let state = State {
-            open: Allowed::new(addresses.len()),
-            selector: Selector::new(&config.balance, &addresses, roster.full(), worker),
+            sites: membership.sites.iter().map(|site| site.clone().map(Rc::new)).collect(),
+            open: Allowed::new(size),
+            tls: Vec::new(),
+            selector: select(&config.balance, &membership, worker),
             roster,
             latency: Latency::new(Arc::clone(&shared.latency), worker),
             rng: Rng::new(home.seed ^ u64::from(worker.0) << 48),
@@ -137,40 +147,40 @@ impl Pool {
             row: Arc::clone(home.row),
             shared: Arc::clone(shared),
             observer: home.observer.clone(),
-            addresses,
-            tls: Vec::new(),
+            tls: None,
             told: Cell::new(None),
+            size,
             balance: config.balance.clone(),
             timeouts: config.timeouts,
             eject: config.eject.clone(),
             retry: config.retry.clone(),
             state: RefCell::new(state),
-            keepalive: RefCell::new(config.members.iter().map(keepalive).collect()),
+            keepalive: RefCell::new((0..size).map(keepalive).collect()),
         }
     }
 
     /// With TLS to its members.
     pub(super) fn secure(mut self, tls: Option<&TlsConnector>) -> Self {
-        if let Some(tls) = tls {
-            self.tls = self.addresses.iter().map(|address| tls.peer(address.ip())).collect();
-        }
+        self.tls = tls.cloned();
+        let state = self.state.get_mut();
+        let peers = state.sites.iter().map(|site| Some(tls?.peer(&site.as_ref()?.host)));
+        state.tls = peers.collect();
         self
     }
 
     /// How TLS is spoken with a member, if it is.
-    pub(super) fn tls(&self, member: MemberId) -> Option<&TlsPeer> {
-        self.tls.get(member.index())
+    pub(super) fn tls(&self, member: MemberId) -> Option<TlsPeer> {
+        self.tls.as_ref()?;
+        self.state.borrow().tls.get(member.index())?.clone()
     }
 
     /// Tells the log why there is no TLS with a member: now and then, as requests that fail so may
     /// be many.
-    pub(super) fn tell_tls(&self, member: MemberId, why: &str) {
+    pub(super) fn tell_tls(&self, site: &Site, why: &str) {
         let now = Stream::tick();
         if self.told.get().is_none_or(|last| now.saturating_sub(last) >= QUIET) {
             self.told.set(Some(now));
-            if let Some(member) = self.address(member) {
-                tracing::warn!(pool = self.id.0, %member, "no TLS with a member: {why}");
-            }
+            tracing::warn!(pool = self.id.0, member = %site.address, "no TLS with a member: {why}");
         }
     }
 
@@ -178,7 +188,7 @@ impl Pool {
     pub(super) fn choose(&self, key: u64, tried: &Tried) -> Result<Chosen, Unchosen> {
         let state = &mut *self.state.borrow_mut();
         let (standings, slots) = (&self.shared.availability, &self.shared.slots);
-        state.roster.refresh(standings, Stream::tick(), self.clock);
+        self.refresh(state, Stream::tick());
         for member in state.roster.trials() {
             if !tried.contains(*member) && slots.has_free(*member) && standings.take_trial(*member)
             {
@@ -215,7 +225,47 @@ impl Pool {
         let mut left = members.filter(|member| !tried.contains(*member));
         let allowed = state.roster.allowed_after(tried);
         let full = left.any(|member| allowed.contains(member));
-        Err(if self.bounded && full { Unchosen::Full } else { Unchosen::Nobody })
+        Err(match self.bounded && full {
+            true => Unchosen::Full,
+            false if state.roster.is_deserted() => Unchosen::Deserted,
+            false => Unchosen::Nobody,
+        })
+    }
+
+    /// Brings what is known of the members up to date.
+    fn refresh(&self, state: &mut State, tick: u32) {
+        if let Some(new) = state.roster.refresh(&self.shared.availability, tick, self.clock) {
+            self.seat(state, &new);
+        }
+    }
+
+    /// Takes notice of who is there. Nothing of who had a place before is left for who has it now.
+    fn seat(&self, state: &mut State, new: &Membership) {
+        let mut lists = self.keepalive.borrow_mut();
+        let members = state.sites.iter_mut().zip(&new.sites).zip(lists.iter_mut());
+        for (member, ((site, new), list)) in (0u16..).map(MemberId).zip(members) {
+            if site.as_deref() != new.as_ref() {
+                *site = new.clone().map(Rc::new);
+                self.row.sub(Counter::UpstreamIdle, list.close_all() as u64);
+                state.latency.forget(member);
+                if let (Some(tls), Some(peer)) = (&self.tls, state.tls.get_mut(member.index())) {
+                    *peer = new.as_ref().map(|site| tls.peer(&site.host));
+                }
+            }
+        }
+        state.selector = select(&self.balance, new, self.worker);
+    }
+
+    /// Who is at a place now.
+    pub(super) fn site(&self, member: MemberId) -> Option<Rc<Site>> {
+        self.state.borrow().sites.get(member.index())?.clone()
+    }
+
+    /// Whether `site` is still there.
+    fn is_there(&self, member: MemberId, site: &Rc<Site>) -> bool {
+        let state = self.state.borrow();
+        let now = state.sites.get(member.index()).and_then(Option::as_ref);
+        now.is_some_and(|now| Rc::ptr_eq(now, site))
     }
 
     fn try_take(&self, member: MemberId) -> bool {
@@ -228,7 +278,7 @@ impl Pool {
 
     /// All of them.
     fn members(&self) -> impl Iterator<Item = MemberId> + use<> {
-        (0u16..).map(MemberId).take(self.addresses.len())
+        (0u16..).map(MemberId).take(self.size)
     }
 
     /// Whether a request that comes now goes behind others that wait already.
@@ -251,6 +301,7 @@ impl Pool {
         match self.choose(key, tried) {
             Ok(chosen) => Look::Taken(Ok(chosen)),
             Err(Unchosen::Nobody) => Look::Taken(Err(LeaseError::Nobody)),
+            Err(Unchosen::Deserted) => Look::Taken(Err(LeaseError::Deserted)),
             Err(Unchosen::Full) if self.any_free(|member| tried.contains(member)) => {
                 Look::ForOthers
             }
@@ -273,12 +324,11 @@ impl Pool {
         self.queue.poke();
     }
 
-    /// Whether somebody may serve who was not tried, other than the member at `address`.
-    pub(super) fn has_other(&self, tried: &Tried, address: Option<SocketAddr>) -> bool {
+    /// Whether somebody may serve who was not tried, other than `current`.
+    pub(super) fn has_other(&self, tried: &Tried, current: Option<MemberId>) -> bool {
         let state = self.state.borrow();
         let mut tried = *tried;
-        let current = self.addresses.iter().position(|other| Some(*other) == address);
-        if let Some(member) = current.and_then(|at| u16::try_from(at).ok()).map(MemberId)
+        if let Some(member) = current
             && !tried.contains(member)
             && !tried.add(member)
         {
@@ -289,9 +339,12 @@ impl Pool {
         members.any(|member| allowed.contains(member) && !tried.contains(member))
     }
 
-    /// Learns how a member behaved.
-    pub(super) fn learn(&self, chosen: Chosen, outcome: Outcome) {
+    /// Learns how a member behaved. Of one that has left nothing is learnt.
+    pub(super) fn learn(&self, chosen: Chosen, site: &Rc<Site>, outcome: Outcome) {
         let Chosen { member, trial } = chosen;
+        if !self.is_there(member, site) {
+            return;
+        }
         // A member that fails fast is not a fast one.
         if let Outcome::Answered { first_byte, status: ..500 } = outcome
             && self.measures()
@@ -307,8 +360,8 @@ impl Pool {
             }
             Some(failed) => {
                 if failed || trial {
-                    let pool = self.id;
-                    self.observer.tell(Observation { pool, member, outcome, trial });
+                    let (pool, epoch) = (self.id, site.epoch);
+                    self.observer.tell(Observation { pool, member, epoch, outcome, trial });
                 }
                 if failed {
                     self.state.borrow_mut().roster.suspect(member, Stream::tick());
@@ -347,10 +400,6 @@ impl Pool {
         self.retry.as_ref()
     }
 
-    pub(super) fn address(&self, member: MemberId) -> Option<SocketAddr> {
-        self.addresses.get(member.index()).copied()
-    }
-
     pub(super) const fn timeouts(&self) -> &PoolTimeouts {
         &self.timeouts
     }
@@ -375,8 +424,11 @@ impl Pool {
 
     /// An idle connection that is still open as far as this host knows, and on which nothing was
     /// sent unasked: that must never pass for an answer (RFC 9112 section 9.3). Looking costs a
-    /// system call, about 130 ns.
-    pub(super) fn take_idle(&self, member: MemberId) -> Option<Connection> {
+    /// system call, about 130 ns. None if another server than `site` has the place by now.
+    pub(super) fn take_idle(&self, member: MemberId, site: &Rc<Site>) -> Option<Connection> {
+        if !self.is_there(member, site) {
+            return None;
+        }
         let mut lists = self.keepalive.borrow_mut();
         let list = lists.get_mut(member.index())?;
         while let Some(connection) = list.take() {
@@ -392,9 +444,11 @@ impl Pool {
         None
     }
 
-    pub(super) fn put_idle(&self, member: MemberId, connection: Connection) {
+    /// Keeps a connection to `site`, unless that has left.
+    pub(super) fn put_idle(&self, member: MemberId, site: &Rc<Site>, connection: Connection) {
         // What is out gets no request, nor keeps connections.
-        if matches!(self.shared.availability.standing(member), Standing::Out | Standing::Drain) {
+        let standing = self.shared.availability.standing(member);
+        if matches!(standing, Standing::Out | Standing::Drain) || !self.is_there(member, site) {
             return;
         }
         if let Some(list) = self.keepalive.borrow_mut().get_mut(member.index()) {
@@ -415,8 +469,12 @@ impl Pool {
     }
 
     pub(super) fn housekeep(&self, tick: u32) {
-        if self.measures() {
-            self.state.borrow_mut().latency.tick((self.clock)());
+        {
+            let state = &mut *self.state.borrow_mut();
+            self.refresh(state, tick);
+            if self.measures() {
+                state.latency.tick((self.clock)());
+            }
         }
         let standings = &self.shared.availability;
         if self.bounded {
@@ -424,7 +482,6 @@ impl Pool {
             let changed = self.seen.replace(standings.version()) != standings.version();
             // Nobody tells when a worker has avoided a member for long enough.
             if changed || !self.queue.is_empty() {
-                self.state.borrow_mut().roster.refresh(standings, tick, self.clock);
                 self.queue.wake_all();
             }
         }
@@ -442,4 +499,8 @@ impl Pool {
             self.row.sub(Counter::UpstreamIdle, closed as u64);
         }
     }
+}
+
+fn select(balance: &Balance, membership: &Membership, worker: WorkerId) -> Selector {
+    Selector::new(balance, membership.table.as_ref(), &membership.weights, worker)
 }

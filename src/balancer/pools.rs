@@ -1,6 +1,5 @@
 //! All pools on one worker: the door that the reverse-proxy hat knocks at.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use super::shared::SharedPools;
 use super::tried::Tried;
 use crate::clock;
 use crate::config::{HashKey, PoolConfig};
-use crate::ids::{PoolId, WorkerId};
+use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::stats::Row;
 
 /// Why there is no lease.
@@ -22,6 +21,8 @@ use crate::stats::Row;
 pub enum LeaseError {
     /// Every member is out, or was tried.
     Nobody,
+    /// No member has an address: none of their names has been resolved yet.
+    Deserted,
     /// Every member is at its maximum, and as many requests wait as may.
     QueueFull,
     /// No member had a slot within `queue.timeout`.
@@ -81,10 +82,11 @@ impl Pools {
         let chosen = match chosen {
             Ok(chosen) => chosen,
             Err(Unchosen::Nobody) => return Err(LeaseError::Nobody),
+            Err(Unchosen::Deserted) => return Err(LeaseError::Deserted),
             // Rare, and large: kept out of every connection's memory.
             Err(Unchosen::Full) => Box::pin(wait(pool, key, tried)).await?,
         };
-        Ok(Lease::new(Rc::clone(pool), chosen))
+        Lease::new(Rc::clone(pool), chosen)
     }
 
     /// Another worker freed a slot for a waiter of this one.
@@ -155,10 +157,10 @@ impl Pools {
         self.pool(pool).and_then(|pool| pool.retry()).map_or(0, |retry| retry.body)
     }
 
-    /// Whether a member could serve that was not tried and is not the one at `address`.
+    /// Whether a member could serve that was not tried and is not `current`.
     #[must_use]
-    pub fn has_other(&self, pool: PoolId, tried: &Tried, address: Option<SocketAddr>) -> bool {
-        self.pool(pool).is_some_and(|pool| pool.has_other(tried, address))
+    pub fn has_other(&self, pool: PoolId, tried: &Tried, current: Option<MemberId>) -> bool {
+        self.pool(pool).is_some_and(|pool| pool.has_other(tried, current))
     }
 
     /// Closes idle connections that are too old or whose member is out, and every tenth tick those

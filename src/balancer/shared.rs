@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::availability::Availability;
 use super::inflight::InFlight;
 use super::latency::SharedLatency;
+use super::places::Places;
 use super::retry::Budget;
 use super::slots::Slots;
 use super::waiting::Waiting;
 use crate::config::PoolConfig;
+use crate::ids::{MemberId, PoolId};
 use crate::net::tls::TlsConnector;
 
 /// One pool.
@@ -35,11 +37,13 @@ impl SharedPools {
     #[must_use]
     pub fn new(pools: &[PoolConfig], workers: usize) -> Self {
         let share = |pool: &PoolConfig| {
-            let members = pool.members.len();
-            let maxima: Vec<_> = pool.members.iter().map(|m| m.max_connections).collect();
+            let maxima: Vec<_> = pool.places().map(|m| m.max_connections).collect();
+            let members = maxima.len();
+            let availability = Availability::new(members);
+            availability.publish(Places::new(pool).membership());
             Arc::new(SharedPool {
                 in_flight: InFlight::new(workers, members),
-                availability: Arc::new(Availability::new(members)),
+                availability: Arc::new(availability),
                 latency: Arc::new(SharedLatency::new(workers, members)),
                 budget: Budget::new(workers),
                 slots: Slots::new(pool.max_connections, &maxima),
@@ -60,5 +64,11 @@ impl SharedPools {
     #[must_use]
     pub fn availability(&self) -> Vec<Arc<Availability>> {
         self.pools.iter().map(|pool| Arc::clone(&pool.availability)).collect()
+    }
+
+    /// Exchanges that a member has in flight, over all workers.
+    #[must_use]
+    pub fn in_flight(&self, pool: PoolId, member: MemberId) -> u32 {
+        self.pools.get(pool.index()).map_or(0, |pool| pool.in_flight.total(member))
     }
 }

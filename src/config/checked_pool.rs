@@ -1,9 +1,9 @@
 //! The checked configuration of a pool: its members, and how one is picked and reached. Immutable.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::checked_tls::PoolTlsConfig;
+use super::member_address::MemberAddress;
 
 /// `[pool.NAME]`: the members, and how to choose and reach one.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct PoolConfig {
     pub name: String,
     /// The algorithm.
     pub balance: Balance,
-    /// The members; `MemberId` is the index. At least one, at most 4,096.
+    /// The members as written. At least one; at most 4,096 [`places`](Self::places).
     pub members: Vec<MemberConfig>,
     /// Exchanges that all members together may have in flight, over all workers, 1 to 1,000,000.
     /// `None`, the default: no bound.
@@ -43,6 +43,12 @@ impl PoolConfig {
     pub fn has_maximum(&self) -> bool {
         let mut members = self.members.iter();
         self.max_connections.is_some() || members.any(|member| member.max_connections.is_some())
+    }
+
+    /// A member for each address that there may be; `MemberId` is the index. What a name resolves
+    /// to takes the places of its member.
+    pub fn places(&self) -> impl Iterator<Item = &MemberConfig> {
+        self.members.iter().flat_map(|member| std::iter::repeat_n(member, member.places.into()))
     }
 }
 
@@ -80,7 +86,10 @@ pub enum HashKey {
 #[derive(Clone, Debug)]
 pub struct MemberConfig {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: MemberAddress,
+    /// Addresses that are used at the most, of those that its name has. Default 16 for a name or a
+    /// service, else 1.
+    pub places: u16,
     /// Its share. Default 1, 0 to 65,535; 0 gets nothing.
     pub weight: u16,
     /// Exchanges that it may have in flight, over all workers, 1 to 1,000,000. `None`, the default: no bound.

@@ -71,12 +71,15 @@ fn balance(balance: &Balance) -> String {
 }
 
 fn member(member: &MemberConfig) -> String {
-    table([
-        ("address", quote(&member.address.to_string())),
+    let places = member.address.is_resolved().then(|| ("places", member.places.to_string()));
+    let mut fields = vec![("address", quote(&member.address.to_string()))];
+    fields.extend(places);
+    fields.extend([
         ("weight", member.weight.to_string()),
         ("max_connections", cap(member.max_connections)),
         ("backup", member.backup.to_string()),
-    ])
+    ]);
+    table(fields)
 }
 
 fn health(health: &HealthConfig) -> String {

@@ -9,6 +9,7 @@ use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
 use super::host::HostError;
 use super::keys::Section;
+use super::member_address::MemberAddressError;
 use super::path::PathError;
 use super::scalar::ScalarError;
 use super::status::StatusError;
@@ -153,6 +154,10 @@ pub enum Mistake {
     },
     /// No `IP:PORT`.
     BadAddress(AddressError),
+    /// No address of a member.
+    BadMemberAddress(MemberAddressError),
+    /// Several places for a member that has one address.
+    OnePlace,
     /// A member without a port to connect to.
     PortZero,
     /// An address that is bound already.
@@ -175,6 +180,8 @@ pub enum Mistake {
     },
     /// Neither `preserve` nor `member` nor a text that may be sent as `Host`.
     BadHostPolicy,
+    /// A name server without a port to ask at.
+    ResolverPort,
     /// No core id.
     BadCore,
     /// No place for the admin interface.

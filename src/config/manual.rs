@@ -306,7 +306,7 @@ mod tests {
             };
             let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
             let to = unless(route, "pool", "pool = \"api\"");
-            let address = unless(member, "address", "address = \"10.0.0.1:80\"");
+            let address = unless(member, "address", "address = \"api.internal:80\"");
             let members = unless(pool, "members", "[[pool.api.members]]");
             let fields =
                 if members.is_empty() { String::new() } else { format!("{address}\n{member}") };

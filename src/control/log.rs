@@ -2,10 +2,16 @@
 
 use std::io::Write;
 
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+
 /// Sends events to the standard error from now on.
 pub fn start() {
-    let subscriber =
-        tracing_subscriber::fmt().with_target(false).with_writer(std::io::stderr).finish();
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    // The resolver would complain of the same line of the system's files at each answer.
+    let ours = Targets::new().with_target("ringway", Level::INFO).with_default(Level::ERROR);
+    let subscriber = tracing_subscriber::registry().with(ours).with(lines);
     // Fails if a log is there already, as in tests that start several servers.
     _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -1,6 +1,7 @@
 //! A request on its way: to which member, how often, and what is learnt of each.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::answer::{Answered, Buffers, answer};
@@ -50,14 +51,17 @@ pub(super) async fn deliver(
         let lease = match lease(ask, key, &facts.tried.get()).await {
             Ok(lease) => lease,
             Err(reason) => {
-                return Err(lost.filter(|_| reason == Reason::NoMember).unwrap_or(reason));
+                return Err(lost
+                    .filter(|_| matches!(reason, Reason::NoMember | Reason::NoAddress))
+                    .unwrap_or(reason));
             }
         };
         if let Some(reason) = lost.take() {
             // Told nobody but the counters: another member has the request now.
             row.error(reason);
         }
-        facts.member.set(lease.address());
+        facts.member.set(Some(lease.member()));
+        facts.site.replace(Some(Rc::clone(lease.site())));
         let mut buffers = Buffers::new();
         let tried = try_member(ask, &lease, &mut body, response, &mut buffers, facts, fresh).await;
         match tried {
@@ -94,6 +98,7 @@ async fn lease(ask: &Ask<'_>, key: u64, tried: &Tried) -> Result<Lease, Reason> 
     match race(leased, left).await {
         Either::First(Ok(lease)) => Ok(lease),
         Either::First(Err(LeaseError::Nobody)) => Err(Reason::NoMember),
+        Either::First(Err(LeaseError::Deserted)) => Err(Reason::NoAddress),
         Either::First(Err(LeaseError::QueueFull)) => Err(Reason::QueueFull),
         Either::First(Err(LeaseError::QueueTimeout)) => Err(Reason::QueueTimeout),
         Either::Second(()) => Err(Reason::ClientGone),
@@ -224,12 +229,11 @@ async fn attempt(
     buffers: &mut Buffers,
     facts: &Facts,
 ) -> Result<Answered, Lost> {
-    let member = lease.address().ok_or(Reason::Internal)?;
     let (upstream, patience) = (&connection.stream, &patience(ask, lease, facts));
     buffers.out.clear();
     facts.uploaded.set(false);
     facts.sent_at.set(None);
-    facts.client.set(request::write(buffers.out.tail(), ask, member));
+    facts.client.set(request::write(buffers.out.tail(), ask, &lease.site().host));
     let Some(whole) = facts.whole.get() else {
         let duplex = upload::duplex(ask, upstream, patience, body, response, buffers, facts);
         return Box::pin(duplex).await;

@@ -1,7 +1,8 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
@@ -10,11 +11,11 @@ use super::forwarded::{self, Peer};
 use super::reasons;
 use super::route::Found;
 use super::{deliver, redirect, reject, replay};
-use crate::balancer::{Refusal, Tried};
+use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
 use crate::http::{Framing, Method, RequestHead, request_framing};
-use crate::ids::{ListenerId, RouteId};
+use crate::ids::{ListenerId, MemberId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
 
@@ -86,7 +87,10 @@ pub(super) struct Facts {
     pub(super) sent: Cell<u64>,
     pub(super) client: Cell<IpAddr>,
     pub(super) route: Cell<Option<RouteId>>,
-    pub(super) member: Cell<Option<SocketAddr>>,
+    /// The member that was tried last.
+    pub(super) member: Cell<Option<MemberId>>,
+    /// How it was reached.
+    pub(super) site: RefCell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
     /// Members that have been tried.
     pub(super) tried: Cell<Tried>,
@@ -123,6 +127,7 @@ impl Facts {
             client: Cell::new(client),
             route: Cell::new(None),
             member: Cell::new(None),
+            site: RefCell::new(None),
             reason: Cell::new(None),
             tried: Cell::default(),
             attempts: Cell::new(0),

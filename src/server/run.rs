@@ -121,7 +121,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let shared =
         Arc::new(SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors()));
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
-    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row)
+    let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(certificates.connectors());
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());

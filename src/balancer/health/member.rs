@@ -146,14 +146,15 @@ pub(super) mod tests {
     use super::*;
     use crate::balancer::Fault;
     use crate::config::{
-        Balance, EjectConfig, FailureSet, HealthConfig, KeepaliveConfig, MemberConfig, Panic,
-        PoolTimeouts, Probe, QueueConfig,
+        Balance, EjectConfig, FailureSet, HealthConfig, KeepaliveConfig, MemberAddress,
+        MemberConfig, Panic, PoolTimeouts, Probe, QueueConfig,
     };
 
     /// A pool with as many members as weights, fall and rise 2, two failures in 10 s, out for 5 s.
     pub(in super::super) fn config(weights: &[u16], max_share: u8) -> PoolConfig {
         let member = |weight: &u16| MemberConfig {
-            address: SocketAddr::from(([127, 0, 0, 1], 80)),
+            address: MemberAddress::Ip(SocketAddr::from(([127, 0, 0, 1], 80))),
+            places: 1,
             weight: *weight,
             max_connections: None,
             backup: false,

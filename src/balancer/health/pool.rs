@@ -7,51 +7,115 @@ use super::evidence::ProbeResult;
 use super::member::{Admin, Member};
 use super::passive::{Due, PassiveState, Verdict};
 use super::transition::Transition;
-use crate::balancer::{Availability, Outcome, Standing};
+use crate::balancer::{Availability, Changes, Outcome, Places, Standing};
 use crate::clock::Instant;
-use crate::config::PoolConfig;
+use crate::config::{MemberConfig, PoolConfig};
 use crate::ids::MemberId;
 
 /// The members of one pool.
 #[derive(Debug)]
 pub struct PoolHealth {
-    members: Vec<Member>,
+    /// By place; `None`: vacant.
+    members: Vec<Option<Member>>,
     weights: Vec<u16>,
+    /// A member of which nothing is known.
+    blank: Member,
     availability: Arc<Availability>,
     /// Members that their requests took out: ejected, or on trial.
     ejected: Vec<MemberId>,
-    /// How many may be so at a time.
-    most_ejected: usize,
+    /// How many of a hundred may be so at a time.
+    share: usize,
     /// Members with a weight that are in.
     available: usize,
 }
 
 impl PoolHealth {
     /// The members of `config` at the start, published in `availability`, which says until now
-    /// that all are in.
+    /// that all are in. What is to be resolved is not there yet.
     #[must_use]
     pub fn new(config: &PoolConfig, availability: Arc<Availability>, now: Instant) -> Self {
-        let count = config.members.len();
         let share = config.eject.as_ref().map_or(0, |eject| usize::from(eject.max_share));
+        let blank = Member::new(config);
+        let places = || config.places().map(|member| !member.address.is_resolved());
+        let weight = |member: &MemberConfig| match member.address.is_resolved() {
+            true => 0,
+            false => member.weight,
+        };
         let mut pool = Self {
-            members: config.members.iter().map(|_| Member::new(config)).collect(),
-            weights: config.members.iter().map(|member| member.weight).collect(),
+            members: places().map(|there| there.then(|| blank.clone())).collect(),
+            weights: config.places().map(weight).collect(),
             availability,
             ejected: Vec::new(),
-            most_ejected: (count * share / 100).max(1),
+            blank,
+            share,
             available: 0,
         };
-        for member in (0..=u16::MAX).take(count).map(MemberId) {
-            pool.available += usize::from(pool.serves(member));
+        pool.available = pool.ids().filter(|member| pool.serves(*member)).count();
+        for member in pool.ids() {
             pool.publish(member, now);
         }
         pool
     }
 
+    fn ids(&self) -> impl Iterator<Item = MemberId> + use<> {
+        (0..=u16::MAX).take(self.members.len()).map(MemberId)
+    }
+
+    fn one(&mut self, member: MemberId) -> Option<&mut Member> {
+        self.members.get_mut(member.index())?.as_mut()
+    }
+
+    /// Takes notice of who came and left, and tells the workers, in an order in which none of them
+    /// ever meets a pool that is emptier than it is: who is new gets its standing before it is
+    /// there, and who left loses it when it is gone.
+    pub fn take(&mut self, places: &Places, changes: &Changes, now: Instant) {
+        for (member, _) in &changes.came {
+            self.settle_in(*member, places.weight(*member), now);
+        }
+        self.availability.publish(places.membership());
+        for (member, _) in changes.left.iter().filter(|left| places.site(left.0).is_none()) {
+            self.leave(*member, now);
+        }
+        for member in &changes.weighed {
+            self.set_weight(*member, places.weight(*member));
+        }
+    }
+
+    /// A server of which nothing is known has a vacant place, or one that another one leaves to it.
+    /// Workers do not know yet that it is there.
+    fn settle_in(&mut self, member: MemberId, weight: u16, now: Instant) {
+        if let Some(place) = self.members.get_mut(member.index()) {
+            *place = Some(self.blank.clone());
+            self.ejected.retain(|ejected| *ejected != member);
+            self.set_weight(member, weight);
+            self.publish(member, now);
+        }
+    }
+
+    /// A member's weight is another one.
+    fn set_weight(&mut self, member: MemberId, weight: u16) {
+        let served = self.serves(member);
+        if let Some(place) = self.weights.get_mut(member.index()) {
+            *place = weight;
+        }
+        self.available += usize::from(self.serves(member));
+        self.available -= usize::from(served);
+    }
+
+    /// A member has left for good, and workers know. Its place is vacant.
+    fn leave(&mut self, member: MemberId, now: Instant) {
+        if let Some(place) = self.members.get_mut(member.index()) {
+            *place = None;
+            self.ejected.retain(|ejected| *ejected != member);
+            self.set_weight(member, 0);
+            self.publish(member, now);
+        }
+    }
+
     /// A member's health.
     #[must_use]
     pub fn member(&self, member: MemberId) -> Option<&Member> {
-        self.members.get(member.index())
+        self.members.get(member.index())?.as_ref()
     }
 
     /// How many members are in and have a weight. None: requests are refused, or go to all.
@@ -63,7 +127,7 @@ impl PoolHealth {
     /// How many members are not in, for whatever reason.
     #[must_use]
     pub fn not_in(&self) -> usize {
-        self.members.iter().filter(|member| member.standing() != Standing::In).count()
+        self.members.iter().flatten().filter(|member| member.standing() != Standing::In).count()
     }
 
     /// When [`Self::on_time`] is to be called; `None`: not before something else happens.
@@ -79,7 +143,7 @@ impl PoolHealth {
         member: MemberId,
         result: ProbeResult,
     ) -> Option<Transition> {
-        let moved = self.members.get_mut(member.index())?.on_probe(now, result)?;
+        let moved = self.one(member)?.on_probe(now, result)?;
         self.publish(member, now);
         Some(moved)
     }
@@ -93,7 +157,7 @@ impl PoolHealth {
         trial: bool,
     ) -> Verdict {
         let may_eject = self.can_spare(member);
-        let Some(one) = self.members.get_mut(member.index()) else { return Verdict::Same };
+        let Some(one) = self.one(member) else { return Verdict::Same };
         let verdict = one.on_outcome(now, outcome, trial, may_eject);
         if let Verdict::Moved(_) = verdict {
             self.settle(member, now);
@@ -105,7 +169,7 @@ impl PoolHealth {
     pub fn on_time(&mut self, now: Instant, mut each: impl FnMut(MemberId, Transition)) {
         for member in self.ejected.clone() {
             let taken = !self.availability.trial_is_free(member);
-            let Some(one) = self.members.get_mut(member.index()) else { continue };
+            let Some(one) = self.one(member) else { continue };
             match one.on_time(now, taken) {
                 Due::Same => {}
                 Due::Moved(moved) => {
@@ -127,14 +191,15 @@ impl PoolHealth {
         member: MemberId,
         admin: Admin,
     ) -> Option<Transition> {
-        let moved = self.members.get_mut(member.index())?.administer(now, admin)?;
+        let moved = self.one(member)?.administer(now, admin)?;
         self.publish(member, now);
         Some(moved)
     }
 
     /// Whether one more may be ejected, and another one is left that gets requests.
     fn can_spare(&self, member: MemberId) -> bool {
-        self.ejected.len() < self.most_ejected && self.available > usize::from(self.serves(member))
+        let most = (self.members.iter().flatten().count() * self.share / 100).max(1);
+        self.ejected.len() < most && self.available > usize::from(self.serves(member))
     }
 
     /// Whether workers are told that the member gets requests, and its weight lets it have some.
@@ -145,7 +210,7 @@ impl PoolHealth {
 
     /// Notes whether the member is ejected, and publishes its standing.
     fn settle(&mut self, member: MemberId, now: Instant) {
-        let Some(one) = self.members.get(member.index()) else { return };
+        let Some(one) = self.member(member) else { return };
         let is_in = one.requests() == PassiveState::In;
         let at = self.ejected.iter().position(|ejected| *ejected == member);
         match (at, is_in) {
@@ -158,9 +223,10 @@ impl PoolHealth {
 
     /// Tells the workers a member's standing if it is another one now.
     fn publish(&mut self, member: MemberId, now: Instant) {
-        let Some(one) = self.members.get(member.index()) else { return };
-        let standing = one.standing();
-        self.availability.bar(member, one.admin() != Admin::Ready);
+        let one = self.member(member);
+        let standing = one.map_or(Standing::Out, Member::standing);
+        let barred = one.is_some_and(|one| one.admin() != Admin::Ready);
+        self.availability.bar(member, barred);
         if self.availability.standing(member) != standing {
             let served = self.serves(member);
             self.availability.set(member, standing, now);
@@ -172,16 +238,19 @@ impl PoolHealth {
     /// Panics if what is kept twice differs.
     #[cfg(test)]
     fn check_invariants(&self) {
-        let ids = || (0..self.members.len() as u16).map(MemberId);
-        let out = |id: &MemberId| self.members[id.index()].requests() != PassiveState::In;
+        let ids = || self.ids();
+        let out = |id: &MemberId| {
+            self.member(*id).is_some_and(|member| member.requests() != PassiveState::In)
+        };
         let mut ejected = self.ejected.clone();
         ejected.sort_unstable();
         assert_eq!(ejected, ids().filter(out).collect::<Vec<_>>());
-        assert!(ejected.len() <= self.most_ejected);
         assert_eq!(self.available, ids().filter(|id| self.serves(*id)).count());
         for id in ids() {
-            assert_eq!(self.availability.standing(id), self.members[id.index()].standing());
-            let barred = self.members[id.index()].admin() != Admin::Ready;
+            let one = self.member(id);
+            let standing = one.map_or(Standing::Out, Member::standing);
+            assert_eq!(self.availability.standing(id), standing);
+            let barred = one.is_some_and(|one| one.admin() != Admin::Ready);
             assert_eq!(self.availability.is_barred(id), barred);
         }
     }

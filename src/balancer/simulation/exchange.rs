@@ -60,7 +60,7 @@ pub(super) async fn exchange(world: Rc<World>, worker: WorkerId, task: usize) ->
             Err(refused) => {
                 world.oracle.borrow().refused(&world, worker, refused, &tried, waited);
                 return match refused {
-                    LeaseError::Nobody => Ending::Nobody,
+                    LeaseError::Nobody | LeaseError::Deserted => Ending::Nobody,
                     LeaseError::QueueFull => Ending::QueueFull,
                     LeaseError::QueueTimeout => Ending::QueueLate,
                 };
@@ -97,7 +97,7 @@ pub(super) async fn exchange(world: Rc<World>, worker: WorkerId, task: usize) ->
         let passes_over = match outcome {
             Outcome::Answered { status, .. } => {
                 done.set(if status < 500 { Ending::Served } else { Ending::Failed });
-                pools.retries_status(POOL, status) && pools.has_other(POOL, &tried, lease.address())
+                pools.retries_status(POOL, status) && pools.has_other(POOL, &tried, Some(member))
             }
             _ => !deed.begun,
         };

@@ -176,6 +176,7 @@ impl Oracle {
                     .find(|member| !tried.contains(*member) && !self.avoids(worker, *member));
                 assert!(left.is_none(), "{left:?} could have served {worker:?}");
             }
+            LeaseError::Deserted => panic!("{worker:?} sees nobody at all"),
             LeaseError::QueueTimeout => {
                 assert!(waited >= micros(world.plan.config.queue.timeout), "gave up early");
             }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::fake::Script;
 use crate::balancer::health::Admin;
 use crate::config::{
-    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig, MemberConfig, Panic,
-    PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig,
+    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig, MemberAddress,
+    MemberConfig, Panic, PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig,
 };
 use crate::ids::MemberId;
 use crate::rng::Rng;
@@ -94,7 +94,8 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
     let eject_on = if chance(6) { narrow } else { on };
     let start_down = chance(5);
     let member = |id: u16| MemberConfig {
-        address: SocketAddr::from(([10, 0, 0, id as u8 + 1], 80)),
+        address: MemberAddress::Ip(SocketAddr::from(([10, 0, 0, id as u8 + 1], 80))),
+        places: 1,
         weight: if id > 0 && rng.below(10) == 0 { 0 } else { 1 + rng.below(4) as u16 },
         max_connections: (bounded && rng.below(5) > 0).then(|| 1 + rng.below(4) as u32),
         backup: backups && id > 0 && rng.below(3) == 0,
