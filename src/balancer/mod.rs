@@ -27,6 +27,8 @@ mod shared;
 #[cfg(test)]
 mod simulation;
 mod slots;
+mod staying;
+mod sticky;
 mod tried;
 mod waiting;
 
@@ -43,5 +45,7 @@ pub use selection::Workbench;
 pub use selection::hash_key;
 pub use shared::SharedPools;
 pub use slots::Slots;
+pub use staying::Wish;
+pub use sticky::Sticky;
 pub use tried::Tried;
 pub use waiting::Waiting;

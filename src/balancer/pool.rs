@@ -6,16 +6,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::availability::Standing;
 use super::keepalive::Keepalive;
 use super::latency::Latency;
 use super::observer::Observer;
 use super::outcome::{Observation, Outcome};
 use super::pools::LeaseError;
-use super::queue::{Look, Queue};
+use super::queue::{Look, Queue, Ring};
 use super::retry::{Attempted, Refusal, Rules};
 use super::roster::Roster;
 use super::selection::{Allowed, Candidates, Selector};
 use super::shared::SharedPool;
+use super::staying::{Lines, Wish};
+use super::sticky::Sticky;
 use super::tried::Tried;
 use crate::clock::Instant;
 use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
@@ -42,8 +45,8 @@ pub(super) enum Unchosen {
 }
 
 #[derive(Debug)]
-struct State {
-    roster: Roster,
+pub(super) struct State {
+    pub(super) roster: Roster,
     /// Who is not at its maximum, of those who may serve.
     open: Allowed,
     selector: Selector,
@@ -56,19 +59,23 @@ struct State {
 pub(super) struct Pool {
     id: PoolId,
     worker: WorkerId,
-    clock: fn() -> Instant,
+    pub(super) clock: fn() -> Instant,
     row: Arc<Row>,
-    shared: Arc<SharedPool>,
+    pub(super) shared: Arc<SharedPool>,
     observer: Observer,
     addresses: Vec<SocketAddr>,
     balance: Balance,
     timeouts: PoolTimeouts,
     eject: Option<EjectConfig>,
     retry: Option<RetryConfig>,
-    state: RefCell<State>,
+    pub(super) state: RefCell<State>,
     /// Some member has a maximum.
-    bounded: bool,
-    queue: Queue,
+    pub(super) bounded: bool,
+    sticky: Option<Sticky>,
+    pub(super) queue: Queue,
+    pub(super) lines: Lines,
+    /// Requests of this worker that may wait.
+    pub(super) length: usize,
     patience: Duration,
     /// The standings for which the queue was last woken.
     seen: Cell<u64>,
@@ -108,20 +115,22 @@ impl Pool {
             latency: Latency::new(Arc::clone(&shared.latency), worker),
             rng: Rng::new(home.seed ^ u64::from(worker.0) << 48),
         };
-        let ring = Rc::clone(home.ring);
-        let queue = Queue::new(
-            Arc::clone(&shared.waiting),
-            worker,
-            config.queue.length,
-            Arc::clone(home.row),
-            Rc::new(move |worker| ring(worker, id)),
-        );
+        let (ring, length) = (Rc::clone(home.ring), config.queue.length);
+        let ring: Ring = Rc::new(move |worker| ring(worker, id));
+        let lines = Lines::new(shared, worker, length, home.row, &ring);
+        let (waiting, row) = (Arc::clone(&shared.waiting), Arc::clone(home.row));
+        let queue = Queue::new(waiting, worker, length, row, ring);
+        let names = config.members.iter().map(|member| member.address.to_string());
+        let sticky = config.sticky.as_ref().and_then(|it| Sticky::new(it, &config.name, names));
         Self {
             id,
             worker,
             clock: home.clock,
             bounded: config.members.iter().any(|member| member.max_connections.is_some()),
+            sticky,
             queue,
+            lines,
+            length,
             patience: config.queue.timeout,
             seen: Cell::new(0),
             row: Arc::clone(home.row),
@@ -137,12 +146,31 @@ impl Pool {
         }
     }
 
-    /// A member that may serve and was not tried, with a slot if it has a maximum.
-    pub(super) fn choose(&self, key: u64, tried: &Tried) -> Result<Chosen, Unchosen> {
+    /// A member that may serve and was not tried, with a slot if it has a maximum: the one that the
+    /// client stays on, if it may. For a request that comes now: slots of members that others wait
+    /// for are theirs.
+    pub(super) fn choose(&self, wish: Wish, tried: &Tried) -> Result<Chosen, Unchosen> {
+        self.choose_of(wish, tried, |member| !self.lines.anybody(member))
+    }
+
+    fn choose_of(
+        &self,
+        wish: Wish,
+        tried: &Tried,
+        leaves: impl Fn(MemberId) -> bool,
+    ) -> Result<Chosen, Unchosen> {
         let state = &mut *self.state.borrow_mut();
         let (standings, slots) = (&self.shared.availability, &self.shared.slots);
         state.roster.refresh(standings, Stream::tick(), self.clock);
-        for member in state.roster.trials() {
+        let stays = wish.member.filter(|member| !tried.contains(*member));
+        if let Some(member) = stays
+            && state.roster.keeps(member, standings)
+        {
+            let taken = slots.try_take(member);
+            return if taken { Ok(Chosen { member, trial: false }) } else { Err(Unchosen::Full) };
+        }
+        let own_trial = stays.filter(|member| standings.standing(*member) == Standing::Trial);
+        for member in own_trial.iter().chain(state.roster.trials()) {
             if !tried.contains(*member) && slots.has_free(*member) && standings.take_trial(*member)
             {
                 if slots.try_take(*member) {
@@ -158,6 +186,7 @@ impl Pool {
                 let members = self.members();
                 members
                     .filter(|member| allowed.contains(*member) && slots.has_free(*member))
+                    .filter(|member| leaves(*member))
                     .for_each(|member| state.open.set(member));
             }
             let candidates = Candidates {
@@ -166,7 +195,7 @@ impl Pool {
                 latency: state.latency.view(),
                 tried,
                 allowed: if self.bounded { &state.open } else { state.roster.allowed_after(tried) },
-                key,
+                key: wish.key,
             };
             let Some(member) = state.selector.choose(&candidates, &mut state.rng) else { break };
             if slots.try_take(member) {
@@ -186,12 +215,7 @@ impl Pool {
         (0u16..).map(MemberId).take(self.addresses.len())
     }
 
-    /// Whether a request that comes now goes behind others that wait already.
-    pub(super) fn must_wait(&self) -> bool {
-        self.bounded && self.queue.must_wait()
-    }
-
-    /// The line of requests that wait for a slot.
+    /// The line of requests that wait for a slot of any member.
     pub(super) const fn queue(&self) -> &Queue {
         &self.queue
     }
@@ -202,8 +226,8 @@ impl Pool {
     }
 
     /// One look of a waiting request for a member with a free slot.
-    pub(super) fn look(&self, key: u64, tried: &Tried) -> Look<Result<Chosen, LeaseError>> {
-        match self.choose(key, tried) {
+    pub(super) fn look(&self, wish: Wish, tried: &Tried) -> Look<Result<Chosen, LeaseError>> {
+        match self.choose_of(wish, tried, |_| true) {
             Ok(chosen) => Look::Taken(Ok(chosen)),
             Err(Unchosen::Nobody) => Look::Taken(Err(LeaseError::Nobody)),
             Err(Unchosen::Full) if self.any_free(|member| tried.contains(member)) => {
@@ -213,19 +237,23 @@ impl Pool {
         }
     }
 
-    /// Whether one of `these` may serve and has a slot.
+    /// Whether one of `these` may serve and has a slot that nobody waits for in particular.
     pub(super) fn any_free(&self, these: impl Fn(MemberId) -> bool) -> bool {
         let state = self.state.borrow();
         let allowed = state.roster.allowed();
         let mut members = self.members();
         members.any(|member| {
-            allowed.contains(member) && self.shared.slots.has_free(member) && these(member)
+            allowed.contains(member)
+                && self.shared.slots.has_free(member)
+                && these(member)
+                && !self.lines.anybody(member)
         })
     }
 
     /// Another worker freed a slot for a waiter of this one.
     pub(super) fn poke(&self) {
         self.queue.poke();
+        self.lines.poke();
     }
 
     /// Whether somebody may serve who was not tried, other than the member at `address`.
@@ -284,6 +312,11 @@ impl Pool {
         }
     }
 
+    /// What cookies name the members by, if clients stay on theirs.
+    pub(super) const fn sticky(&self) -> Option<&Sticky> {
+        self.sticky.as_ref()
+    }
+
     fn second() -> u32 {
         Stream::tick() / 10
     }
@@ -324,7 +357,7 @@ impl Pool {
         self.row.sub(Counter::UpstreamActive, 1);
         if self.bounded {
             self.shared.slots.release(member);
-            self.queue.slot_freed();
+            self.slot_freed(member);
         }
     }
 
@@ -365,6 +398,7 @@ impl Pool {
         if self.bounded {
             self.queue.expire(tick);
             let changed = self.seen.replace(standings.version()) != standings.version();
+            self.lines.housekeep(tick, changed);
             // Nobody tells when a worker has avoided a member for long enough.
             if changed || !self.queue.is_empty() {
                 self.state.borrow_mut().roster.refresh(standings, tick, self.clock);
@@ -372,10 +406,11 @@ impl Pool {
             }
         }
         for (member, list) in (0u16..).map(MemberId).zip(self.keepalive.borrow_mut().iter_mut()) {
-            // What is out gets no request, nor keeps connections.
+            // What gets no request keeps no connections.
             let mut closed = match standings.standing(member) {
-                super::Standing::Out | super::Standing::Drain => list.close_all(),
-                super::Standing::In | super::Standing::Trial => list.close_expired(tick),
+                Standing::Drain if self.sticky.is_none() => list.close_all(),
+                Standing::Out => list.close_all(),
+                Standing::In | Standing::Trial | Standing::Drain => list.close_expired(tick),
             };
             if tick.is_multiple_of(10) {
                 let dead = list.close_dead();

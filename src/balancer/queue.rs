@@ -175,15 +175,15 @@ impl Queue {
     }
 
     /// A slot was released on this worker (`Slots::release` comes first), or may otherwise be free:
-    /// gives one waiter its chance, by turn over the workers that have some.
-    pub fn slot_freed(&self) {
-        if let Some(worker) = self.shared.give_by_turn() {
-            if worker == self.worker {
-                self.call_those_given();
-            } else if self.shared.ring(worker) {
-                (self.ring)(worker);
-            }
+    /// gives one waiter its chance, by turn over the workers that have some; false: nobody sleeps.
+    pub fn slot_freed(&self) -> bool {
+        let Some(worker) = self.shared.give_by_turn() else { return false };
+        if worker == self.worker {
+            self.call_those_given();
+        } else if self.shared.ring(worker) {
+            (self.ring)(worker);
         }
+        true
     }
 
     /// This worker was rung: calls those of its waiters that were given a chance.

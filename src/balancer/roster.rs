@@ -98,6 +98,13 @@ impl Roster {
         left.unwrap_or_else(|| self.allowed())
     }
 
+    /// Whether a client may stay on the member: as long as it is in at all, or is drained. Backups,
+    /// members without a weight and those that this worker avoids keep theirs.
+    pub(super) fn keeps(&self, member: MemberId, standings: &Availability) -> bool {
+        let kept = matches!(standings.standing(member), Standing::In | Standing::Drain);
+        kept || self.allowed().contains(member)
+    }
+
     /// Members that wait for one real request.
     pub(super) fn trials(&self) -> &[MemberId] {
         &self.trials

@@ -19,6 +19,8 @@ pub(super) struct SharedPool {
     pub(super) budget: Budget,
     pub(super) slots: Slots,
     pub(super) waiting: Arc<Waiting>,
+    /// By member: those who wait for it alone, where there can be any.
+    pub(super) staying: Vec<Option<Arc<Waiting>>>,
 }
 
 /// All pools.
@@ -41,6 +43,13 @@ impl SharedPools {
                 budget: Budget::new(workers),
                 slots: Slots::new(&maxima),
                 waiting: Arc::new(Waiting::new(workers)),
+                staying: maxima
+                    .iter()
+                    .map(|maximum| {
+                        let stays = pool.sticky.is_some() && maximum.is_some();
+                        stays.then(|| Arc::new(Waiting::new(workers)))
+                    })
+                    .collect(),
             })
         };
         Self { pools: pools.iter().map(share).collect() }

@@ -12,7 +12,7 @@ use super::checked_pool::{
 use super::document::{At, Findings, Table, span_of, text, wrong_type};
 use super::error::{Mistake, Span};
 use super::keys::{Kind, Section};
-use super::{check_balance, check_failure, check_health};
+use super::{check_balance, check_failure, check_health, check_sticky};
 
 /// Members of a pool.
 const MEMBERS_MAX: usize = 4096;
@@ -24,6 +24,7 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
     PoolConfig {
         name: name.to_owned(),
         balance: check_balance::balance(table, findings),
+        sticky: check_sticky::sticky(table, findings),
         keepalive: KeepaliveConfig {
             idle: keepalive.count("idle", findings),
             idle_timeout: keepalive.time("idle_timeout", findings),

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::checked_sticky::StickyConfig;
+
 /// `[pool.NAME]`: the members, and how to choose and reach one.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
@@ -12,6 +14,8 @@ pub struct PoolConfig {
     pub balance: Balance,
     /// The members; `MemberId` is the index. At least one, at most 4,096.
     pub members: Vec<MemberConfig>,
+    /// Clients that stay on their member. `None`, the default, or `sticky = "off"`: none does.
+    pub sticky: Option<StickyConfig>,
     /// Idle connections to members.
     pub keepalive: KeepaliveConfig,
     /// Deadlines on the member's side.

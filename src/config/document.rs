@@ -3,6 +3,8 @@
 //! Unknown keys are reported when a table is opened; values are read by the kind that `keys`
 //! gives them, with their bounds. What values mean together is for the `check_*` files.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -17,9 +19,23 @@ use super::scalar::{self, show_duration, show_size};
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     found: Vec<ConfigError>,
+    reader: Option<Reader>,
 }
 
+/// Reads a file that the configuration names, so many bytes of it at the most.
+pub(super) type Reader = fn(&Path, usize) -> io::Result<Vec<u8>>;
+
 impl Findings {
+    /// None yet; `reader` looks at the files that the text names, if they are to be looked at.
+    pub(super) fn new(reader: Option<Reader>) -> Self {
+        Self { found: Vec::new(), reader }
+    }
+
+    /// What a file has, `most` bytes of it; `None`: files are not looked at.
+    pub(super) fn read(&self, path: &Path, most: usize) -> Option<io::Result<Vec<u8>>> {
+        Some(self.reader?(path, most))
+    }
+
     /// Notes a mistake.
     pub(super) fn add(&mut self, span: Span, mistake: Mistake) {
         self.found.push(ConfigError { span, mistake });

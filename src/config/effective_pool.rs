@@ -4,12 +4,13 @@ use super::effective::{line, list, name, quote, size, table};
 use super::scalar::show_duration;
 use super::{
     Balance, EjectConfig, FailureSet, HashKey, HealthConfig, MemberConfig, Panic, PoolConfig,
-    Probe, RetryConfig,
+    Probe, RetryConfig, SameSite, StickyConfig, StickyKey,
 };
 
 pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
     out.push_str(&format!("\n[pool.{}]\n", name(&pool.name)));
     line(out, "balance", balance(&pool.balance));
+    line(out, "sticky", pool.sticky.as_ref().map_or_else(off, sticky));
     out.push_str("members = [\n");
     for it in &pool.members {
         out.push_str(&format!("  {},\n", member(it)));
@@ -56,6 +57,26 @@ fn balance(balance: &Balance) -> String {
         Balance::Hash(HashKey::Query(name)) => format!("query:{name}"),
     };
     table([("hash", quote(&key))])
+}
+
+fn sticky(sticky: &StickyConfig) -> String {
+    let key = match &sticky.key {
+        StickyKey::Text(secret) => ("key", quote(&String::from_utf8_lossy(secret.bytes()))),
+        StickyKey::File { path, .. } => ("key_file", quote(&path.to_string_lossy())),
+    };
+    let same_site = match sticky.same_site {
+        SameSite::Lax => "lax",
+        SameSite::Strict => "strict",
+        SameSite::None => "none",
+    };
+    table([
+        ("cookie", quote(&sticky.cookie)),
+        key,
+        ("max_age", sticky.max_age.map_or_else(|| quote("session"), time)),
+        ("path", quote(&sticky.path)),
+        ("same_site", quote(same_site)),
+        ("secure", sticky.secure.to_string()),
+    ])
 }
 
 fn member(member: &MemberConfig) -> String {

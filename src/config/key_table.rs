@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::keys::Kind::{self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time};
 use super::keys::Section::{
     self, Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts,
-    Member, Pool, PoolTimeouts, Queue, Retry, Root, Route, Server,
+    Member, Pool, PoolTimeouts, Queue, Retry, Root, Route, Server, Sticky,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -101,6 +101,9 @@ pub const KEYS: &[Key] = &[
     key(Pool, "members", Form("a list of `\"IP:PORT\"` or of `{ address, weight, max_connections, backup }`", ""),
         "The servers that answer: 1 to 4096, each address once, at least one with a weight above 0, and at least one that is no backup.",
         "members = [\"10.0.1.11:8080\", { address = \"10.0.1.12:8080\", weight = 2 }]"),
+    key(Pool, "sticky", Switch { section: Sticky, on: false },
+        "A signed cookie that keeps a client on its member: over reloads and restarts, on every host with the same key, and whatever other members come and go. Works with every `balance`, which chooses for clients without the cookie.",
+        "sticky = { key_file = \"/etc/ringway/sticky.key\", max_age = \"8h\" }"),
     key(Pool, "keepalive", Table(Keepalive), "Idle connections to members, per worker and member.", "keepalive = { idle = 128 }"),
     key(Pool, "timeouts", Table(PoolTimeouts), "Deadlines on the member's side.", "timeouts = { connect = \"500ms\" }"),
     key(Pool, "health", Switch { section: Health, on: false },
@@ -120,6 +123,19 @@ pub const KEYS: &[Key] = &[
     key(Balance, "hash", Form("`\"client-ip\"`, `\"path\"`, `\"header:NAME\"`, `\"cookie:NAME\"` or `\"query:NAME\"`", ""),
         "What is hashed. The same key goes to the same member, on every core, after a restart and on every host with the same members; when a member comes or goes, few keys move. `client-ip` is the address derived from trusted proxies, `path` is without the query. A request without the header, cookie or parameter is hashed by client address.",
         "hash = \"cookie:session\""),
+
+    key(Sticky, "cookie", Form("the name of a cookie", "\"ringway\""), "Its name. Pools that share a host name need one each.", "cookie = \"ringway\""),
+    key(Sticky, "key_file", Form("the path of a file", "none: `key` is given"),
+        "The file with the key that signs the cookie, 32 to 4096 bytes, as `openssl rand -base64 32` gives; white space at its end does not count. The same file on all hosts that are to know each other's cookies; a new key forgets every cookie.",
+        "key_file = \"/etc/ringway/sticky.key\""),
+    key(Sticky, "key", Form("a text of at least 32 bytes", "none: `key_file` is given"),
+        "The key itself, for those who keep this file secret; `--effective` shows it.", "key = \"4wEoiKpY6vMSwJbGF5Vv2kwH4mB6FYS5\""),
+    key(Sticky, "max_age", Form("a duration, 1s to 9600h, or `\"session\"`: until the browser is closed", "\"session\""),
+        "How long browsers keep it, from when it was set.", "max_age = \"8h\""),
+    key(Sticky, "path", Form("a path", "\"/\""), "The paths that it is sent for.", "path = \"/\""),
+    key(Sticky, "same_site", Choice(&["lax", "strict", "none"]),
+        "Whether browsers send it with requests that other sites cause: only with links that are followed, never, or always.", "same_site = \"lax\""),
+    key(Sticky, "secure", Flag { default: false }, "Whether browsers send it by https only. `same_site = \"none\"` needs it.", "secure = true"),
 
     key(Member, "address", Form("`\"IP:PORT\"`", ""), "Where it listens.", "address = \"10.0.1.11:8080\""),
     key(Member, "weight", Count { default: 1, min: 0, max: 65_535 },

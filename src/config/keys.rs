@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use Section::{
     Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts, Member,
-    Pool, PoolTimeouts, Queue, Retry, Root, Route, Server,
+    Pool, PoolTimeouts, Queue, Retry, Root, Route, Server, Sticky,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -35,6 +35,8 @@ pub enum Section {
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
     Balance,
+    /// `sticky = {...}` of a pool.
+    Sticky,
     /// One of the `members` of a pool, in its table form.
     Member,
     /// `keepalive = {...}` of a pool.
@@ -74,7 +76,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Root,
         Server,
         Limits,
@@ -84,6 +86,7 @@ impl Section {
         Route,
         Pool,
         Balance,
+        Sticky,
         Member,
         Keepalive,
         PoolTimeouts,
@@ -106,6 +109,7 @@ impl Section {
             Route => "[[route]]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
+            Sticky => "[pool.NAME.sticky]",
             Member => "[[pool.NAME.members]]",
             Keepalive => "[pool.NAME.keepalive]",
             PoolTimeouts => "[pool.NAME.timeouts]",
@@ -122,9 +126,8 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Route => Hat::ReverseProxy,
-            Pool | Balance | Member | Keepalive | PoolTimeouts | Health | Eject | Queue | Retry => {
-                Hat::LoadBalancer
-            }
+            Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
+            | Queue | Retry => Hat::LoadBalancer,
         }
     }
 

@@ -1,11 +1,13 @@
 //! From a text or a file to a configuration, or to the report of what is wrong with it.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::checked::Config;
+use super::document::Reader;
 use super::render::Report;
 
 /// A configuration, and what is odd about it.
@@ -64,13 +66,18 @@ impl std::error::Error for LoadError {
     }
 }
 
-/// Checks the text of a configuration; `name` stands for the file in the report.
+/// Checks the text of a configuration; `name` stands for the file in the report. Files that it names
+/// are not looked at.
 ///
 /// # Errors
 /// All mistakes of the text (with the warnings between them), by position. Of a text that is not
 /// TOML, its syntax errors alone.
 pub fn load(text: &str, name: &str) -> Result<Checked, Report> {
-    match check(text) {
+    load_with(text, name, None)
+}
+
+fn load_with(text: &str, name: &str, reader: Option<Reader>) -> Result<Checked, Report> {
+    match check(text, reader) {
         Ok((config, warnings)) => {
             Ok(Checked { config, warnings: Report::new(name, text, warnings) })
         }
@@ -78,7 +85,7 @@ pub fn load(text: &str, name: &str) -> Result<Checked, Report> {
     }
 }
 
-/// Reads and checks a configuration file. Blocks: for the start of the process, or the control
+/// Reads and checks a configuration file, and the files that it names. Blocks: for the start of the process, or the control
 /// thread.
 ///
 /// # Errors
@@ -91,5 +98,12 @@ pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
         let line = good.filter(|byte| **byte == b'\n').count() + 1;
         LoadError::NotText { path: path.to_owned(), line }
     })?;
-    load(&text, &path.display().to_string()).map_err(LoadError::Mistakes)
+    load_with(&text, &path.display().to_string(), Some(read)).map_err(LoadError::Mistakes)
+}
+
+/// The first `most` bytes of a file.
+fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -168,6 +168,7 @@ mod tests {
     use super::*;
     use crate::config::{effective, load};
 
+    const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -192,13 +193,13 @@ mod tests {
         let shown = |text: &str| {
             effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
         };
-        let (file, probing) = (shown(MINIMAL), shown(&format!("{MINIMAL}health = {{}}\n")));
+        let (file, probing) = (shown(MINIMAL), shown(&format!("{MINIMAL}health = {{}}\n{KEY}\n")));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
                 Section::Balance => continue,
-                Section::Health => find(&probing, section),
+                Section::Health | Section::Sticky => find(&probing, section),
                 _ => find(&file, section),
             };
             for key in section.keys() {
@@ -227,6 +228,8 @@ mod tests {
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
+                Section::Sticky if key.name.starts_with("key") => ("", "", &*below("sticky"), ""),
+                Section::Sticky => ("", "", &*format!("{KEY}\n{}", below("sticky")), ""),
                 Section::Keepalive => ("", "", &*below("keepalive"), ""),
                 Section::PoolTimeouts => ("", "", &*below("timeouts"), ""),
                 Section::Health => ("", "", &*below("health"), ""),

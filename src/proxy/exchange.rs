@@ -15,7 +15,7 @@ use crate::balancer::Tried;
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
 use crate::http::{Framing, Method, RequestHead, request_framing};
-use crate::ids::{ListenerId, RouteId};
+use crate::ids::{ListenerId, MemberId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
 
@@ -79,6 +79,8 @@ pub(super) struct Facts {
     pub(super) route: Cell<Option<RouteId>>,
     pub(super) member: Cell<Option<SocketAddr>>,
     pub(super) reason: Cell<Option<Reason>>,
+    /// The member that the client stays on from now on, where its cookie does not say so.
+    pub(super) moved_to: Cell<Option<MemberId>>,
     /// Members that have been tried.
     pub(super) tried: Cell<Tried>,
     /// Times that the request was sent, or that a member was not reached for it.
@@ -111,6 +113,7 @@ impl Facts {
             route: Cell::new(None),
             member: Cell::new(None),
             reason: Cell::new(None),
+            moved_to: Cell::default(),
             tried: Cell::default(),
             attempts: Cell::new(0),
             since: Stream::tick(),

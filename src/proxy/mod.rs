@@ -17,6 +17,7 @@ mod reject;
 mod request;
 mod response;
 pub mod route;
+mod sticky;
 mod tunnel;
 mod upload;
 

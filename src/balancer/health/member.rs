@@ -157,6 +157,7 @@ pub(super) mod tests {
         PoolConfig {
             name: "main".to_owned(),
             balance: Balance::RoundRobin,
+            sticky: None,
             members: weights.iter().map(member).collect(),
             keepalive: KeepaliveConfig { idle: 0, idle_timeout: ten },
             timeouts: PoolTimeouts { connect: second, response: ten },

@@ -27,6 +27,8 @@ const FREED: u64 = 50_000;
 struct Wants {
     worker: WorkerId,
     tried: Tried,
+    /// The member that its client stays on.
+    stays_on: Option<MemberId>,
     since: u64,
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Oracle {
     /// Per member, when it was last full, and when it was last seen not to serve.
     full: Vec<u64>,
     away: Vec<u64>,
+    /// When the monitor spoke last.
+    changed: u64,
 }
 
 impl Oracle {
@@ -67,6 +71,7 @@ impl Oracle {
             spared: vec![0; count],
             full: vec![0; count],
             away: vec![0; count],
+            changed: 0,
         }
     }
 
@@ -96,14 +101,40 @@ impl Oracle {
         }
     }
 
+    /// The member that a client stays on, if it is not lost.
+    fn keeps(world: &World, stays_on: Option<MemberId>, tried: &Tried) -> Option<MemberId> {
+        let own = stays_on.filter(|own| !tried.contains(*own))?;
+        let standing = world.shared.availability.standing(own);
+        let kept = matches!(standing, Standing::In | Standing::Drain)
+            || Self::may_serve(world).contains(&own);
+        kept.then_some(own)
+    }
+
     fn avoids(&self, worker: WorkerId, member: MemberId) -> bool {
         self.suspects.get(&(worker, member)).is_some_and(|until| *until > NOW.get())
     }
 
     /// A member was chosen; whether as a trial.
-    pub(super) fn chosen(&self, world: &World, member: MemberId, tried: &Tried) -> bool {
+    pub(super) fn chosen(
+        &self,
+        world: &World,
+        member: MemberId,
+        tried: &Tried,
+        stays_on: Option<MemberId>,
+        asked: u64,
+    ) -> bool {
         assert!(!tried.contains(member), "{member:?} is tried a second time");
-        assert!(world.plan.config.members[member.index()].weight > 0, "{member:?} has no weight");
+        if let Some(own) = Self::keeps(world, stays_on, tried) {
+            if own == member {
+                world.tally.borrow_mut().stayed += 1;
+                return false;
+            }
+            // Only who waited while its member was out goes elsewhere.
+            let was_out = asked < NOW.get() && self.changed >= asked;
+            assert!(was_out, "{member:?} was chosen instead of {own:?}");
+        }
+        let weight = world.plan.config.members[member.index()].weight;
+        assert!(weight > 0 || stays_on == Some(member), "{member:?} has no weight");
         let standing = world.shared.availability.standing(member);
         if standing == Standing::In {
             self.check_detected(world, member);
@@ -140,6 +171,7 @@ impl Oracle {
     /// The monitor has spoken.
     pub(super) fn moved(&mut self, member: MemberId, to: Phase) {
         self.away.fill(NOW.get());
+        self.changed = NOW.get();
         match to {
             Phase::In => self.in_since[member.index()] = NOW.get(),
             // Out and back in by probes or the operator: it may be tried anew.
@@ -159,6 +191,7 @@ impl Oracle {
         worker: WorkerId,
         error: LeaseError,
         tried: &Tried,
+        stays_on: Option<MemberId>,
         waited: u64,
     ) {
         // Rounded up to two ticks more; a waiter that has just been called is left alone for a tick.
@@ -180,7 +213,9 @@ impl Oracle {
                 assert!(waited >= micros(world.plan.config.queue.timeout), "gave up early");
             }
             LeaseError::QueueFull => {
-                assert!(waited == 0 && self.wants.len() >= world.plan.config.queue.length);
+                // One that had waited for its own member may find the other line full.
+                let at_once = waited == 0 || stays_on.is_some();
+                assert!(at_once && self.wants.len() >= world.plan.config.queue.length);
             }
         }
     }
@@ -216,8 +251,14 @@ impl Oracle {
         }
     }
 
-    pub(super) fn asks(&mut self, task: usize, worker: WorkerId, tried: Tried) {
-        self.wants.insert(task, Wants { worker, tried, since: NOW.get() });
+    pub(super) fn asks(
+        &mut self,
+        task: usize,
+        worker: WorkerId,
+        tried: Tried,
+        stays_on: Option<MemberId>,
+    ) {
+        self.wants.insert(task, Wants { worker, tried, stays_on, since: NOW.get() });
     }
 
     pub(super) fn asks_no_more(&mut self, task: usize) {
@@ -240,7 +281,11 @@ impl Oracle {
             }
         }
         for (task, wants) in &self.wants {
+            let own = Self::keeps(world, wants.stays_on, &wants.tried);
             let usable = may_serve.iter().find(|member| {
+                if own.is_some_and(|own| own != **member) {
+                    return false;
+                }
                 let suspect = self.suspects.get(&(wants.worker, **member)).copied();
                 let changed = self.away[member.index()].max(suspect.unwrap_or(0));
                 let free_since = self.full[member.index()].max(wants.since);
@@ -307,6 +352,7 @@ impl Oracle {
         for worker in (0..world.plan.workers).map(WorkerId) {
             assert!(world.pools[worker.index()].1.queue().is_empty());
             assert!(!world.shared.waiting.anybody(), "{worker:?}");
+            assert!(!world.shared.staying.iter().flatten().any(|line| line.anybody()));
             for member in (0..self.busy.len() as u16).map(MemberId) {
                 assert!(!self.avoids(worker, member) || world.plan.corpse == Some(member));
             }

@@ -7,7 +7,8 @@ use super::fake::Script;
 use crate::balancer::health::Admin;
 use crate::config::{
     Balance, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig, MemberConfig, Panic,
-    PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig,
+    PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig, SameSite, Secret, StickyConfig,
+    StickyKey,
 };
 use crate::ids::MemberId;
 use crate::rng::Rng;
@@ -108,9 +109,18 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         Balance::Hash(HashKey::Path),
     ];
     let interval = ms(50 + rng.below(200));
+    let sticky = (rng.below(3) == 0).then(|| StickyConfig {
+        cookie: "stays".to_owned(),
+        key: StickyKey::Text(Secret::new(&[7; 32])),
+        max_age: None,
+        path: "/".to_owned(),
+        same_site: SameSite::Lax,
+        secure: false,
+    });
     PoolConfig {
         name: "main".to_owned(),
         balance: balances[rng.below(5) as usize].clone(),
+        sticky,
         members,
         keepalive: KeepaliveConfig { idle: 0, idle_timeout: ms(1000) },
         timeouts: PoolTimeouts { connect: ms(50), response: ms(100 + rng.below(500)) },

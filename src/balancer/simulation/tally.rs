@@ -10,6 +10,7 @@ pub(super) struct Tally {
     pub(super) queue_full: u64,
     pub(super) queue_late: u64,
     pub(super) waited: u64,
+    pub(super) stayed: u64,
     pub(super) retries: u64,
     pub(super) trials: u64,
     pub(super) spared: u64,
@@ -17,7 +18,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn each(&mut self) -> [&mut u64; 11] {
+    fn each(&mut self) -> [&mut u64; 12] {
         [
             &mut self.served,
             &mut self.failed,
@@ -26,6 +27,7 @@ impl Tally {
             &mut self.queue_full,
             &mut self.queue_late,
             &mut self.waited,
+            &mut self.stayed,
             &mut self.retries,
             &mut self.trials,
             &mut self.spared,

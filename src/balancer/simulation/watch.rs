@@ -11,6 +11,7 @@ use crate::balancer::health::{
     Admin, HealthState, PassiveState, Phase, PoolHealth, ProbeResult, Transition, Verdict,
 };
 use crate::balancer::outcome::Observation;
+use crate::balancer::staying::Wish;
 use crate::balancer::tried::Tried;
 use crate::config::PoolConfig;
 use crate::ids::{MemberId, WorkerId};
@@ -168,7 +169,7 @@ impl World {
         let may_serve = Oracle::may_serve(self);
         for (worker, (_, pool)) in (0u16..).map(WorkerId).zip(&self.pools) {
             crate::net::Stream::set_tick(Self::tick(worker));
-            if let Ok(chosen) = pool.choose(0, &Tried::default()) {
+            if let Ok(chosen) = pool.choose(Wish::default(), &Tried::default()) {
                 pool.enter(chosen.member);
                 pool.leave(chosen.member);
             }

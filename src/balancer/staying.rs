@@ -1,0 +1,166 @@
+//! The requests of one worker that wait for the member that they stay on: a line for each member that
+//! has a maximum, in pools whose clients stay.
+//!
+//! A slot goes first to those who wait for its member, then to those who take any (the pool's own
+//! queue): the former can go nowhere else. Who leaves a line, in whatever way, looks whether a
+//! slot of the member is left for others; what `queue.rs` says of one line holds for each.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::pool::{Chosen, Pool};
+use super::queue::{Look, Queue, Ring};
+use super::shared::SharedPool;
+use super::tried::Tried;
+use crate::ids::{MemberId, WorkerId};
+use crate::net::Stream;
+use crate::stats::Row;
+
+/// What a request wants of its pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// The hash of what the pool hashes by; 0 if it needs none.
+    pub key: u64,
+    /// The member that its client stays on.
+    pub member: Option<MemberId>,
+}
+
+/// The lines of one pool on one worker, by member.
+#[derive(Debug)]
+pub(super) struct Lines {
+    lines: Box<[Option<Queue>]>,
+}
+
+impl Lines {
+    /// Empty lines of at most `length` each, where `shared` has something for them.
+    pub(super) fn new(
+        shared: &SharedPool,
+        worker: WorkerId,
+        length: usize,
+        row: &Arc<Row>,
+        ring: &Ring,
+    ) -> Self {
+        let line = |waiting: &Option<Arc<_>>| {
+            let waiting = Arc::clone(waiting.as_ref()?);
+            Some(Queue::new(waiting, worker, length, Arc::clone(row), Rc::clone(ring)))
+        };
+        Self { lines: shared.staying.iter().map(line).collect() }
+    }
+
+    /// The line for a member; `None`: nobody has to wait for it.
+    pub(super) fn of(&self, member: MemberId) -> Option<&Queue> {
+        self.lines.get(member.index())?.as_ref()
+    }
+
+    /// Whether somebody waits for the member, on any worker.
+    pub(super) fn anybody(&self, member: MemberId) -> bool {
+        self.of(member).is_some_and(Queue::must_wait)
+    }
+
+    /// A slot of the member was freed: true if somebody who waits for it has the chance now.
+    pub(super) fn slot_freed(&self, member: MemberId) -> bool {
+        self.of(member).is_some_and(Queue::slot_freed)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Queue> {
+        self.lines.iter().flatten()
+    }
+
+    /// Waiters of this worker.
+    pub(super) fn len(&self) -> usize {
+        self.all().map(Queue::len).sum()
+    }
+
+    /// Another worker rang.
+    pub(super) fn poke(&self) {
+        self.all().for_each(Queue::poke);
+    }
+
+    /// Refuses those who have waited for too long, and lets the others look again if who may serve
+    /// has `changed`. For each tick.
+    pub(super) fn housekeep(&self, tick: u32, changed: bool) {
+        for line in self.all().filter(|line| !line.is_empty()) {
+            line.expire(tick);
+            if changed {
+                line.wake_all();
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// The member that the request's client stays on, if it may.
+    pub(super) fn stays(&self, wish: Wish, tried: &Tried) -> Option<MemberId> {
+        let member = wish.member.filter(|member| !tried.contains(*member))?;
+        self.keeps(member).then_some(member)
+    }
+
+    fn keeps(&self, member: MemberId) -> bool {
+        let (standings, roster) = (&self.shared.availability, &mut self.state.borrow_mut().roster);
+        roster.refresh(standings, Stream::tick(), self.clock);
+        roster.keeps(member, standings)
+    }
+
+    /// Whether a request that comes now goes behind others that wait already.
+    pub(super) fn must_wait(&self, wish: Wish, tried: &Tried) -> bool {
+        self.bounded
+            && match self.stays(wish, tried) {
+                Some(member) => self.lines.anybody(member),
+                None => self.queue.must_wait(),
+            }
+    }
+
+    /// Whether as many requests wait on this worker as may.
+    pub(super) fn waits_enough(&self) -> bool {
+        self.queue.len() + self.lines.len() >= self.length
+    }
+
+    /// The line of requests that wait for a slot of this member.
+    pub(super) fn line(&self, member: MemberId) -> Option<&Queue> {
+        self.lines.of(member)
+    }
+
+    /// A slot of the member was freed, or may otherwise be free.
+    pub(super) fn slot_freed(&self, member: MemberId) {
+        if !self.lines.slot_freed(member) {
+            self.queue.slot_freed();
+        }
+    }
+
+    /// One look of a request that waits for the member that it stays on; `None`: it cannot any more.
+    pub(super) fn look_for(
+        &self,
+        member: MemberId,
+        wish: Wish,
+        tried: &Tried,
+    ) -> Look<Option<Chosen>> {
+        if self.stays(wish, tried).is_none() {
+            return Look::Taken(None);
+        }
+        match self.shared.slots.try_take(member) {
+            true => Look::Taken(Some(Chosen { member, trial: false })),
+            false => Look::Full,
+        }
+    }
+
+    /// Whether those who wait for this member need not: it has a slot, or is out.
+    pub(super) fn is_open(&self, member: MemberId) -> bool {
+        self.shared.slots.has_free(member) || !self.keeps(member)
+    }
+}
+
+/// Calls something when it is dropped.
+pub(super) struct OnDrop<F: Fn()>(pub(super) F);
+
+impl<F: Fn()> fmt::Debug for OnDrop<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnDrop")
+    }
+}
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
