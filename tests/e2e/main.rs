@@ -34,5 +34,6 @@ mod retry;
 mod routing;
 mod stale;
 mod stats;
+mod sticky;
 mod streaming;
 mod upgrade;

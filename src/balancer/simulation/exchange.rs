@@ -43,13 +43,16 @@ impl Drop for Visit<'_> {
     }
 }
 
-pub(super) async fn exchange(world: Rc<World>, worker: WorkerId, task: usize) -> Ending {
-    let pools = &world.pools[worker.index()].0;
-    let (key, idempotent) = (world.chance(1 << 40), world.chance(4) > 0);
-    // Most clients stay on a member.
+/// Where clients stay, most of them do.
+fn wish(world: &World) -> Wish {
     let stays = world.plan.config.sticky.is_some() && world.chance(4) > 0;
     let member = MemberId(world.chance(world.plan.scripts.len() as u64) as u16);
-    let wish = Wish { key, member: stays.then_some(member) };
+    Wish { key: world.chance(1 << 40), member: stays.then_some(member) }
+}
+
+pub(super) async fn exchange(world: Rc<World>, worker: WorkerId, task: usize) -> Ending {
+    let pools = &world.pools[worker.index()].0;
+    let (wish, idempotent) = (wish(&world), world.chance(4) > 0);
     let (began, mut tried, mut attempts) = (now(), Tried::default(), 0);
     pools.count_request(POOL);
     world.oracle.borrow_mut().requested();

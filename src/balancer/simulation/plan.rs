@@ -80,6 +80,18 @@ impl Plan {
     }
 }
 
+/// A cookie, which nobody looks at: where clients stay.
+fn sticky(rng: &mut Rng) -> Option<StickyConfig> {
+    (rng.below(3) == 0).then(|| StickyConfig {
+        cookie: "stays".to_owned(),
+        key: StickyKey::Text(Secret::new(&[7; 32])),
+        max_age: None,
+        path: "/".to_owned(),
+        same_site: SameSite::Lax,
+        secure: false,
+    })
+}
+
 fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
     let mut chance = |one_in: u64| rng.below(one_in) == 0;
     let (bounded, backups, probed, ejects) = (chance(2), chance(3), !chance(4), !chance(6));
@@ -109,14 +121,7 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         Balance::Hash(HashKey::Path),
     ];
     let interval = ms(50 + rng.below(200));
-    let sticky = (rng.below(3) == 0).then(|| StickyConfig {
-        cookie: "stays".to_owned(),
-        key: StickyKey::Text(Secret::new(&[7; 32])),
-        max_age: None,
-        path: "/".to_owned(),
-        same_site: SameSite::Lax,
-        secure: false,
-    });
+    let sticky = sticky(rng);
     PoolConfig {
         name: "main".to_owned(),
         balance: balances[rng.below(5) as usize].clone(),
