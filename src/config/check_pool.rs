@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::address;
 use super::checked_pool::{
-    KeepaliveConfig, MemberConfig, Panic, PoolConfig, PoolTimeouts, QueueConfig,
+    KeepaliveConfig, MemberConfig, MemberState, Panic, PoolConfig, PoolTimeouts, QueueConfig,
 };
 use super::document::{At, Findings, Table, span_of, text, wrong_type};
 use super::error::{Mistake, Span};
@@ -82,7 +82,8 @@ fn members(table: &Table<'_>, findings: &mut Findings) -> Vec<MemberConfig> {
             _ => {
                 let text = text(key, item, findings);
                 let address = member_address(text, &mut first_spans, findings);
-                MemberConfig { address, weight: 1, max_connections: None, backup: false }
+                let state = MemberState::Ready;
+                MemberConfig { address, weight: 1, max_connections: None, backup: false, state }
             }
         });
     }
@@ -110,6 +111,11 @@ fn member(
         weight: u16::try_from(fields.count("weight", findings)).unwrap_or(u16::MAX),
         max_connections: fields.cap("max_connections", findings),
         backup: fields.flag("backup", findings),
+        state: match fields.choice("state", findings) {
+            0 => MemberState::Ready,
+            1 => MemberState::Drain,
+            _ => MemberState::Maintenance,
+        },
     }
 }
 

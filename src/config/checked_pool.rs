@@ -75,6 +75,19 @@ pub struct MemberConfig {
     pub max_connections: Option<u32>,
     /// Serves only when every member that is no backup is out, or failed this request. Default false.
     pub backup: bool,
+    /// What the operator wants of it when the process starts. Default ready.
+    pub state: MemberState,
+}
+
+/// `state = "..."` of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// `"ready"`: requests, if it is fit for them.
+    Ready,
+    /// `"drain"`: none but of clients that stay on it.
+    Drain,
+    /// `"maintenance"`: none.
+    Maintenance,
 }
 
 /// `keepalive = {...}` of a pool; per worker and member.

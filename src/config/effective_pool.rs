@@ -3,8 +3,8 @@
 use super::effective::{line, list, name, quote, size, table};
 use super::scalar::show_duration;
 use super::{
-    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, MemberConfig, Panic, PoolConfig,
-    Probe, RetryConfig, SameSite, StickyConfig, StickyKey,
+    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, MemberConfig, MemberState, Panic,
+    PoolConfig, Probe, RetryConfig, SameSite, StickyConfig, StickyKey,
 };
 
 pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
@@ -81,11 +81,17 @@ fn sticky(sticky: &StickyConfig) -> String {
 
 fn member(member: &MemberConfig) -> String {
     let cap = member.max_connections.map_or_else(|| quote("none"), |cap| cap.to_string());
+    let state = match member.state {
+        MemberState::Ready => "ready",
+        MemberState::Drain => "drain",
+        MemberState::Maintenance => "maintenance",
+    };
     table([
         ("address", quote(&member.address.to_string())),
         ("weight", member.weight.to_string()),
         ("max_connections", cap),
         ("backup", member.backup.to_string()),
+        ("state", quote(state)),
     ])
 }
 

@@ -144,6 +144,8 @@ pub const KEYS: &[Key] = &[
         "Exchanges that it may have in flight, exact over all workers. Further requests go to other members, or wait in the queue.", "max_connections = 200"),
     key(Member, "backup", Flag { default: false },
         "It serves only when every member that is no backup is out, or, for one request, when all of them failed it; not when they are merely full.", "backup = true"),
+    key(Member, "state", Choice(&["ready", "drain", "maintenance"]),
+        "What is wanted of it, whatever its health. `drain`: no requests but those of clients that stay on it (`sticky`); what is under way goes on. `maintenance`: none.", "state = \"drain\""),
 
     key(Keepalive, "idle", Count { default: 64, min: 0, max: 65_535 }, "Idle connections kept; 0 keeps none.", "idle = 64"),
     key(Keepalive, "idle_timeout", secs(60), "How long one may stay idle. Keep it below the members' own timeout.", "idle_timeout = \"60s\""),

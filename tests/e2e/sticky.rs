@@ -262,6 +262,34 @@ fn without_a_weight_or_as_a_backup_a_member_keeps_its_clients() {
 }
 
 #[test]
+fn drained_a_member_keeps_its_clients_and_under_maintenance_it_does_not() {
+    let members = ["a", "b", "c"].map(Member::new);
+    let addresses: Vec<_> = members.iter().map(Member::address).collect();
+    let known = cookies(&setup(&addresses, STICKY).start(), 3);
+    let [a, b, c] = [addresses[0], addresses[1], addresses[2]];
+    let start = |sticky: &str| {
+        Setup::with_body(format!(
+            "[[route]]\npool = \"main\"\n[pool.main]\n{sticky}\nmembers = [\"{a}\", \
+             {{ address = \"{b}\", state = \"drain\" }}, {{ address = \"{c}\", state = \"maintenance\" }}]"
+        ))
+        .start()
+    };
+    let proxy = start(STICKY);
+    let mut client = Client::connect(proxy.address());
+    for (cookie, name) in [("", "a"), (&known["a"], "a"), (&known["b"], "b"), (&known["c"], "a")] {
+        for _ in 0..5 {
+            assert_eq!(client.ask(get(cookie)).text(), name, "{cookie}");
+        }
+    }
+    assert_eq!(proxy.stats().total("members_out"), 2);
+    let proxy = start("");
+    let mut client = Client::connect(proxy.address());
+    for cookie in known.values() {
+        assert_eq!(client.ask(get(cookie)).text(), "a", "nobody stays");
+    }
+}
+
+#[test]
 fn a_tunnel_has_its_cookie_too() {
     let origin = Origin::scripted(|conn| {
         conn.expect_request()?;

@@ -34,7 +34,7 @@ impl PoolHealth {
         let count = config.members.len();
         let share = config.eject.as_ref().map_or(0, |eject| usize::from(eject.max_share));
         let mut pool = Self {
-            members: config.members.iter().map(|_| Member::new(config)).collect(),
+            members: config.members.iter().map(|m| Member::new(config, m.state.into())).collect(),
             weights: config.members.iter().map(|member| member.weight).collect(),
             availability,
             ejected: Vec::new(),
@@ -194,6 +194,7 @@ mod tests {
     use super::super::member::tests::config;
     use super::*;
     use crate::balancer::Fault;
+    use crate::config::MemberState;
 
     const RESET: Outcome = Outcome::Failed(Fault::Reset);
     const REFUSED: ProbeResult = Err(ProbeFailure::Refused);
@@ -298,6 +299,23 @@ mod tests {
             pool.on_probe(at(second), MemberId(0), Ok(()));
         }
         assert_eq!((all.standing(MemberId(0)), pool.available()), (Standing::In, 1));
+        pool.check_invariants();
+    }
+
+    #[test]
+    fn members_begin_as_the_file_wants_them() {
+        let mut config = config(&[1, 1, 1], 50);
+        config.members[1].state = MemberState::Drain;
+        config.members[2].state = MemberState::Maintenance;
+        let all = Arc::new(Availability::new(3));
+        let mut pool = PoolHealth::new(&config, Arc::clone(&all), at(0));
+        let standings = || [0, 1, 2].map(|member| all.standing(MemberId(member)));
+        assert_eq!(standings(), [Standing::In, Standing::Drain, Standing::Out]);
+        assert_eq!((pool.available(), pool.not_in()), (1, 2));
+        for member in 1..3 {
+            assert!(pool.administer(at(1), MemberId(member), Admin::Ready).is_some());
+        }
+        assert_eq!((standings(), pool.available()), ([Standing::In; 3], 3));
         pool.check_invariants();
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::fake::Script;
 use crate::balancer::health::Admin;
 use crate::config::{
-    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig, MemberConfig, Panic,
-    PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig, SameSite, Secret, StickyConfig,
-    StickyKey,
+    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig, MemberConfig,
+    MemberState, Panic, PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig, SameSite,
+    Secret, StickyConfig, StickyKey,
 };
 use crate::ids::MemberId;
 use crate::rng::Rng;
@@ -110,6 +110,7 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         address: SocketAddr::from(([10, 0, 0, id as u8 + 1], 80)),
         weight: if id > 0 && rng.below(10) == 0 { 0 } else { 1 + rng.below(4) as u16 },
         max_connections: (bounded && rng.below(5) > 0).then(|| 1 + rng.below(4) as u32),
+        state: MemberState::Ready,
         backup: backups && id > 0 && rng.below(3) == 0,
     };
     let members = (0..count).map(member).collect();
