@@ -20,6 +20,7 @@ mod pools;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
+mod records;
 mod retry;
 mod roster;
 mod selection;
@@ -39,6 +40,7 @@ pub use observer::{Observations, Observer, observer};
 pub use outcome::{Fault, Observation, Outcome};
 pub use pools::{LeaseError, Pools};
 pub use queue::{Look, Queue, QueueRefusal, Ring};
+pub use records::{Count, Records};
 pub use retry::{Attempted, Refusal};
 #[doc(hidden)]
 pub use selection::Workbench;

@@ -289,6 +289,9 @@ impl Pool {
                 }
             }
             Some(failed) => {
+                if eject.compares() {
+                    self.shared.records.add(self.worker, member, failed);
+                }
                 if failed || trial {
                     let pool = self.id;
                     self.observer.tell(Observation { pool, member, outcome, trial });
@@ -302,7 +305,8 @@ impl Pool {
 
     /// Whether latencies are wanted.
     pub(super) fn measures(&self) -> bool {
-        self.balance == Balance::LeastTime
+        let slow = self.eject.as_ref().is_some_and(|eject| eject.latency.is_some());
+        slow || self.balance == Balance::LeastTime
     }
 
     pub(super) const fn hashes_by(&self) -> Option<&HashKey> {

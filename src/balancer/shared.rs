@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::availability::Availability;
 use super::inflight::InFlight;
 use super::latency::SharedLatency;
+use super::records::Records;
 use super::retry::Budget;
 use super::slots::Slots;
 use super::waiting::Waiting;
@@ -18,6 +19,7 @@ pub(super) struct SharedPool {
     pub(super) latency: Arc<SharedLatency>,
     pub(super) budget: Budget,
     pub(super) slots: Slots,
+    pub(super) records: Arc<Records>,
     pub(super) waiting: Arc<Waiting>,
     /// By member: those who wait for it alone, where there can be any.
     pub(super) staying: Vec<Option<Arc<Waiting>>>,
@@ -36,10 +38,12 @@ impl SharedPools {
         let share = |pool: &PoolConfig| {
             let members = pool.members.len();
             let maxima: Vec<_> = pool.members.iter().map(|m| m.max_connections).collect();
+            let latency = Arc::new(SharedLatency::new(workers, members));
             Arc::new(SharedPool {
+                records: Arc::new(Records::new(pool, workers, Arc::clone(&latency))),
                 in_flight: InFlight::new(workers, members),
                 availability: Arc::new(Availability::new(members)),
-                latency: Arc::new(SharedLatency::new(workers, members)),
+                latency,
                 budget: Budget::new(workers),
                 slots: Slots::new(&maxima),
                 waiting: Arc::new(Waiting::new(workers)),
@@ -53,6 +57,12 @@ impl SharedPools {
             })
         };
         Self { pools: pools.iter().map(share).collect() }
+    }
+
+    /// What is counted of each pool's members, for the monitor.
+    #[must_use]
+    pub fn records(&self) -> Vec<Arc<Records>> {
+        self.pools.iter().map(|pool| Arc::clone(&pool.records)).collect()
     }
 
     /// The standings of each pool's members, for the monitor.

@@ -3,8 +3,9 @@
 use super::effective::{line, list, name, quote, size, table};
 use super::scalar::show_duration;
 use super::{
-    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, MemberConfig, MemberState, Panic,
-    PoolConfig, Probe, RetryConfig, SameSite, StickyConfig, StickyKey,
+    Balance, Comparison, EjectConfig, FailureSet, HashKey, HealthConfig, LatencyConfig,
+    MemberConfig, MemberState, Panic, PoolConfig, Probe, RetryConfig, SameSite, StickyConfig,
+    StickyKey, SuccessRateConfig,
 };
 
 pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
@@ -129,12 +130,36 @@ fn health(health: &HealthConfig) -> String {
 
 fn eject(eject: &EjectConfig) -> String {
     table([
-        ("failures", eject.failures.to_string()),
+        ("failures", eject.failures.map_or_else(|| quote("none"), |count| count.to_string())),
         ("window", time(eject.window)),
         ("for", time(eject.out_for)),
         ("on", failures(&eject.on)),
         ("max_share", percent(eject.max_share)),
+        ("success_rate", eject.success_rate.as_ref().map_or_else(off, success_rate)),
+        ("latency", eject.latency.as_ref().map_or_else(off, latency)),
     ])
+}
+
+fn success_rate(rule: &SuccessRateConfig) -> String {
+    let own = [("worse_by", percent(rule.worse_by))];
+    table(own.into_iter().chain(comparison(&rule.compare)))
+}
+
+fn latency(rule: &LatencyConfig) -> String {
+    let own = [
+        ("factor", rule.factor.to_string()),
+        ("intervals", rule.intervals.to_string()),
+        ("least", time(rule.least)),
+    ];
+    table(own.into_iter().chain(comparison(&rule.compare)))
+}
+
+fn comparison(compare: &Comparison) -> [(&'static str, String); 3] {
+    [
+        ("interval", time(compare.interval)),
+        ("requests", compare.requests.to_string()),
+        ("members", compare.members.to_string()),
+    ]
 }
 
 fn retry(retry: &RetryConfig) -> String {

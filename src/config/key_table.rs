@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::keys::Kind::{self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time};
 use super::keys::Section::{
     self, Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts,
-    Member, Pool, PoolTimeouts, Queue, Retry, Root, Route, Server, Sticky,
+    Member, Pool, PoolTimeouts, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -29,6 +29,13 @@ const HEAD: Kind = Size { default: Some(32 * KIB), min: KIB, max: MIB };
 const FIELDS: Kind = Count { default: 100, min: 1, max: 1000 };
 
 const FAILURES: &str = "a list of `\"connect\"`, `\"reset\"`, `\"timeout\"`, `\"bad-answer\"` and statuses, 400 to 599";
+
+const INTERVAL: Kind = Time { default: Duration::from_secs(10), min: Duration::from_secs(1) };
+const REQUESTS: Kind = Count { default: 20, min: 1, max: 1_000_000_000 };
+const MEMBERS: Kind = Count { default: 3, min: 2, max: 4096 };
+const ENOUGH: &str =
+    "Requests within the interval, over all workers, below which a member is not looked at.";
+const MANY: &str = "Members that must have had so many, itself included; else nobody is compared.";
 
 /// Every key.
 #[rustfmt::skip]
@@ -170,13 +177,32 @@ pub const KEYS: &[Key] = &[
     key(Health, "start", Choice(&["up", "down"]),
         "How members begin: in, or out until `rise` probes succeeded.", "start = \"down\""),
 
-    key(Eject, "failures", Count { default: 5, min: 1, max: 10_000 }, "Failures within `window` that take a member out.", "failures = 3"),
+    key(Eject, "failures", Form("a number, 1 to 10000, or `\"none\"`", "5"), "Failures within `window` that take a member out. `\"none\"`: their number alone takes nobody out.", "failures = 3"),
     key(Eject, "window", secs(10), "The time in which they count.", "window = \"30s\""),
     key(Eject, "for", secs(10), "How long it is out before one real request tries it.", "for = \"30s\""),
     key(Eject, "on", Form(FAILURES, "[\"connect\", \"reset\", \"timeout\", \"bad-answer\"]"), "What counts as a failure.",
         "on = [\"connect\", \"timeout\", 503]"),
     key(Eject, "max_share", Percent { default: 50 },
         "The share of the members that may be ejected at a time. One may always be, if another one is left.", "max_share = \"30%\""),
+
+    key(Eject, "success_rate", Switch { section: SuccessRate, on: false },
+        "Takes out a member whose requests fail more often than those of the others.", "success_rate = { worse_by = \"10%\" }"),
+    key(Eject, "latency", Switch { section: Slow, on: false },
+        "Takes out a member whose answers take longer than those of the others.", "latency = { factor = 5 }"),
+
+    key(SuccessRate, "worse_by", Percent { default: 20 },
+        "How many percentage points the share of its requests that failed (as `on` says) lies above the median of the others' shares, or more.", "worse_by = \"10%\""),
+    key(SuccessRate, "interval", INTERVAL, "From one look at the members to the next. Each counts for itself.", "interval = \"30s\""),
+    key(SuccessRate, "requests", REQUESTS, ENOUGH, "requests = 50"),
+    key(SuccessRate, "members", MEMBERS, MANY, "members = 5"),
+
+    key(Slow, "factor", Count { default: 3, min: 2, max: 1000 },
+        "How many times the median of the others' times its own is longer than. A member's time is the median time to the first byte of its answers below 500, of about the last ten seconds.", "factor = 5"),
+    key(Slow, "intervals", Count { default: 3, min: 1, max: 1000 }, "In so many intervals in a row.", "intervals = 2"),
+    key(Slow, "least", Time { default: Duration::from_millis(50), min: TIME_MIN }, "A member that takes less is never too slow.", "least = \"100ms\""),
+    key(Slow, "interval", INTERVAL, "From one look at the members to the next.", "interval = \"30s\""),
+    key(Slow, "requests", REQUESTS, ENOUGH, "requests = 50"),
+    key(Slow, "members", MEMBERS, MANY, "members = 5"),
 
     key(Queue, "length", Count { default: 1024, min: 0, max: 1_000_000 },
         "Requests that may wait, per worker; further ones are answered with 503. 0: none waits.", "length = 500"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use Section::{
     Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts, Member,
-    Pool, PoolTimeouts, Queue, Retry, Root, Route, Server, Sticky,
+    Pool, PoolTimeouts, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -47,6 +47,10 @@ pub enum Section {
     Health,
     /// `eject = {...}` of a pool.
     Eject,
+    /// `success_rate = {...}` of `eject`.
+    SuccessRate,
+    /// `latency = {...}` of `eject`.
+    Slow,
     /// `queue = {...}` of a pool.
     Queue,
     /// `retry = {...}` of a pool.
@@ -76,7 +80,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Root,
         Server,
         Limits,
@@ -92,6 +96,8 @@ impl Section {
         PoolTimeouts,
         Health,
         Eject,
+        SuccessRate,
+        Slow,
         Queue,
         Retry,
     ];
@@ -115,6 +121,8 @@ impl Section {
             PoolTimeouts => "[pool.NAME.timeouts]",
             Health => "[pool.NAME.health]",
             Eject => "[pool.NAME.eject]",
+            SuccessRate => "[pool.NAME.eject.success_rate]",
+            Slow => "[pool.NAME.eject.latency]",
             Queue => "[pool.NAME.queue]",
             Retry => "[pool.NAME.retry]",
         }
@@ -127,7 +135,7 @@ impl Section {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Route => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
-            | Queue | Retry => Hat::LoadBalancer,
+            | SuccessRate | Slow | Queue | Retry => Hat::LoadBalancer,
         }
     }
 

@@ -169,6 +169,7 @@ mod tests {
     use crate::config::{effective, load};
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
+    const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -193,13 +194,16 @@ mod tests {
         let shown = |text: &str| {
             effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
         };
-        let (file, probing) = (shown(MINIMAL), shown(&format!("{MINIMAL}health = {{}}\n{KEY}\n")));
+        let (file, probing) =
+            (shown(MINIMAL), shown(&format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n")));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
                 Section::Balance => continue,
-                Section::Health | Section::Sticky => find(&probing, section),
+                Section::Health | Section::Sticky | Section::SuccessRate | Section::Slow => {
+                    find(&probing, section)
+                }
                 _ => find(&file, section),
             };
             for key in section.keys() {
@@ -234,6 +238,8 @@ mod tests {
                 Section::PoolTimeouts => ("", "", &*below("timeouts"), ""),
                 Section::Health => ("", "", &*below("health"), ""),
                 Section::Eject => ("", "", &*below("eject"), ""),
+                Section::SuccessRate => ("", "", &*below("eject.success_rate"), ""),
+                Section::Slow => ("", "", &*below("eject.latency"), ""),
                 Section::Queue => ("", "", &*below("queue"), ""),
                 Section::Retry => ("", "", &*below("retry"), ""),
                 Section::Member => ("", "", "", line),

@@ -104,7 +104,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
     let shared = Arc::new(SharedPools::new(&config.pools, cores.len()));
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
-    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row);
+    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row)
+        .with_records(shared.records());
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());

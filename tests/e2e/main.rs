@@ -27,6 +27,7 @@ mod keepalive;
 mod leaving;
 mod life;
 mod limits;
+mod outliers;
 mod queue;
 mod regressions;
 mod response_splitting;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::transition::Cause;
 use crate::balancer::{Fault, Outcome};
 use crate::clock::Instant;
 
@@ -85,6 +86,8 @@ pub enum What {
         /// Whether it tried a member that was out.
         trial: bool,
     },
+    /// It was much worse than the others.
+    Outlier(Cause),
 }
 
 /// The last 64 things that were seen of a member.

@@ -129,6 +129,21 @@ impl Member {
         }
     }
 
+    /// Takes notice that others are much better: as [`Passive::on_outlier`].
+    pub(super) fn on_outlier(
+        &mut self,
+        now: Instant,
+        cause: Cause,
+        repeats: u32,
+        may_eject: bool,
+    ) -> Verdict {
+        self.evidence.add(now, What::Outlier(cause));
+        match &mut self.passive {
+            Some(passive) => passive.on_outlier(now, cause, repeats, may_eject),
+            None => Verdict::Same,
+        }
+    }
+
     pub(super) fn on_time(&mut self, now: Instant, trial_taken: bool) -> Due {
         self.passive.as_mut().map_or(Due::Same, |passive| passive.on_time(now, trial_taken))
     }
@@ -182,11 +197,13 @@ pub(super) mod tests {
                 start_down: false,
             }),
             eject: Some(EjectConfig {
-                failures: 2,
+                failures: Some(2),
                 window: ten,
                 out_for: 5 * second,
                 on: FailureSet { reset: true, ..FailureSet::default() },
                 max_share,
+                success_rate: None,
+                latency: None,
             }),
             queue: QueueConfig { length: 0, timeout: second },
             retry: None,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::evidence::ProbeResult;
 use super::member::{Admin, Member};
+use super::outliers::Outliers;
 use super::passive::{Due, PassiveState, Verdict};
 use super::transition::Transition;
-use crate::balancer::{Availability, Outcome, Standing};
+use crate::balancer::{Availability, Outcome, Records, Standing};
 use crate::clock::Instant;
 use crate::config::PoolConfig;
 use crate::ids::MemberId;
@@ -24,6 +25,9 @@ pub struct PoolHealth {
     most_ejected: usize,
     /// Members with a weight that are in.
     available: usize,
+    outliers: Outliers,
+    /// What the rules for outliers compare; `None`: nobody counts.
+    records: Option<Arc<Records>>,
 }
 
 impl PoolHealth {
@@ -40,12 +44,21 @@ impl PoolHealth {
             ejected: Vec::new(),
             most_ejected: (count * share / 100).max(1),
             available: 0,
+            outliers: Outliers::new(config.eject.as_ref(), count, now),
+            records: None,
         };
         for member in (0..=u16::MAX).take(count).map(MemberId) {
             pool.available += usize::from(pool.serves(member));
             pool.publish(member, now);
         }
         pool
+    }
+
+    /// Compares members by what is counted there.
+    #[must_use]
+    pub fn with_records(mut self, records: Arc<Records>) -> Self {
+        self.records = Some(records);
+        self
     }
 
     /// A member's health.
@@ -69,7 +82,8 @@ impl PoolHealth {
     /// When [`Self::on_time`] is to be called; `None`: not before something else happens.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        self.ejected.iter().filter_map(|member| self.member(*member)?.due()).min()
+        let ejected = self.ejected.iter().filter_map(|member| self.member(*member)?.due());
+        ejected.chain(self.records.as_ref().and(self.outliers.due())).min()
     }
 
     /// Takes the result of a probe.
@@ -101,8 +115,9 @@ impl PoolHealth {
         verdict
     }
 
-    /// Takes notice of the time; calls `each` for every member whose state changed.
-    pub fn on_time(&mut self, now: Instant, mut each: impl FnMut(MemberId, Transition)) {
+    /// Takes notice of the time; calls `each` for every member whose state changed, or that had to be
+    /// ejected and was spared.
+    pub fn on_time(&mut self, now: Instant, mut each: impl FnMut(MemberId, Verdict)) {
         for member in self.ejected.clone() {
             let taken = !self.availability.trial_is_free(member);
             let Some(one) = self.members.get_mut(member.index()) else { continue };
@@ -110,12 +125,38 @@ impl PoolHealth {
                 Due::Same => {}
                 Due::Moved(moved) => {
                     self.settle(member, now);
-                    each(member, moved);
+                    each(member, Verdict::Moved(moved));
                 }
                 Due::Again if one.standing() == Standing::Trial => {
                     self.availability.set(member, Standing::Trial, now);
                 }
                 Due::Again => {}
+            }
+        }
+        self.compare(now, each);
+    }
+
+    /// Ejects members that are much worse than the others, at the end of an interval.
+    fn compare(&mut self, now: Instant, mut each: impl FnMut(MemberId, Verdict)) {
+        let Some(records) = &self.records else { return };
+        if self.outliers.due().is_none_or(|due| now < due) {
+            return;
+        }
+        let availability = &self.availability;
+        let found = self.outliers.judge(now, |member| {
+            let is_in = availability.standing(member) == Standing::In;
+            is_in.then(|| (records.count(member), records.micros(member)))
+        });
+        for found in found {
+            let (member, may_eject) = (found.member, self.can_spare(found.member));
+            let Some(one) = self.members.get_mut(member.index()) else { continue };
+            let verdict = one.on_outlier(now, found.cause, found.repeats, may_eject);
+            if let Verdict::Moved(_) = verdict {
+                self.outliers.ejected(&found);
+                self.settle(member, now);
+            }
+            if verdict != Verdict::Same {
+                each(member, verdict);
             }
         }
     }
@@ -165,6 +206,9 @@ impl PoolHealth {
             self.availability.set(member, standing, now);
             self.available += usize::from(self.serves(member));
             self.available -= usize::from(served);
+            if let Some(records) = &self.records {
+                self.outliers.restart(member, records.count(member));
+            }
         }
     }
 
@@ -192,9 +236,11 @@ mod tests {
 
     use super::super::evidence::ProbeFailure;
     use super::super::member::tests::config;
+    use super::super::transition::Phase;
     use super::*;
-    use crate::balancer::Fault;
-    use crate::config::MemberState;
+    use crate::balancer::{Fault, SharedPools};
+    use crate::config::{Comparison, MemberState, SuccessRateConfig};
+    use crate::ids::WorkerId;
 
     const RESET: Outcome = Outcome::Failed(Fault::Reset);
     const REFUSED: ProbeResult = Err(ProbeFailure::Refused);
@@ -319,7 +365,84 @@ mod tests {
         pool.check_invariants();
     }
 
+    /// A pool that compares shares of failures each second.
+    fn comparing(weights: &[u16], max_share: u8) -> (PoolHealth, Arc<Records>) {
+        let mut config = config(weights, max_share);
+        let compare = Comparison { interval: Duration::from_secs(1), requests: 10, members: 2 };
+        let eject = config.eject.as_mut().unwrap();
+        eject.success_rate = Some(SuccessRateConfig { compare, worse_by: 20 });
+        let shared = SharedPools::new(std::slice::from_ref(&config), 1);
+        let (availability, records) = (shared.availability(), shared.records().remove(0));
+        let pool = PoolHealth::new(&config, Arc::clone(&availability[0]), at(0));
+        (pool.with_records(Arc::clone(&records)), records)
+    }
+
+    #[test]
+    fn outliers_go_out_and_what_they_did_before_does_not_follow_them() {
+        let (mut pool, records) = comparing(&[1, 1, 1], 50);
+        let add = |failures: usize| {
+            for n in 0..30 {
+                records.add(WorkerId(0), MemberId(0), n < failures);
+                (1..3).for_each(|member| records.add(WorkerId(0), MemberId(member), false));
+            }
+        };
+        let verdicts = |pool: &mut PoolHealth, seconds| {
+            let mut verdicts = Vec::new();
+            pool.on_time(at(seconds), |member, verdict| verdicts.push((member.0, verdict)));
+            pool.check_invariants();
+            verdicts
+        };
+        add(10);
+        assert_eq!(pool.due(), Some(at(1)));
+        let found = verdicts(&mut pool, 1);
+        let [(0, Verdict::Moved(moved))] = found[..] else { panic!("{found:?}") };
+        let cause = "10 of 30 requests within 1s failed (33.3 %), 0.0 % of the others' (median)";
+        assert_eq!((moved.to, moved.cause.to_string()), (Phase::Ejected, cause.to_owned()));
+        // It was sent requests before all workers knew.
+        add(30);
+        for seconds in 2..6 {
+            assert_eq!(verdicts(&mut pool, seconds), []);
+        }
+        let moved = verdicts(&mut pool, 6);
+        assert!(matches!(moved[..], [(0, Verdict::Moved(_))]), "on trial: {moved:?}");
+        let answered = Outcome::Answered { status: 200, first_byte: Duration::ZERO };
+        pool.on_outcome(at(6), MemberId(0), answered, true);
+        assert_eq!(verdicts(&mut pool, 7), [], "what it did before counts no more");
+        add(10);
+        assert!(matches!(verdicts(&mut pool, 8)[..], [(0, Verdict::Moved(_))]));
+        // For twice as long.
+        assert_eq!(pool.member(MemberId(0)).unwrap().due(), Some(at(18)));
+    }
+
     proptest! {
+        #[test]
+        fn of_outliers_a_share_and_never_the_last(
+            weights in proptest::collection::vec(0u16..3, 2..6),
+            share in 0u8..=100,
+            rounds in proptest::collection::vec((0u16..6, 0u32..=20, 0u8..6), 0..200),
+        ) {
+            let (mut pool, records) = comparing(&weights, share);
+            for (second, (member, failures, what)) in (1..).zip(rounds) {
+                match what {
+                    0 => drop(pool.on_probe(at(second), MemberId(member), REFUSED)),
+                    1 => drop(pool.administer(at(second), MemberId(member), Admin::Drain)),
+                    2 => drop(pool.administer(at(second), MemberId(member), Admin::Ready)),
+                    _ => {
+                        for id in 0..weights.len() as u16 {
+                            let failures = if id == member { failures } else { 0 };
+                            (0..20).for_each(|n| records.add(WorkerId(0), MemberId(id), n < failures));
+                        }
+                    }
+                }
+                let before = pool.ejected.len();
+                pool.on_time(at(second), |_, _| ());
+                pool.check_invariants();
+                if pool.ejected.len() > before {
+                    prop_assert!(pool.available() > 0, "the last one was ejected");
+                }
+            }
+        }
+
         #[test]
         fn what_workers_read_is_what_the_members_are(
             weights in proptest::collection::vec(0u16..3, 1..6),

@@ -157,7 +157,8 @@ impl Oracle {
     /// A member that failed often enough is out as soon as the monitor has heard of it.
     fn check_detected(&self, world: &World, member: MemberId) {
         let Some(eject) = &world.plan.config.eject else { return };
-        let (at, delay, count) = (member.index(), world.plan.delay + 1, eject.failures as usize);
+        let Some(failures) = eject.failures else { return };
+        let (at, delay, count) = (member.index(), world.plan.delay + 1, failures as usize);
         let heard = |time: &&u64| **time + delay < NOW.get();
         let last: Vec<u64> =
             self.failures[at].iter().rev().filter(heard).take(count).copied().collect();
