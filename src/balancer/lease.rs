@@ -39,6 +39,12 @@ impl Lease {
         self.chosen.member
     }
 
+    /// Whether the exchange is to tell if the member is back.
+    #[cfg(test)]
+    pub(super) const fn is_trial(&self) -> bool {
+        self.chosen.trial
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {

@@ -163,21 +163,19 @@ impl Pool {
         let (standings, slots) = (&self.shared.availability, &self.shared.slots);
         state.roster.refresh(standings, Stream::tick(), self.clock);
         let stays = wish.member.filter(|member| !tried.contains(*member));
-        if let Some(member) = stays
-            && state.roster.keeps(member, standings)
-        {
-            let taken = slots.try_take(member);
-            return if taken { Ok(Chosen { member, trial: false }) } else { Err(Unchosen::Full) };
-        }
-        let own_trial = stays.filter(|member| standings.standing(*member) == Standing::Trial);
-        for member in own_trial.iter().chain(state.roster.trials()) {
-            if !tried.contains(*member) && slots.has_free(*member) && standings.take_trial(*member)
-            {
-                if slots.try_take(*member) {
-                    return Ok(Chosen { member: *member, trial: true });
-                }
-                standings.return_trial(*member);
+        if let Some(member) = stays {
+            if let Some(chosen) = self.try_member(member) {
+                return Ok(chosen);
             }
+            if state.roster.keeps(member, standings) {
+                let taken = slots.try_take(member);
+                let chosen = Chosen { member, trial: false };
+                return if taken { Ok(chosen) } else { Err(Unchosen::Full) };
+            }
+        }
+        let mut trials = state.roster.trials().iter().filter(|member| !tried.contains(**member));
+        if let Some(chosen) = trials.find_map(|member| self.try_member(*member)) {
+            return Ok(chosen);
         }
         loop {
             if self.bounded {
@@ -210,6 +208,20 @@ impl Pool {
         Err(if self.bounded && full { Unchosen::Full } else { Unchosen::Nobody })
     }
 
+    /// The one real request for a member on trial, if it is to be had.
+    pub(super) fn try_member(&self, member: MemberId) -> Option<Chosen> {
+        let (standings, slots) = (&self.shared.availability, &self.shared.slots);
+        let is_free = standings.standing(member) == Standing::Trial && slots.has_free(member);
+        if !is_free || !standings.take_trial(member) {
+            return None;
+        }
+        if !slots.try_take(member) {
+            standings.return_trial(member);
+            return None;
+        }
+        Some(Chosen { member, trial: true })
+    }
+
     /// All of them.
     fn members(&self) -> impl Iterator<Item = MemberId> + use<> {
         (0u16..).map(MemberId).take(self.addresses.len())
@@ -230,9 +242,8 @@ impl Pool {
         match self.choose_of(wish, tried, |_| true) {
             Ok(chosen) => Look::Taken(Ok(chosen)),
             Err(Unchosen::Nobody) => Look::Taken(Err(LeaseError::Nobody)),
-            Err(Unchosen::Full) if self.any_free(|member| tried.contains(member)) => {
-                Look::ForOthers
-            }
+            // One that it tried, or that this worker avoids.
+            Err(Unchosen::Full) if self.any_free(|_| true) => Look::ForOthers,
             Err(Unchosen::Full) => Look::Full,
         }
     }
@@ -240,10 +251,10 @@ impl Pool {
     /// Whether one of `these` may serve and has a slot that nobody waits for in particular.
     pub(super) fn any_free(&self, these: impl Fn(MemberId) -> bool) -> bool {
         let state = self.state.borrow();
-        let allowed = state.roster.allowed();
+        let roster = &state.roster;
         let mut members = self.members();
         members.any(|member| {
-            allowed.contains(member)
+            (roster.allowed().contains(member) || roster.avoids(member))
                 && self.shared.slots.has_free(member)
                 && these(member)
                 && !self.lines.anybody(member)

@@ -79,6 +79,8 @@ pub struct Queue {
     ring: Ring,
     line: RefCell<VecDeque<Waiter>>,
     next: Cell<u64>,
+    /// The tick of which [`Queue::expire`] was told last.
+    now: Cell<u32>,
     /// Waiters that were called: this worker's chances but for those on their way.
     called: Cell<u64>,
 }
@@ -118,7 +120,8 @@ impl Queue {
         ring: Ring,
     ) -> Self {
         let (line, next, called) = (RefCell::default(), Cell::new(0), Cell::new(0));
-        Self { shared, worker, length, row, ring, line, next, called }
+        let now = Cell::new(0);
+        Self { shared, worker, length, row, ring, line, next, now, called }
     }
 
     /// Whether a request that comes now must [`Queue::wait`] and not help itself to a slot: others
@@ -171,6 +174,10 @@ impl Queue {
                 Look::Full => {}
                 Look::ForOthers => self.pass_on(place.number, chance),
             }
+            if deadline <= self.now.get() {
+                // It was called when its time was up.
+                return Err(QueueRefusal::Timeout);
+            }
         }
     }
 
@@ -205,6 +212,7 @@ impl Queue {
 
     /// Refuses those whose deadline is `now` or earlier, in ticks. For each tick.
     pub fn expire(&self, now: u32) {
+        self.now.set(now);
         // In case that a ring was lost.
         self.poke();
         let mut late = Vec::new();

@@ -138,6 +138,9 @@ impl Pool {
         if self.stays(wish, tried).is_none() {
             return Look::Taken(None);
         }
+        if let Some(chosen) = self.try_member(member) {
+            return Look::Taken(Some(chosen));
+        }
         match self.shared.slots.try_take(member) {
             true => Look::Taken(Some(Chosen { member, trial: false })),
             false => Look::Full,

@@ -123,7 +123,7 @@ pub const KEYS: &[Key] = &[
         "Sending a request again, to another member. Only where that is safe: the method is idempotent, or it is certain that the member got nothing of the request; and nothing of an answer has gone to the client.",
         "retry = { on = [\"connect\", \"reset\", 503], attempts = 1 }"),
     key(Pool, "panic", Choice(&["refuse", "use-all"]),
-        "What happens when every member is out: answer 503 at once, or choose as if none were out.", "panic = \"use-all\""),
+        "What happens when every member is out: answer 503 at once, or choose as if none were out. With `refuse`, ejected members whose time out is over serve all the same: one of their requests is the trial, and the others would fail for certain.", "panic = \"use-all\""),
     key(Pool, "slow_start", Time { default: Duration::ZERO, min: Duration::ZERO },
         "How long a member that came back takes to get its full share. `\"0s\"`: it gets it at once.", "slow_start = \"30s\""),
 

@@ -124,13 +124,11 @@ impl PoolHealth {
             match one.on_time(now, taken) {
                 Due::Same => {}
                 Due::Moved(moved) => {
+                    self.availability.offer_trial(member);
                     self.settle(member, now);
                     each(member, Verdict::Moved(moved));
                 }
-                Due::Again if one.standing() == Standing::Trial => {
-                    self.availability.set(member, Standing::Trial, now);
-                }
-                Due::Again => {}
+                Due::Again => self.availability.offer_trial(member),
             }
         }
         self.compare(now, each);

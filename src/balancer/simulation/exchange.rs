@@ -75,7 +75,8 @@ pub(super) async fn exchange(world: Rc<World>, worker: WorkerId, task: usize) ->
             }
         };
         let member = lease.member();
-        let trial = world.oracle.borrow().chosen(&world, member, &tried, wish.member, asked);
+        let trial = lease.is_trial();
+        world.oracle.borrow().chosen(&world, member, trial, &tried, wish.member, asked);
         world.say(|| format!("request {task} on {worker:?}: {member:?}, trial {trial}"));
         let visit = Visit::new(&world, member, trial);
         attempts += 1;

@@ -97,7 +97,10 @@ impl Oracle {
         } else if config.panic == Panic::UseAll {
             of(&|(_, _, standing)| *standing != Standing::Drain)
         } else {
-            Vec::new()
+            // Those whose time out is over, rather than nobody.
+            let primaries = of(&|(_, backup, standing)| !backup && *standing == Standing::Trial);
+            let backups = of(&|(_, _, standing)| *standing == Standing::Trial);
+            if primaries.is_empty() { backups } else { primaries }
         }
     }
 
@@ -114,44 +117,48 @@ impl Oracle {
         self.suspects.get(&(worker, member)).is_some_and(|until| *until > NOW.get())
     }
 
-    /// A member was chosen; whether as a trial.
+    /// A member was chosen, perhaps to be tried.
     pub(super) fn chosen(
         &self,
         world: &World,
         member: MemberId,
+        trial: bool,
         tried: &Tried,
         stays_on: Option<MemberId>,
         asked: u64,
-    ) -> bool {
+    ) {
         assert!(!tried.contains(member), "{member:?} is tried a second time");
+        let weight = world.plan.config.members[member.index()].weight;
+        assert!(weight > 0 || stays_on == Some(member), "{member:?} has no weight");
+        let standing = world.shared.availability.standing(member);
+        if trial {
+            assert_eq!(standing, Standing::Trial, "{member:?} is not to be tried");
+            assert!(!world.shared.availability.trial_is_free(member), "{member:?}: not taken");
+        } else {
+            let free = world.shared.availability.trial_is_free(member);
+            assert!(standing != Standing::Trial || !free, "{member:?}: the first is the trial");
+        }
         if let Some(own) = Self::keeps(world, stays_on, tried) {
             if own == member {
                 world.tally.borrow_mut().stayed += 1;
-                return false;
+                return;
             }
             // Only who waited while its member was out goes elsewhere.
             let was_out = asked < NOW.get() && self.changed >= asked;
             assert!(was_out, "{member:?} was chosen instead of {own:?}");
         }
-        let weight = world.plan.config.members[member.index()].weight;
-        assert!(weight > 0 || stays_on == Some(member), "{member:?} has no weight");
-        let standing = world.shared.availability.standing(member);
         if standing == Standing::In {
             self.check_detected(world, member);
         }
-        if Self::may_serve(world).contains(&member) {
-            return standing == Standing::Trial && !world.shared.availability.trial_is_free(member);
+        if trial || Self::may_serve(world).contains(&member) {
+            return;
         }
         let backup = world.plan.config.members[member.index()].backup;
-        if standing == Standing::In && backup && !tried.is_empty() {
-            // A request that failed at everybody who may serve goes on to a backup.
-            let others = Self::may_serve(world);
-            assert!(others.iter().all(|other| tried.contains(*other)), "{member:?} is a backup");
-            return false;
-        }
-        assert_eq!(standing, Standing::Trial, "{member:?} may not serve");
-        assert!(!world.shared.availability.trial_is_free(member), "{member:?}: a trial not taken");
-        true
+        assert!(standing == Standing::In && backup, "{member:?} may not serve");
+        // A request that failed at everybody who may serve goes on to a backup.
+        let others = Self::may_serve(world);
+        assert!(!tried.is_empty(), "{member:?} is a backup");
+        assert!(others.iter().all(|other| tried.contains(*other)), "{member:?} is a backup");
     }
 
     /// A member that failed often enough is out as soon as the monitor has heard of it.
@@ -175,8 +182,6 @@ impl Oracle {
         self.changed = NOW.get();
         match to {
             Phase::In => self.in_since[member.index()] = NOW.get(),
-            // Out and back in by probes or the operator: it may be tried anew.
-            Phase::Healthy | Phase::Ready => self.trials[member.index()].clear(),
             _ => {}
         }
     }
@@ -195,8 +200,8 @@ impl Oracle {
         stays_on: Option<MemberId>,
         waited: u64,
     ) {
-        // Rounded up to two ticks more; a waiter that has just been called is left alone for a tick.
-        let patience = micros(world.plan.config.queue.timeout) + 6 * micros(TICK);
+        // Rounded up to two ticks more; a waiter that has just been called looks first.
+        let patience = micros(world.plan.config.queue.timeout) + 3 * micros(TICK);
         assert!(
             waited <= patience,
             "{worker:?} {error:?} {tried:?} after {waited} us, not {patience}"
@@ -229,7 +234,7 @@ impl Oracle {
             assert_eq!(world.shared.slots.in_use(member), *busy, "{member:?}");
         }
         assert_eq!(world.shared.in_flight.total(member), *busy, "{member:?}");
-        if trial && world.plan.config.panic == Panic::Refuse {
+        if trial {
             // One that takes too long counts as lost.
             let timeouts = &world.plan.config.timeouts;
             let lost = 2 * micros(timeouts.connect + timeouts.response);
@@ -290,12 +295,7 @@ impl Oracle {
                 let suspect = self.suspects.get(&(wants.worker, **member)).copied();
                 let changed = self.away[member.index()].max(suspect.unwrap_or(0));
                 let free_since = self.full[member.index()].max(wants.since);
-                // A worker that avoids the member may get the chance: its waiters do not pass it on.
-                let avoided = |(of, until): (&(WorkerId, MemberId), &u64)| {
-                    of.1 == **member && until + IDLE > now
-                };
-                let late = world.plan.loses_rings || self.suspects.iter().any(avoided);
-                let freed = if late { IDLE } else { FREED };
+                let freed = if world.plan.loses_rings { IDLE } else { FREED };
                 let left_idle = changed + IDLE < now && free_since + freed < now;
                 !wants.tried.contains(**member) && left_idle
             });
