@@ -167,3 +167,96 @@ impl<F: Fn()> Drop for OnDrop<F> {
         (self.0)();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::availability::Standing;
+    use super::super::observer::observer;
+    use super::super::outcome::{Fault, Outcome};
+    use super::super::pool::{Home, Unchosen};
+    use super::super::shared::SharedPools;
+    use super::*;
+    use crate::clock::Instant;
+    use crate::ids::PoolId;
+
+    const A: MemberId = MemberId(0);
+    const B: MemberId = MemberId(1);
+
+    /// Two workers' view of a pool of two members with one slot each.
+    fn pools(more: &str) -> [Pool; 2] {
+        let text = format!(
+            "[listener.a]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = \"p\"\n[pool.p]\n\
+             members = [{{ address = \"10.0.0.1:1\", max_connections = 1 }}, \
+             {{ address = \"10.0.0.2:1\", max_connections = 1 }}]\n{more}\n"
+        );
+        let config = crate::config::load(&text, "test").unwrap().config.pools.remove(0);
+        let shared = SharedPools::new(std::slice::from_ref(&config), 2);
+        let (observer, _observations) = observer().unwrap();
+        let ring: Rc<dyn Fn(WorkerId, PoolId)> = Rc::new(|_, _| ());
+        [0, 1].map(|worker| {
+            let home = Home {
+                worker: WorkerId(worker),
+                row: &Arc::default(),
+                observer: &observer,
+                clock: || Instant::from_micros(0),
+                seed: 1,
+                ring: &ring,
+            };
+            Pool::new(PoolId(0), &config, &shared.pools[0], home)
+        })
+    }
+
+    fn take(pool: &Pool, wish: Wish) -> Chosen {
+        let chosen = pool.choose(wish, &Tried::default()).expect("a member");
+        pool.enter(chosen.member);
+        chosen
+    }
+
+    fn on(member: MemberId) -> Wish {
+        Wish { key: 0, member: Some(member) }
+    }
+
+    const STICKY: &str = "sticky = { key = \"0123456789abcdef0123456789abcdef\" }";
+
+    #[test]
+    fn who_stays_gets_its_own_member_or_waits_for_it() {
+        let [one, other] = pools(STICKY);
+        let tried = Tried::default();
+        assert_eq!(take(&one, on(B)).member, B);
+        assert_eq!(other.choose(on(B), &tried), Err(Unchosen::Full));
+        assert!(matches!(other.look_for(B, on(B), &tried), Look::Full));
+        // Whom it failed it does not stay on.
+        let mut after = tried;
+        assert!(after.add(B));
+        assert_eq!(other.choose(on(B), &after), Ok(Chosen { member: A, trial: false }));
+        assert!(matches!(other.look_for(B, on(B), &after), Look::Taken(None)));
+        one.leave(B);
+        let chosen = Chosen { member: B, trial: false };
+        assert!(matches!(other.look_for(B, on(B), &tried), Look::Taken(Some(c)) if c == chosen));
+    }
+
+    #[test]
+    fn a_slot_of_a_member_that_this_worker_avoids_is_for_others() {
+        let [one, other] = pools("eject = { failures = 9 }");
+        let tried = Tried::default();
+        let members = [take(&other, Wish::default()).member, take(&other, Wish::default()).member];
+        assert!(members.contains(&A) && members.contains(&B));
+        one.learn(Chosen { member: A, trial: false }, Outcome::Failed(Fault::Reset));
+        assert!(matches!(one.look(Wish::default(), &tried), Look::Full));
+        other.leave(A);
+        assert!(matches!(one.look(Wish::default(), &tried), Look::ForOthers));
+        assert!(one.any_free(|_| true));
+        assert!(matches!(other.look(Wish::default(), &tried), Look::Taken(Ok(c)) if c.member == A));
+    }
+
+    #[test]
+    fn a_client_that_stays_on_a_member_on_trial_is_its_trial() {
+        let [one, _] = pools(STICKY);
+        let standings = &one.shared.availability;
+        standings.set(B, Standing::Trial, Instant::from_micros(1));
+        standings.offer_trial(B);
+        // Nobody else's: A has room for who stays there.
+        assert_eq!(take(&one, on(A)), Chosen { member: A, trial: false });
+        assert_eq!(take(&one, on(B)), Chosen { member: B, trial: true });
+    }
+}
