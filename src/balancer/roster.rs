@@ -107,7 +107,7 @@ impl Roster {
 
     /// Whether this worker alone avoids the member: on others it may serve a request that comes now.
     pub(super) fn avoids(&self, member: MemberId) -> bool {
-        let avoided = self.best % 2 == 0;
+        let avoided = self.best.is_multiple_of(2);
         avoided && self.levels.get(self.best + 1).is_some_and(|level| level.contains(member))
     }
 

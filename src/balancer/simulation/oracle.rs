@@ -180,9 +180,8 @@ impl Oracle {
     pub(super) fn moved(&mut self, member: MemberId, to: Phase) {
         self.away.fill(NOW.get());
         self.changed = NOW.get();
-        match to {
-            Phase::In => self.in_since[member.index()] = NOW.get(),
-            _ => {}
+        if to == Phase::In {
+            self.in_since[member.index()] = NOW.get();
         }
     }
 
