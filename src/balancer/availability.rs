@@ -73,9 +73,6 @@ impl Availability {
         if standing == Standing::In && self.standing(member) != Standing::In {
             cell.back_since.store(now.as_micros().max(1), Ordering::Relaxed);
         }
-        if standing == Standing::Trial {
-            cell.trial_taken.store(false, Ordering::Relaxed);
-        }
         cell.standing.store(standing as u8, Ordering::Release);
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -113,6 +110,12 @@ impl Availability {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    /// Lets one real request try the member, or another one where that was lost. The monitor only,
+    /// before it says so.
+    pub fn offer_trial(&self, member: MemberId) {
+        self.return_trial(member);
     }
 
     /// Takes the one real request of a trial; false if another worker was faster.
@@ -160,6 +163,12 @@ mod tests {
         assert!(all.take_trial(first));
         assert!(!all.take_trial(first));
         all.return_trial(first);
+        assert!(all.take_trial(first));
+        // Out and in by something else while the request is under way.
+        all.set(first, Standing::Out, now);
+        all.set(first, Standing::Trial, now);
+        assert!(!all.take_trial(first));
+        all.offer_trial(first);
         assert!(all.take_trial(first));
         assert_eq!(all.back_since(first), None);
         all.set(first, Standing::In, now);

@@ -52,6 +52,12 @@ impl Lease {
         self.chosen.member
     }
 
+    /// Whether the exchange is to tell if the member is back.
+    #[cfg(test)]
+    pub(super) const fn is_trial(&self) -> bool {
+        self.chosen.trial
+    }
+
     /// How it is reached.
     #[must_use]
     pub const fn site(&self) -> &Rc<Site> {

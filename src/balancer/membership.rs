@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::selection::Hash;
+use super::sticky::Sticky;
 use crate::ids::MemberId;
 use crate::net::Address;
 
@@ -31,6 +32,8 @@ pub struct Membership {
     pub(super) backups: Vec<bool>,
     /// For pools that hash. Built here once, since that takes milliseconds.
     pub(super) table: Option<Arc<Hash>>,
+    /// For pools whose clients stay.
+    pub(super) sticky: Option<Arc<Sticky>>,
 }
 
 impl Membership {

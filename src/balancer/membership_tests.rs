@@ -18,6 +18,7 @@ use crate::balancer::outcome::{Fault, Observation, Outcome};
 use crate::balancer::places::{Found, Places};
 use crate::balancer::pool::{Home, Pool, Unchosen};
 use crate::balancer::shared::SharedPools;
+use crate::balancer::staying::Wish;
 use crate::balancer::tried::Tried;
 use crate::clock::Instant;
 use crate::config::PoolConfig;
@@ -88,7 +89,7 @@ fn pool(config: &PoolConfig, shared: &SharedPools, worker: u16, observer: &Obser
 }
 
 fn lease(pool: &Rc<Pool>, key: u64) -> Result<Lease, Unchosen> {
-    let chosen = pool.choose(key, &Tried::default())?;
+    let chosen = pool.choose(Wish { key, member: None }, &Tried::default())?;
     Ok(Lease::new(Rc::clone(pool), chosen).expect("who was chosen is there"))
 }
 

@@ -8,6 +8,7 @@ mod atomic;
 mod availability;
 mod figures;
 pub mod health;
+mod idle;
 mod inflight;
 #[cfg(test)]
 mod interleave;
@@ -25,13 +26,17 @@ mod queue;
 mod queue_tests;
 #[cfg(test)]
 mod queue_worlds;
+mod records;
 mod retry;
 mod roster;
+mod seating;
 mod selection;
 mod shared;
 #[cfg(test)]
 mod simulation;
 mod slots;
+mod staying;
+mod sticky;
 mod tried;
 mod waiting;
 
@@ -45,11 +50,14 @@ pub use outcome::{Fault, Observation, Outcome};
 pub use places::{Changes, Found, Places};
 pub use pools::{LeaseError, Pools};
 pub use queue::{Look, Queue, QueueRefusal, Ring};
+pub use records::{Count, Records};
 pub use retry::{Attempted, Refusal};
 #[doc(hidden)]
 pub use selection::Workbench;
 pub use selection::hash_key;
 pub use shared::SharedPools;
 pub use slots::{Slots, Taking};
+pub use staying::Wish;
+pub use sticky::Sticky;
 pub use tried::Tried;
 pub use waiting::Waiting;

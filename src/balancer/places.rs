@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use super::membership::{Membership, Site};
 use super::selection::Hash;
+use super::sticky::Sticky;
 use crate::clock::Instant;
-use crate::config::{Balance, MemberAddress, PoolConfig};
+use crate::config::{Balance, MemberAddress, PoolConfig, StickyConfig};
 use crate::ids::MemberId;
 use crate::net::Address;
 
@@ -79,6 +80,8 @@ pub struct Places {
     entries: Vec<Entry>,
     places: Vec<Place>,
     hashes: bool,
+    /// Of pools whose clients stay, with the pool's name.
+    sticky: Option<(StickyConfig, String)>,
     slow_start: bool,
 }
 
@@ -108,7 +111,8 @@ impl Places {
             entries.push(Entry { places, weight: member.weight, backup: member.backup });
         }
         let hashes = matches!(config.balance, Balance::Hash(_));
-        Self { entries, places, hashes, slow_start: !config.slow_start.is_zero() }
+        let sticky = config.sticky.clone().map(|sticky| (sticky, config.name.clone()));
+        Self { entries, places, hashes, sticky, slow_start: !config.slow_start.is_zero() }
     }
 
     /// Who is at a place.
@@ -211,7 +215,19 @@ impl Places {
             weights,
             backups: self.places.iter().map(|place| place.backup).collect(),
             table,
+            sticky: self.sticky(),
         }
+    }
+}
+
+impl Places {
+    /// The members as cookies name them. A vacant place has a text that nobody gets.
+    fn sticky(&self) -> Option<Arc<Sticky>> {
+        let (config, pool) = self.sticky.as_ref()?;
+        let text = |place: &Place| {
+            place.site.as_ref().map_or_else(String::new, |site| site.address.to_string())
+        };
+        Sticky::new(config, pool, self.places.iter().map(text)).map(Arc::new)
     }
 }
 

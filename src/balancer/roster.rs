@@ -1,7 +1,7 @@
 //! Who may serve now: the one rule of eligibility, worked out anew only when something changed.
 //!
 //! Members that are in and no backups; with none of them the backups that are in; with none at all
-//! nobody, or everybody if the pool says so. A member that has just failed on this worker is
+//! those whose time out is over, or everybody if the pool says so. A member that has just failed on this worker is
 //! avoided for a moment, until the monitor has spoken, as long as there is another one. A request
 //! that failed at everybody who may serve goes on to whom it would otherwise not get: those that
 //! are avoided, then the backups.
@@ -97,6 +97,19 @@ impl Roster {
         left.unwrap_or_else(|| self.allowed())
     }
 
+    /// Whether a client may stay on the member: as long as it is in at all, or is drained. Backups,
+    /// members without a weight and those that this worker avoids keep theirs.
+    pub(super) fn keeps(&self, member: MemberId, standings: &Availability) -> bool {
+        let kept = matches!(standings.standing(member), Standing::In | Standing::Drain);
+        kept || self.allowed().contains(member)
+    }
+
+    /// Whether this worker alone avoids the member: on others it may serve a request that comes now.
+    pub(super) fn avoids(&self, member: MemberId) -> bool {
+        let avoided = self.best.is_multiple_of(2);
+        avoided && self.levels.get(self.best + 1).is_some_and(|level| level.contains(member))
+    }
+
     /// Members that wait for one real request.
     pub(super) fn trials(&self) -> &[MemberId] {
         &self.trials
@@ -185,13 +198,27 @@ impl Roster {
             let backups = &self.backups;
             self.trials.retain(|member| !backups.get(member.index()).is_some_and(|backup| *backup));
         }
-        if best.is_none() && self.panic == Panic::UseAll {
-            let [first, ..] = &mut self.levels;
+        if best.is_none() {
+            self.use_last(standings);
+        }
+    }
+
+    /// Nobody is in.
+    fn use_last(&mut self, standings: &Availability) {
+        let [primaries, _, backups, _] = &mut self.levels;
+        if self.panic == Panic::UseAll {
             let all = (0u16..).map(MemberId).zip(&self.full).filter(|(_, weight)| **weight > 0);
             all.filter(|(member, _)| !standings.is_barred(*member))
                 .filter(|(member, _)| standings.standing(*member) != Standing::Drain)
-                .for_each(|(member, _)| first.set(member));
+                .for_each(|(member, _)| primaries.set(member));
+            return;
         }
+        // One of their requests is the trial. To refuse the others would fail them for certain.
+        for member in &self.trials {
+            let backup = self.backups.get(member.index()).is_some_and(|backup| *backup);
+            if backup { backups.set(*member) } else { primaries.set(*member) }
+        }
+        self.best = if primaries.count() > 0 { 0 } else { 2 };
     }
 
     fn is_suspect(&mut self, member: MemberId, tick: u32) -> bool {
@@ -265,6 +292,26 @@ mod tests {
             after(1, Standing::Out);
             assert_eq!(after(2, Standing::Out).0, last);
         }
+    }
+
+    #[test]
+    fn members_on_trial_serve_while_nobody_is_in() {
+        let members = r#""10.0.0.1:1", "10.0.0.2:1", { address = "10.0.0.3:1", backup = true }"#;
+        let mut roster = roster(&config(members, ""));
+        let standings = Availability::new(3);
+        let mut after = |member, standing| {
+            standings.set(MemberId(member), standing, NOW);
+            roster.refresh(&standings, 0, || NOW);
+            (serving(&roster), roster.trials().to_vec())
+        };
+        let [first, backup] = [MemberId(0), MemberId(2)];
+        // The backup waits until it is needed.
+        assert_eq!(after(2, Standing::Trial), (vec![0, 1], vec![]));
+        assert_eq!(after(0, Standing::Out), (vec![1], vec![]));
+        assert_eq!(after(1, Standing::Out), (vec![2], vec![backup]));
+        // Before it those that are no backups.
+        assert_eq!(after(0, Standing::Trial), (vec![0], vec![first, backup]));
+        assert_eq!(after(1, Standing::In), (vec![1], vec![first]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::availability::Availability;
 use super::inflight::InFlight;
 use super::latency::SharedLatency;
 use super::places::Places;
+use super::records::Records;
 use super::retry::Budget;
 use super::slots::Slots;
 use super::waiting::Waiting;
@@ -21,7 +22,10 @@ pub(super) struct SharedPool {
     pub(super) latency: Arc<SharedLatency>,
     pub(super) budget: Budget,
     pub(super) slots: Slots,
+    pub(super) records: Arc<Records>,
     pub(super) waiting: Arc<Waiting>,
+    /// By member: those who wait for it alone, where there can be any.
+    pub(super) staying: Vec<Option<Arc<Waiting>>>,
 }
 
 /// All pools.
@@ -39,15 +43,24 @@ impl SharedPools {
         let share = |pool: &PoolConfig| {
             let maxima: Vec<_> = pool.places().map(|m| m.max_connections).collect();
             let members = maxima.len();
+            let latency = Arc::new(SharedLatency::new(workers, members));
             let availability = Availability::new(members);
             availability.publish(Places::new(pool).membership());
             Arc::new(SharedPool {
+                records: Arc::new(Records::new(pool, workers, Arc::clone(&latency))),
                 in_flight: InFlight::new(workers, members),
                 availability: Arc::new(availability),
-                latency: Arc::new(SharedLatency::new(workers, members)),
+                latency,
                 budget: Budget::new(workers),
                 slots: Slots::new(pool.max_connections, &maxima),
                 waiting: Arc::new(Waiting::new(workers)),
+                staying: maxima
+                    .iter()
+                    .map(|maximum| {
+                        let stays = pool.sticky.is_some() && maximum.is_some();
+                        stays.then(|| Arc::new(Waiting::new(workers)))
+                    })
+                    .collect(),
             })
         };
         Self { pools: pools.iter().map(share).collect(), tls: Vec::new() }
@@ -58,6 +71,12 @@ impl SharedPools {
     pub fn with_tls(mut self, tls: Vec<Option<TlsConnector>>) -> Self {
         self.tls = tls;
         self
+    }
+
+    /// What is counted of each pool's members, for the monitor.
+    #[must_use]
+    pub fn records(&self) -> Vec<Arc<Records>> {
+        self.pools.iter().map(|pool| Arc::clone(&pool.records)).collect()
     }
 
     /// The standings of each pool's members, for the monitor.

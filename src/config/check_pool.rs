@@ -6,13 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use toml::de::DeValue;
 
 use super::checked_pool::{
-    KeepaliveConfig, MemberConfig, Panic, PoolConfig, PoolTimeouts, QueueConfig,
+    KeepaliveConfig, MemberConfig, MemberState, Panic, PoolConfig, PoolTimeouts, QueueConfig,
 };
 use super::document::{At, Findings, Table, number, span_of, text, wrong_type};
 use super::error::{Mistake, Span};
 use super::keys::{Kind, Section};
 use super::member_address::{self, MemberAddress};
-use super::{check_balance, check_failure, check_health, check_tls};
+use super::{check_balance, check_failure, check_health, check_sticky, check_tls};
 
 /// Members of a pool: places for addresses.
 const MEMBERS_MAX: usize = 4096;
@@ -28,6 +28,7 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
     PoolConfig {
         name: name.to_owned(),
         balance: check_balance::balance(table, findings),
+        sticky: check_sticky::sticky(table, findings),
         keepalive: KeepaliveConfig {
             idle: keepalive.count("idle", findings),
             idle_timeout: keepalive.time("idle_timeout", findings),
@@ -95,8 +96,15 @@ fn members(table: &Table<'_>, findings: &mut Findings) -> Vec<MemberConfig> {
             _ => {
                 let text = text(key, item, findings);
                 let address = member_address(text, &mut first_spans, findings);
-                let places = default_places(&address);
-                MemberConfig { address, places, weight: 1, max_connections: None, backup: false }
+                let (places, state) = (default_places(&address), MemberState::Ready);
+                MemberConfig {
+                    address,
+                    places,
+                    weight: 1,
+                    max_connections: None,
+                    backup: false,
+                    state,
+                }
             }
         });
         places += members.last().map_or(0, |member| usize::from(member.places));
@@ -131,6 +139,11 @@ fn member(
         weight: u16::try_from(fields.count("weight", findings)).unwrap_or(u16::MAX),
         max_connections: fields.cap("max_connections", findings),
         backup: fields.flag("backup", findings),
+        state: match fields.choice("state", findings) {
+            0 => MemberState::Ready,
+            1 => MemberState::Drain,
+            _ => MemberState::Maintenance,
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::checked_sticky::StickyConfig;
 use super::checked_tls::PoolTlsConfig;
 use super::member_address::MemberAddress;
 
@@ -17,6 +18,8 @@ pub struct PoolConfig {
     /// Exchanges that all members together may have in flight, over all workers, 1 to 1,000,000.
     /// `None`, the default: no bound.
     pub max_connections: Option<u32>,
+    /// Clients that stay on their member. `None`, the default, or `sticky = "off"`: none does.
+    pub sticky: Option<StickyConfig>,
     /// Idle connections to members.
     pub keepalive: KeepaliveConfig,
     /// Deadlines on the member's side.
@@ -96,6 +99,19 @@ pub struct MemberConfig {
     pub max_connections: Option<u32>,
     /// Serves only when every member that is no backup is out, or failed this request. Default false.
     pub backup: bool,
+    /// What the operator wants of it when the process starts. Default ready.
+    pub state: MemberState,
+}
+
+/// `state = "..."` of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// `"ready"`: requests, if it is fit for them.
+    Ready,
+    /// `"drain"`: none but of clients that stay on it.
+    Drain,
+    /// `"maintenance"`: none.
+    Maintenance,
 }
 
 /// `keepalive = {...}` of a pool; per worker and member.
@@ -165,8 +181,9 @@ pub enum Probe {
 /// `eject = {...}` of a pool: what real requests tell.
 #[derive(Clone, Debug)]
 pub struct EjectConfig {
-    /// Failures within `window` that take a member out. Default 5, 1 to 10,000.
-    pub failures: u32,
+    /// Failures within `window` that take a member out. Default 5, 1 to 10,000; `None`: their number
+    /// alone takes nobody out.
+    pub failures: Option<u32>,
     /// In which they count. Default 10 s.
     pub window: Duration,
     /// How long it is out before one real request tries it. Default 10 s.
@@ -176,6 +193,51 @@ pub struct EjectConfig {
     /// The share of a pool's members, in percent, that may be ejected at a time. Default 50; at least one
     /// member may always be ejected if another one is left.
     pub max_share: u8,
+    /// `success_rate = {...}`. `None`, the default, or `"off"`.
+    pub success_rate: Option<SuccessRateConfig>,
+    /// `latency = {...}`. `None`, the default, or `"off"`.
+    pub latency: Option<LatencyConfig>,
+}
+
+impl EjectConfig {
+    /// Whether members are compared with each other.
+    #[must_use]
+    pub const fn compares(&self) -> bool {
+        self.success_rate.is_some() || self.latency.is_some()
+    }
+}
+
+/// When members are compared with each other, and which of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison {
+    /// From one look to the next. Default 10 s, at least 1 s.
+    pub interval: Duration,
+    /// Requests in an interval that a member must have had. Default 20.
+    pub requests: u32,
+    /// So many members must have had them. Default 3, 2 to 4,096.
+    pub members: u32,
+}
+
+/// `success_rate = {...}` of `eject`: more requests fail than at the others.
+#[derive(Clone, Copy, Debug)]
+pub struct SuccessRateConfig {
+    /// When, and which members.
+    pub compare: Comparison,
+    /// In percentage points: its share of failures against the median of the others. Default 20.
+    pub worse_by: u8,
+}
+
+/// `latency = {...}` of `eject`: answers take longer than those of the others.
+#[derive(Clone, Copy, Debug)]
+pub struct LatencyConfig {
+    /// When, and which members.
+    pub compare: Comparison,
+    /// Its median latency against the median of the others'. Default 3, 2 to 1,000.
+    pub factor: u32,
+    /// Intervals in a row. Default 3, 1 to 1,000.
+    pub intervals: u32,
+    /// Who is faster than this is never slow. Default 50 ms.
+    pub least: Duration,
 }
 
 /// `retry = {...}` of a pool.

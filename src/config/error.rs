@@ -7,6 +7,7 @@ use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
+use super::check_sticky::StickyError;
 use super::host::HostError;
 use super::keys::Section;
 use super::member_address::MemberAddressError;
@@ -212,6 +213,8 @@ pub enum Mistake {
     BareHash,
     /// Nothing that can be hashed.
     BadHashKey(HashKeyError),
+    /// No cookie that keeps clients on their member, or no key for it.
+    BadSticky(StickyError),
     /// No share.
     BadPercent {
         /// Why.

@@ -29,6 +29,7 @@ impl Mistake {
             Self::BadHashKey(HashKeyError::BadName(_)) => {
                 f.write_str("no parameter of a query has this name")
             }
+            Self::BadSticky(why) => write!(f, "{why}"),
             Self::BadPercent { why: ScalarError::Fraction, .. } => {
                 f.write_str("this is no share: fractions are not understood")
             }
@@ -82,6 +83,7 @@ impl Mistake {
                 let name = if *kind == "header:" { "X-User" } else { "user" };
                 return Some(format!("as in \"{kind}{name}\""));
             }
+            Self::BadSticky(why) => why.help(),
             Self::BadPercent { number: Some(n), .. } => return Some(format!("write \"{n}%\"")),
             Self::BadPercent { why: ScalarError::Fraction, .. } => "write whole percents",
             Self::BadPercent { .. } => "write a number and %, as in \"20%\"",

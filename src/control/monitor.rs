@@ -18,7 +18,7 @@ use super::probe::Skipped;
 use super::probes::Probes;
 use super::resolve::{self, ResolveError};
 use crate::balancer::health::{PoolHealth, ProbeResult, Transition, Verdict};
-use crate::balancer::{Found, Observation, Observations, Places, SharedPools, Site};
+use crate::balancer::{Found, Observation, Observations, Places, Records, SharedPools, Site};
 use crate::clock::{self, Instant};
 use crate::config::{Config, Panic};
 use crate::ids::{MemberId, PoolId};
@@ -117,6 +117,14 @@ impl Monitor {
     #[must_use]
     pub fn with_tls(mut self, tls: Vec<Option<TlsConnector>>) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Compares members by what is counted of each pool's.
+    #[must_use]
+    pub fn with_records(mut self, records: Vec<Arc<Records>>) -> Self {
+        let rosters = self.watch.rosters.into_iter().zip(records);
+        self.watch.rosters = rosters.map(|(roster, it)| roster.with_records(it)).collect();
         self
     }
 
@@ -284,10 +292,15 @@ impl Watch {
         for (pool, roster) in (0u16..).map(PoolId).zip(&mut self.rosters) {
             if roster.due().is_some_and(|due| due <= now) {
                 let before = roster.available();
-                roster.on_time(now, |member, moved| changes.push((pool, member, moved, before)));
+                roster.on_time(now, |member, verdict| match verdict {
+                    Verdict::Moved(moved) => changes.push((pool, member, moved, before)),
+                    Verdict::Spared => self.row.add(Counter::EjectionsSpared, 1),
+                    Verdict::Same => {}
+                });
             }
         }
         for (pool, member, moved, before) in changes {
+            self.row.add(Counter::Ejections, u64::from(moved.takes_out()));
             self.tell(pool, member, &moved, before);
         }
     }
@@ -363,11 +376,13 @@ mod tests {
             start_down: true,
         });
         config.pools[0].eject = eject.then(|| EjectConfig {
-            failures: 3,
+            failures: Some(3),
             window: Duration::from_secs(60),
             out_for: span,
             on: FailureSet { reset: true, ..FailureSet::default() },
             max_share: 50,
+            success_rate: None,
+            latency: None,
         });
         Arc::new(config)
     }

@@ -92,6 +92,8 @@ pub(super) struct Facts {
     /// How it was reached.
     pub(super) site: RefCell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
+    /// The member that the client stays on from now on, where its cookie does not say so.
+    pub(super) moved_to: Cell<Option<MemberId>>,
     /// Members that have been tried.
     pub(super) tried: Cell<Tried>,
     /// Times that the request was sent, or that a member was not reached for it.
@@ -129,6 +131,7 @@ impl Facts {
             member: Cell::new(None),
             site: RefCell::new(None),
             reason: Cell::new(None),
+            moved_to: Cell::default(),
             tried: Cell::default(),
             attempts: Cell::new(0),
             no_retry: Cell::new(None),

@@ -122,7 +122,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
         Arc::new(SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors()));
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
-        .with_tls(certificates.connectors());
+        .with_tls(certificates.connectors())
+        .with_records(shared.records());
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());

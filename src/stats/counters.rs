@@ -116,6 +116,7 @@ mod tests {
             "upstream_active",
             "queue_waiting",
             "members_out",
+            "names_failing",
         ];
         assert_eq!(gauges, expected);
         assert!(Counter::Probes.is_of_control() && Counter::MembersOut.is_of_control());

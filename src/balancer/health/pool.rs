@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::evidence::ProbeResult;
 use super::member::{Admin, Member};
+use super::outliers::Outliers;
 use super::passive::{Due, PassiveState, Verdict};
 use super::transition::Transition;
-use crate::balancer::{Availability, Changes, Outcome, Places, Standing};
+use crate::balancer::{Availability, Changes, Outcome, Places, Records, Standing};
 use crate::clock::Instant;
 use crate::config::{MemberConfig, PoolConfig};
 use crate::ids::MemberId;
@@ -20,6 +21,8 @@ pub struct PoolHealth {
     weights: Vec<u16>,
     /// A member of which nothing is known.
     blank: Member,
+    /// By place: what the file says that the operator wants of who is there.
+    states: Vec<Admin>,
     availability: Arc<Availability>,
     /// Members that their requests took out: ejected, or on trial.
     ejected: Vec<MemberId>,
@@ -27,6 +30,9 @@ pub struct PoolHealth {
     share: usize,
     /// Members with a weight that are in.
     available: usize,
+    outliers: Outliers,
+    /// What the rules for outliers compare; `None`: nobody counts.
+    records: Option<Arc<Records>>,
 }
 
 impl PoolHealth {
@@ -35,26 +41,41 @@ impl PoolHealth {
     #[must_use]
     pub fn new(config: &PoolConfig, availability: Arc<Availability>, now: Instant) -> Self {
         let share = config.eject.as_ref().map_or(0, |eject| usize::from(eject.max_share));
-        let blank = Member::new(config);
-        let places = || config.places().map(|member| !member.address.is_resolved());
+        let blank = Member::new(config, Admin::Ready);
         let weight = |member: &MemberConfig| match member.address.is_resolved() {
             true => 0,
             false => member.weight,
         };
         let mut pool = Self {
-            members: places().map(|there| there.then(|| blank.clone())).collect(),
+            members: config
+                .places()
+                .map(|place| {
+                    let there = !place.address.is_resolved();
+                    there.then(|| blank.clone().under(place.state.into()))
+                })
+                .collect(),
+            states: config.places().map(|place| place.state.into()).collect(),
             weights: config.places().map(weight).collect(),
             availability,
             ejected: Vec::new(),
             blank,
             share,
             available: 0,
+            outliers: Outliers::new(config.eject.as_ref(), config.places().count(), now),
+            records: None,
         };
         pool.available = pool.ids().filter(|member| pool.serves(*member)).count();
         for member in pool.ids() {
             pool.publish(member, now);
         }
         pool
+    }
+
+    /// Compares members by what is counted there.
+    #[must_use]
+    pub fn with_records(mut self, records: Arc<Records>) -> Self {
+        self.records = Some(records);
+        self
     }
 
     fn ids(&self) -> impl Iterator<Item = MemberId> + use<> {
@@ -84,9 +105,13 @@ impl PoolHealth {
     /// A server of which nothing is known has a vacant place, or one that another one leaves to it.
     /// Workers do not know yet that it is there.
     fn settle_in(&mut self, member: MemberId, weight: u16, now: Instant) {
+        let state = self.states.get(member.index()).copied().unwrap_or_default();
         if let Some(place) = self.members.get_mut(member.index()) {
-            *place = Some(self.blank.clone());
+            *place = Some(self.blank.clone().under(state));
             self.ejected.retain(|ejected| *ejected != member);
+            if let Some(records) = &self.records {
+                self.outliers.forget(member, records.count(member));
+            }
             self.set_weight(member, weight);
             self.publish(member, now);
         }
@@ -133,7 +158,8 @@ impl PoolHealth {
     /// When [`Self::on_time`] is to be called; `None`: not before something else happens.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        self.ejected.iter().filter_map(|member| self.member(*member)?.due()).min()
+        let ejected = self.ejected.iter().filter_map(|member| self.member(*member)?.due());
+        ejected.chain(self.records.as_ref().and(self.outliers.due())).min()
     }
 
     /// Takes the result of a probe.
@@ -165,21 +191,46 @@ impl PoolHealth {
         verdict
     }
 
-    /// Takes notice of the time; calls `each` for every member whose state changed.
-    pub fn on_time(&mut self, now: Instant, mut each: impl FnMut(MemberId, Transition)) {
+    /// Takes notice of the time; calls `each` for every member whose state changed, or that had to be
+    /// ejected and was spared.
+    pub fn on_time(&mut self, now: Instant, mut each: impl FnMut(MemberId, Verdict)) {
         for member in self.ejected.clone() {
             let taken = !self.availability.trial_is_free(member);
             let Some(one) = self.one(member) else { continue };
             match one.on_time(now, taken) {
                 Due::Same => {}
                 Due::Moved(moved) => {
+                    self.availability.offer_trial(member);
                     self.settle(member, now);
-                    each(member, moved);
+                    each(member, Verdict::Moved(moved));
                 }
-                Due::Again if one.standing() == Standing::Trial => {
-                    self.availability.set(member, Standing::Trial, now);
-                }
-                Due::Again => {}
+                Due::Again => self.availability.offer_trial(member),
+            }
+        }
+        self.compare(now, each);
+    }
+
+    /// Ejects members that are much worse than the others, at the end of an interval.
+    fn compare(&mut self, now: Instant, mut each: impl FnMut(MemberId, Verdict)) {
+        let Some(records) = &self.records else { return };
+        if self.outliers.due().is_none_or(|due| now < due) {
+            return;
+        }
+        let availability = &self.availability;
+        let found = self.outliers.judge(now, |member| {
+            let is_in = availability.standing(member) == Standing::In;
+            is_in.then(|| (records.count(member), records.micros(member)))
+        });
+        for found in found {
+            let (member, may_eject) = (found.member, self.can_spare(found.member));
+            let Some(one) = self.one(member) else { continue };
+            let verdict = one.on_outlier(now, found.cause, found.repeats, may_eject);
+            if let Verdict::Moved(_) = verdict {
+                self.outliers.ejected(&found);
+                self.settle(member, now);
+            }
+            if verdict != Verdict::Same {
+                each(member, verdict);
             }
         }
     }
@@ -232,6 +283,9 @@ impl PoolHealth {
             self.availability.set(member, standing, now);
             self.available += usize::from(self.serves(member));
             self.available -= usize::from(served);
+            if let Some(records) = &self.records {
+                self.outliers.restart(member, records.count(member));
+            }
         }
     }
 
@@ -257,151 +311,4 @@ impl PoolHealth {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
-    use super::super::evidence::ProbeFailure;
-    use super::super::member::tests::config;
-    use super::*;
-    use crate::balancer::Fault;
-
-    const RESET: Outcome = Outcome::Failed(Fault::Reset);
-    const REFUSED: ProbeResult = Err(ProbeFailure::Refused);
-
-    fn pool(weights: &[u16], max_share: u8) -> (PoolHealth, Arc<Availability>) {
-        let availability = Arc::new(Availability::new(weights.len()));
-        let config = config(weights, max_share);
-        let pool = PoolHealth::new(&config, Arc::clone(&availability), at(0));
-        (pool, availability)
-    }
-
-    fn at(seconds: u64) -> Instant {
-        Instant::from_micros(seconds * 1_000_000)
-    }
-
-    /// How many members are ejected when each has failed often enough, in order.
-    fn ejected(weights: &[u16], max_share: u8) -> usize {
-        let (mut pool, _) = pool(weights, max_share);
-        let weighty = (0..weights.len()).filter(|member| weights[*member] > 0);
-        for member in weighty.map(|member| MemberId(member as u16)) {
-            for _ in 0..2 {
-                pool.on_outcome(at(0), member, RESET, false);
-            }
-            pool.check_invariants();
-        }
-        pool.ejected.len()
-    }
-
-    #[test]
-    fn a_share_may_be_ejected_and_never_the_last() {
-        let cases: [(&[u16], u8, usize); 10] = [
-            (&[1], 100, 0),
-            (&[1, 1], 50, 1),
-            (&[1, 1], 100, 1),
-            (&[1, 1, 1], 50, 1),
-            (&[1, 1, 1], 10, 1),
-            (&[1, 1, 1], 0, 1),
-            (&[1; 10], 50, 5),
-            (&[1; 10], 100, 9),
-            // Members without a weight get nothing, so they are nobody's replacement.
-            (&[1, 0], 100, 0),
-            (&[1, 1, 0, 0], 100, 1),
-        ];
-        for (weights, share, expected) in cases {
-            assert_eq!(ejected(weights, share), expected, "{weights:?} {share}");
-        }
-    }
-
-    #[test]
-    fn a_member_is_kept_while_the_others_are_out_by_their_probes() {
-        let (mut pool, all) = pool(&[1, 1], 50);
-        for _ in 0..2 {
-            pool.on_probe(at(0), MemberId(0), REFUSED);
-            pool.on_outcome(at(0), MemberId(1), RESET, false);
-        }
-        assert_eq!(all.standing(MemberId(0)), Standing::Out);
-        assert_eq!(pool.on_outcome(at(1), MemberId(1), RESET, false), Verdict::Spared);
-        assert_eq!((pool.available(), pool.not_in()), (1, 1));
-        pool.on_probe(at(2), MemberId(0), Ok(()));
-        pool.on_probe(at(4), MemberId(0), Ok(()));
-        assert!(matches!(pool.on_outcome(at(5), MemberId(1), RESET, false), Verdict::Moved(_)));
-        assert_eq!(all.standing(MemberId(1)), Standing::Out);
-        pool.check_invariants();
-    }
-
-    #[test]
-    fn a_trial_is_one_request_of_the_host_and_a_lost_one_is_offered_again() {
-        let (mut pool, all) = pool(&[1, 1], 50);
-        let first = MemberId(0);
-        for _ in 0..2 {
-            pool.on_outcome(at(0), first, RESET, false);
-        }
-        assert_eq!(pool.due(), Some(at(5)));
-        let mut moved = 0;
-        pool.on_time(at(5), |_, _| moved += 1);
-        assert_eq!((moved, all.standing(first)), (1, Standing::Trial));
-        assert!(all.take_trial(first));
-        // Twice connect and response: 22 s.
-        let mut second = 5;
-        while !all.trial_is_free(first) {
-            second += 1;
-            assert_eq!(pool.due(), Some(at(second)));
-            pool.on_time(at(second), |_, _| panic!("no change"));
-        }
-        assert_eq!(second, 6 + 22);
-        assert!(all.take_trial(first));
-        let answered = Outcome::Answered { status: 200, first_byte: Duration::ZERO };
-        assert!(matches!(pool.on_outcome(at(30), first, answered, true), Verdict::Moved(_)));
-        assert_eq!((all.standing(first), all.back_since(first)), (Standing::In, Some(at(30))));
-        assert_eq!(pool.due(), None);
-        pool.check_invariants();
-    }
-
-    #[test]
-    fn members_that_begin_down_are_published_so() {
-        let mut config = config(&[1, 1], 50);
-        config.health.as_mut().unwrap().start_down = true;
-        let all = Arc::new(Availability::new(2));
-        let mut pool = PoolHealth::new(&config, Arc::clone(&all), at(0));
-        assert_eq!((all.standing(MemberId(0)), pool.available()), (Standing::Out, 0));
-        for second in 1..3 {
-            pool.on_probe(at(second), MemberId(0), Ok(()));
-        }
-        assert_eq!((all.standing(MemberId(0)), pool.available()), (Standing::In, 1));
-        pool.check_invariants();
-    }
-
-    proptest! {
-        #[test]
-        fn what_workers_read_is_what_the_members_are(
-            weights in proptest::collection::vec(0u16..3, 1..6),
-            share in 0u8..=100,
-            steps in proptest::collection::vec((0u64..3, 0u16..6, 0u8..10), 0..300),
-        ) {
-            let (mut pool, all) = pool(&weights, share);
-            let mut now = 0;
-            for (gap, member, what) in steps {
-                now += gap;
-                let member = MemberId(member);
-                let before = pool.ejected.len();
-                match what {
-                    0 | 1 => drop(pool.on_probe(at(now), member, Ok(()))),
-                    2 => drop(pool.on_probe(at(now), member, REFUSED)),
-                    3 => drop(pool.administer(at(now), member, Admin::Ready)),
-                    4 => drop(pool.administer(at(now), member, Admin::Drain)),
-                    5 => drop(pool.administer(at(now), member, Admin::Maintenance)),
-                    6 => pool.on_time(at(now), |_, _| ()),
-                    7 => drop(all.take_trial(member)),
-                    8 => drop(pool.on_outcome(at(now), member, RESET, true)),
-                    _ => drop(pool.on_outcome(at(now), member, RESET, false)),
-                }
-                pool.check_invariants();
-                if pool.ejected.len() > before {
-                    prop_assert!(pool.available() > 0, "the last one was ejected");
-                }
-            }
-        }
-    }
-}
+mod tests;

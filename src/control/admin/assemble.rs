@@ -176,6 +176,7 @@ fn seen_view(seen: &Seen, now: Now) -> SeenView {
         What::Probe(_) => "probe",
         What::Request { trial: false, .. } => "request",
         What::Request { trial: true, .. } => "trial",
+        What::Outlier(_) => "outlier",
     };
     SeenView { at: now.unix_of(seen.at), kind: kind.to_owned(), outcome: seen.what.to_string() }
 }
