@@ -164,11 +164,15 @@ pub fn run(options: Options) -> Result<(), StartError> {
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match control.map_err(StartError::System)?.block_on(serve)? {
+    say_end(control.map_err(StartError::System)?.block_on(serve)?);
+    Ok(())
+}
+
+fn say_end(outcome: Outcome) {
+    match outcome {
         Outcome::Drained => tracing::info!("drained"),
         Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
     }
-    Ok(())
 }
 
 fn load_certificates(config: &Config) -> Result<Certificates, StartError> {

@@ -138,20 +138,13 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         backup: backups && id > 0 && rng.below(3) == 0,
     };
     let members = (0..count).map(member).collect();
-    let balances = [
-        Balance::RoundRobin,
-        Balance::LeastConnections,
-        Balance::LeastTime,
-        Balance::RandomTwo,
-        Balance::Hash(HashKey::Path),
-    ];
     let interval = ms(50 + rng.below(200));
     let max_connections = (rng.below(4) == 0).then(|| 1 + rng.below(8) as u32);
     let sticky = sticky(rng);
     PoolConfig {
         max_connections,
         name: "main".to_owned(),
-        balance: balances[rng.below(5) as usize].clone(),
+        balance: balance(rng.below(5)),
         sticky,
         members,
         keepalive: KeepaliveConfig {
@@ -184,6 +177,16 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         panic: if rng.below(3) == 0 { Panic::UseAll } else { Panic::Refuse },
         slow_start: if rng.below(3) == 0 { ms(rng.below(2000)) } else { Duration::ZERO },
         tls: None,
+    }
+}
+
+fn balance(number: u64) -> Balance {
+    match number {
+        0 => Balance::RoundRobin,
+        1 => Balance::LeastConnections,
+        2 => Balance::LeastTime,
+        3 => Balance::RandomTwo,
+        _ => Balance::Hash(HashKey::Path),
     }
 }
 
