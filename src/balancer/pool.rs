@@ -56,6 +56,7 @@ pub(super) struct State {
     pub(super) sites: Vec<Option<Rc<Site>>>,
     /// The members as cookies name them. In a box of this worker's own, so that using it writes
     /// nothing that other workers read.
+    #[allow(clippy::redundant_allocation, reason = "a count of its own for each worker")]
     pub(super) sticky: Option<Rc<Arc<Sticky>>>,
     /// Who is not at its maximum, of those who may serve.
     open: Allowed,
@@ -363,6 +364,7 @@ impl Pool {
     }
 
     /// What cookies name the members by, if clients stay on theirs.
+    #[allow(clippy::redundant_allocation, reason = "a count of its own for each worker")]
     pub(super) fn sticky(&self) -> Option<Rc<Arc<Sticky>>> {
         if self.is_sticky { self.state.borrow().sticky.clone() } else { None }
     }

@@ -111,6 +111,7 @@ impl Pools {
 
     /// What cookies name the pool's members by, if clients stay on theirs.
     #[must_use]
+    #[allow(clippy::redundant_allocation, reason = "a count of its own for each worker")]
     pub fn sticky(&self, pool: PoolId) -> Option<Rc<Arc<Sticky>>> {
         self.pool(pool)?.sticky()
     }
