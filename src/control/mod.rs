@@ -11,7 +11,7 @@ mod monitor;
 mod probe;
 mod signals;
 
-pub use certificates::{Certificates, TlsFileFault};
+pub use certificates::{Certificates, Shelves, TlsFileFault};
 pub use desk::{Desk, MemberState, NoAnswer};
 pub use monitor::Monitor;
 pub use signals::{Event, Signals};

@@ -153,7 +153,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     }
     drop((log_sender, started, ended, observer));
     let (draining, desk) = (crew.draining(), monitor.desk());
-    let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
+    let process = Process::new(&config, &shared, rows, &control_row, draining, desk)
+        .with_certificates(certificates.shelves());
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
@@ -176,7 +177,7 @@ fn load_certificates(config: &Config) -> Result<Certificates, StartError> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    for (listener, all) in certificates.list() {
+    for (listener, all) in certificates.shelves().list() {
         for one in all {
             let (chain, names) = (one.chain.display(), one.names.join(","));
             tracing::info!(listener, %chain, names, "certificate loaded");

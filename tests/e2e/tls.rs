@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use rustls::ProtocolVersion;
 
 use super::support::certs::{Authority, Leaf, Valid};
+use super::support::proxy::wait_lines;
 use super::support::tls::Tls;
 use super::support::wire::End;
 use super::support::{Client, Origin, PATIENCE, Proxy, Setup, ok};
@@ -438,4 +439,28 @@ fn upgraded_connections_are_tunnels_in_tls() {
     client.wire.finish().expect("the end");
     origin.wait_all_closed();
     proxy.wait_idle();
+}
+
+#[test]
+fn the_access_log_tells_the_version() {
+    let origin = Origin::saying("hello");
+    let authority = Authority::new("test");
+    for (format, modern, old) in
+        [("common", " tls=1.3", " tls=1.2"), ("json", ",\"tls\":\"1.3\"", ",\"tls\":\"1.2\"")]
+    {
+        let proxy = with(&authority.sign(&["a.test"]), &origin)
+            .server("access_log = \"{directory}/access.log\"")
+            .server(format!("access_log_format = \"{format}\""))
+            .start();
+        let tls = Tls::trusting(&authority);
+        for tls in [tls.clone().only_13(), tls.only_12()] {
+            tls.connect(proxy.address(), "a.test").get("/");
+        }
+        // No TLS at all.
+        Client::connect(proxy.address()).get("/");
+        let lines = wait_lines(&proxy.directory().join("access.log"), 3);
+        assert!(lines[0].contains(modern) && lines[1].contains(old), "{lines:?}");
+        assert!(lines[2].contains("client_tls_plain_http"), "{lines:?}");
+        assert!(!lines[2].contains("tls=") && !lines[2].contains("\"tls\""), "{lines:?}");
+    }
 }
