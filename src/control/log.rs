@@ -2,10 +2,15 @@
 
 use std::io::Write;
 
-/// Sends events to the standard error from now on.
+/// Sends events to the standard error from now on: those of the level that `RUST_LOG` names
+/// (`error`, `warn`, `info`, `debug`, `trace`) and above, without it those of `info`.
 pub fn start() {
-    let subscriber =
-        tracing_subscriber::fmt().with_target(false).with_writer(std::io::stderr).finish();
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(wanted.unwrap_or(tracing::Level::INFO))
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .finish();
     // Fails if a log is there already, as in tests that start several servers.
     _ = tracing::subscriber::set_global_default(subscriber);
 }
