@@ -464,3 +464,44 @@ fn the_access_log_tells_the_version() {
         assert!(!lines[2].contains("tls=") && !lines[2].contains("\"tls\""), "{lines:?}");
     }
 }
+
+#[test]
+fn an_answer_that_the_end_of_the_process_cuts_does_not_look_complete() {
+    let origin = Origin::scripted(|conn| {
+        conn.expect_request()?;
+        conn.send("HTTP/1.1 200 OK\r\n\r\nhalf of it")?;
+        // Until the proxy goes.
+        while conn.wire.some(1).is_ok() {}
+        Ok(())
+    });
+    let authority = Authority::new("test");
+    let mut proxy =
+        with(&authority.sign(&["a.test"]), &origin).server("drain_timeout = \"100ms\"").start();
+    let mut client = Tls::trusting(&authority).connect(proxy.address(), "a.test");
+    client.send("GET / HTTP/1.0\r\nHost: a.test\r\n\r\n");
+    client.head();
+    assert_eq!(client.wire.exactly(10).expect("the half"), b"half of it");
+    proxy.signal(libc::SIGTERM);
+    assert_eq!(client.rest(), (Vec::new(), End::Reset));
+    assert_eq!(proxy.wait_exit(), Some(0));
+}
+
+#[test]
+fn idle_connections_are_told_of_the_end_of_the_process() {
+    let origin = Origin::saying("hello");
+    let (authority, mut proxy) = start(&origin);
+    let mut client = Tls::trusting(&authority).connect(proxy.address(), "a.test");
+    client.get("/");
+    proxy.signal(libc::SIGTERM);
+    assert_eq!(client.rest(), (Vec::new(), End::Clean));
+    assert_eq!(proxy.wait_exit(), Some(0));
+}
+
+#[test]
+fn keys_are_exchanged_by_what_no_quantum_computer_reads() {
+    let origin = Origin::saying("hello");
+    let (authority, proxy) = start(&origin);
+    let mut client = Tls::trusting(&authority).only_13().connect(proxy.address(), "a.test");
+    let group = client.wire.tls().negotiated_key_exchange_group().expect("a group").name();
+    assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
+}
