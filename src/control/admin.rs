@@ -69,10 +69,8 @@ impl Process {
     }
 
     /// Tells of certificates, too.
-    #[must_use]
-    pub fn with_certificates(mut self, certificates: Shelves) -> Self {
+    pub fn tells_of(&mut self, certificates: Shelves) {
         self.certificates = Some(certificates);
-        self
     }
 
     fn is_draining(&self) -> bool {

@@ -107,10 +107,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
-    let tls = certificates.acceptors();
     let listening = bind_all(&config, cores.len())?;
-    let admin = config.server.admin.as_ref().map(admin::bind).transpose();
-    let admin = admin.map_err(StartError::Admin)?;
+    let admin = config.server.admin.as_ref().map(admin::bind);
+    let admin = admin.transpose().map_err(StartError::Admin)?;
     let (log_sender, log_writer) =
         access_log::start(&config).map_err(StartError::AccessLog)?.unzip();
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
@@ -118,11 +117,12 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
     let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
-    let shared =
-        Arc::new(SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors()));
+    let to_members = certificates.connectors();
+    let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
+    let shared = Arc::new(shared);
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
     let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row)
-        .with_tls(certificates.connectors());
+        .with_tls(to_members);
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
@@ -141,7 +141,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             open: Arc::clone(&open),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
-            tls: Arc::clone(&tls),
+            tls: certificates.acceptors(),
             observer: observer.clone(),
             sockets,
             inbox,
@@ -153,8 +153,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     }
     drop((log_sender, started, ended, observer));
     let (draining, desk) = (crew.draining(), monitor.desk());
-    let process = Process::new(&config, &shared, rows, &control_row, draining, desk)
-        .with_certificates(certificates.shelves());
+    let mut process = Process::new(&config, &shared, rows, &control_row, draining, desk);
+    process.tells_of(certificates.shelves());
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {

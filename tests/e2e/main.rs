@@ -43,5 +43,6 @@ mod stats;
 mod streaming;
 mod tls;
 mod tls_certificates;
+mod tls_ends;
 mod tls_members;
 mod upgrade;
