@@ -59,6 +59,36 @@ fn findings_come_by_position() {
     }
 }
 
+/// The file of a key is looked at with the configuration.
+#[test]
+fn keys_in_files_are_checked() {
+    let folder = std::env::temp_dir().join(format!("ringway-keys-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (file, key) = (folder.join("ringway.toml"), folder.join("sticky.key"));
+    let minimal = std::fs::read_to_string(root().join("examples/minimal.toml")).unwrap();
+    std::fs::write(&file, format!("{minimal}sticky = {{ key_file = {key:?} }}\n")).unwrap();
+    let cases = [
+        (None, Some("the key cannot be read: No such file or directory")),
+        (Some("0123456789abcdef0123456789abcde\n"), Some("the key has 31 bytes")),
+        (Some("0123456789abcdef0123456789abcdef\n"), None),
+    ];
+    for (text, expected) in cases {
+        text.iter().for_each(|text| std::fs::write(&key, text).unwrap());
+        match (config::load_file(&file), expected) {
+            (Ok(checked), None) => {
+                let sticky = checked.config.pools[0].sticky.as_ref().unwrap();
+                assert_eq!(sticky.key.secret().unwrap().bytes(), &text.unwrap().as_bytes()[..32]);
+                assert!(!format!("{:?}", checked.config).contains("0123456789abcdef"));
+            }
+            (Err(error), Some(expected)) => {
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+            (loaded, _) => panic!("{loaded:?}, not {expected:?}"),
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 /// A case that would be a large file.
 fn too_many_members() -> String {
     let members: Vec<_> =

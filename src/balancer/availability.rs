@@ -1,8 +1,12 @@
-//! Who may be chosen, as the monitor says: one cell per member, written by the monitor only, read by
-//! every worker before every choice. A change is seen by all cores as soon as it is written.
+//! Who is there and may be chosen, as the monitor says: one cell per member, written by the monitor
+//! only, read by every worker before every choice. A change is seen by all cores as soon as it is written.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
+use arc_swap::ArcSwapOption;
+
+use super::membership::Membership;
 use crate::clock::Instant;
 use crate::ids::MemberId;
 
@@ -35,6 +39,8 @@ struct Cell {
 #[derive(Debug)]
 pub struct Availability {
     cells: Vec<Cell>,
+    /// Who is at which place. Looked at only when `version` is another one.
+    membership: ArcSwapOption<Membership>,
     /// Counts the changes.
     version: AtomicU64,
 }
@@ -43,7 +49,11 @@ impl Availability {
     /// So many members, all in.
     #[must_use]
     pub fn new(members: usize) -> Self {
-        Self { cells: (0..members).map(|_| Cell::default()).collect(), version: AtomicU64::new(0) }
+        Self {
+            cells: (0..members).map(|_| Cell::default()).collect(),
+            membership: ArcSwapOption::empty(),
+            version: AtomicU64::new(0),
+        }
     }
 
     /// The member's standing; one that does not exist is out.
@@ -63,9 +73,6 @@ impl Availability {
         if standing == Standing::In && self.standing(member) != Standing::In {
             cell.back_since.store(now.as_micros().max(1), Ordering::Relaxed);
         }
-        if standing == Standing::Trial {
-            cell.trial_taken.store(false, Ordering::Relaxed);
-        }
         cell.standing.store(standing as u8, Ordering::Release);
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -84,10 +91,31 @@ impl Availability {
         }
     }
 
-    /// Changes whenever a standing does, or what an operator wants.
+    /// Says who is there now. The monitor only.
+    ///
+    /// Whoever is new gets its standing before, whoever left loses it after this: so nobody meets a
+    /// pool that is empty in between.
+    pub fn publish(&self, membership: Membership) {
+        self.membership.store(Some(Arc::new(membership)));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Who is there; `None`: that was never said.
+    #[must_use]
+    pub fn membership(&self) -> Option<Arc<Membership>> {
+        self.membership.load_full()
+    }
+
+    /// Changes whenever a standing does, or what an operator wants, or who is there.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    /// Lets one real request try the member, or another one where that was lost. The monitor only,
+    /// before it says so.
+    pub fn offer_trial(&self, member: MemberId) {
+        self.return_trial(member);
     }
 
     /// Takes the one real request of a trial; false if another worker was faster.
@@ -135,6 +163,12 @@ mod tests {
         assert!(all.take_trial(first));
         assert!(!all.take_trial(first));
         all.return_trial(first);
+        assert!(all.take_trial(first));
+        // Out and in by something else while the request is under way.
+        all.set(first, Standing::Out, now);
+        all.set(first, Standing::Trial, now);
+        assert!(!all.take_trial(first));
+        all.offer_trial(first);
         assert!(all.take_trial(first));
         assert_eq!(all.back_since(first), None);
         all.set(first, Standing::In, now);

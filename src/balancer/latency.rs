@@ -134,6 +134,17 @@ impl Latency {
         }
     }
 
+    /// Another server has the member's place: what is known is not of it.
+    pub(super) fn forget(&mut self, member: MemberId) {
+        if let Some(histogram) = self.histograms.get_mut(member.index()) {
+            *histogram = Histogram::new();
+            histogram.changed = true;
+        }
+        if let Some(known) = self.known.get_mut(member.index()) {
+            *known = 0.0;
+        }
+    }
+
     /// What to choose by.
     #[must_use]
     pub(super) const fn view(&self) -> &LatencyView {

@@ -1,10 +1,11 @@
 //! The right to use one member for one exchange.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::membership::Site;
 use super::outcome::Outcome;
 use super::pool::{Chosen, Pool};
+use super::pools::LeaseError;
 use crate::config::PoolTimeouts;
 use crate::ids::MemberId;
 use crate::net::{Failure, Stream, dial};
@@ -15,6 +16,8 @@ use crate::stats::Counter;
 pub struct Lease {
     pool: Rc<Pool>,
     chosen: Chosen,
+    /// Who was chosen; another server may have its place by the time the exchange ends.
+    site: Rc<Site>,
     finished: bool,
 }
 
@@ -32,9 +35,15 @@ pub struct Connection {
 }
 
 impl Lease {
-    pub(super) fn new(pool: Rc<Pool>, chosen: Chosen) -> Self {
+    /// Of a member that was chosen just now.
+    pub(super) fn new(pool: Rc<Pool>, chosen: Chosen) -> Result<Self, LeaseError> {
         pool.enter(chosen.member);
-        Self { pool, chosen, finished: false }
+        let Some(site) = pool.site(chosen.member) else {
+            // Never so: who is chosen has a weight, and who has a weight is somewhere.
+            pool.leave(chosen.member);
+            return Err(LeaseError::Nobody);
+        };
+        Ok(Self { pool, chosen, site, finished: false })
     }
 
     /// The member.
@@ -43,10 +52,16 @@ impl Lease {
         self.chosen.member
     }
 
-    /// Where it listens.
+    /// Whether the exchange is to tell if the member is back.
+    #[cfg(test)]
+    pub(super) const fn is_trial(&self) -> bool {
+        self.chosen.trial
+    }
+
+    /// How it is reached.
     #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.pool.address(self.chosen.member)
+    pub const fn site(&self) -> &Rc<Site> {
+        &self.site
     }
 
     /// The pool's deadlines.
@@ -61,7 +76,7 @@ impl Lease {
         if self.chosen.trial {
             return None;
         }
-        let mut connection = self.pool.take_idle(self.chosen.member)?;
+        let mut connection = self.pool.take_idle(self.chosen.member, &self.site)?;
         self.pool.row().add(Counter::UpstreamReuses, 1);
         connection.reused = true;
         connection.exchanges = connection.exchanges.saturating_add(1);
@@ -74,14 +89,13 @@ impl Lease {
     /// The member refused or could not be reached within `timeouts.connect`, or this host has no
     /// descriptors left.
     pub async fn dial(&self) -> Result<Connection, Failure> {
-        let Some(address) = self.address() else { return Err(Failure::Other(0)) };
         let patience = self.pool.timeouts().connect;
-        let mut stream = dial(address, patience).await?;
+        let mut stream = dial(&self.site.address, patience).await?;
         if let Some(peer) = self.pool.tls(self.chosen.member) {
             // Large, and most pools do without.
-            let connected = Box::pin(stream.connect_tls(peer, patience)).await;
+            let connected = Box::pin(stream.connect_tls(&peer, patience)).await;
             connected.map_err(|(failure, why)| {
-                self.pool.tell_tls(self.chosen.member, &why);
+                self.pool.tell_tls(&self.site, &why);
                 failure
             })?;
         }
@@ -92,20 +106,20 @@ impl Lease {
     /// Gives a connection back for later use: its exchange is complete in both directions and the
     /// member keeps it open. It is closed if it is worn out, or its member is not to be used.
     pub fn keep(&self, connection: Connection) {
-        self.pool.put_idle(self.chosen.member, connection);
+        self.pool.put_idle(self.chosen.member, &self.site, connection);
     }
 
     /// Ends the lease and tells how the member behaved.
     pub fn finish(mut self, outcome: Outcome) {
         self.finished = true;
-        self.pool.learn(self.chosen, outcome);
+        self.pool.learn(self.chosen, &self.site, outcome);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.finished {
-            self.pool.learn(self.chosen, Outcome::Abandoned);
+            self.pool.learn(self.chosen, &self.site, Outcome::Abandoned);
         }
         self.pool.leave(self.chosen.member);
     }

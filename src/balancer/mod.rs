@@ -8,14 +8,17 @@ mod atomic;
 mod availability;
 mod figures;
 pub mod health;
+mod idle;
 mod inflight;
 #[cfg(test)]
 mod interleave;
 mod keepalive;
 mod latency;
 mod lease;
+mod membership;
 mod observer;
 mod outcome;
+mod places;
 mod pool;
 mod pools;
 mod queue;
@@ -23,13 +26,17 @@ mod queue;
 mod queue_tests;
 #[cfg(test)]
 mod queue_worlds;
+mod records;
 mod retry;
 mod roster;
+mod seating;
 mod selection;
 mod shared;
 #[cfg(test)]
 mod simulation;
 mod slots;
+mod staying;
+mod sticky;
 mod tried;
 mod waiting;
 
@@ -37,15 +44,20 @@ pub use availability::{Availability, Standing};
 pub use figures::{MemberFigures, PoolFigures};
 pub use inflight::InFlight;
 pub use lease::{Connection, Lease};
+pub use membership::{Membership, Site};
 pub use observer::{Observations, Observer, observer};
 pub use outcome::{Fault, Observation, Outcome};
+pub use places::{Changes, Found, Places};
 pub use pools::{LeaseError, Pools};
 pub use queue::{Look, Queue, QueueRefusal, Ring};
+pub use records::{Count, Records};
 pub use retry::{Attempted, Refusal};
 #[doc(hidden)]
 pub use selection::Workbench;
 pub use selection::hash_key;
 pub use shared::SharedPools;
 pub use slots::{Slots, Taking};
+pub use staying::Wish;
+pub use sticky::Sticky;
 pub use tried::Tried;
 pub use waiting::Waiting;

@@ -58,14 +58,14 @@ mod tests {
         let outcome = Outcome::Failed(Fault::Reset);
         let (pool, member) = (PoolId(0), MemberId(0));
         for _ in 0..BOUND + 3 {
-            observer.clone().tell(Observation { pool, member, outcome, trial: false });
+            observer.clone().tell(Observation { pool, member, epoch: 0, outcome, trial: false });
         }
         assert_eq!(observations.dropped.load(Ordering::Relaxed), 3);
         let (messages, _bell) = observations.inbox.open().unwrap();
         let mut seen = 0;
         messages.drain(|_| seen += 1);
         assert_eq!(seen, BOUND);
-        observer.tell(Observation { pool, member, outcome, trial: false });
+        observer.tell(Observation { pool, member, epoch: 0, outcome, trial: false });
         messages.drain(|_| seen += 1);
         assert_eq!(seen, BOUND + 1);
     }

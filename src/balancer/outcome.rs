@@ -56,6 +56,8 @@ pub struct Observation {
     pub pool: PoolId,
     /// Its member.
     pub member: MemberId,
+    /// Which of those that have had this place: `Site::epoch`.
+    pub epoch: u32,
     /// How the exchange ended.
     pub outcome: Outcome,
     /// The exchange was the one real request by which a member that is out is tried.

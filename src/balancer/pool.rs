@@ -1,7 +1,6 @@
 //! One pool as one worker sees it: choosing a member, and learning from how it behaves.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +8,19 @@ use std::time::Duration;
 use super::availability::Standing;
 use super::keepalive::Keepalive;
 use super::latency::Latency;
-use super::lease::Connection;
+use super::membership::Site;
 use super::observer::Observer;
 use super::outcome::{Observation, Outcome};
 use super::pools::LeaseError;
-use super::queue::{Look, Queue};
+use super::queue::{Look, Queue, Ring};
 use super::retry::{Attempted, Refusal, Rules};
 use super::roster::Roster;
+use super::seating::select;
 use super::selection::{Allowed, Candidates, Selector};
 use super::shared::SharedPool;
 use super::slots::Taking;
+use super::staying::{Lines, Wish};
+use super::sticky::Sticky;
 use super::tried::Tried;
 use crate::clock::Instant;
 use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
@@ -27,9 +29,6 @@ use crate::net::tls::{TlsConnector, TlsPeer};
 use crate::net::{Stream, ticks};
 use crate::rng::Rng;
 use crate::stats::{Counter, Row};
-
-/// Ticks for which the log is told nothing more of a pool's TLS: ten seconds.
-const QUIET: u32 = 100;
 
 /// A choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,46 +43,60 @@ pub(super) struct Chosen {
 pub(super) enum Unchosen {
     /// Everybody is out, or was tried.
     Nobody,
+    /// There is nobody: no name has an address yet.
+    Deserted,
     /// Everybody else is at its `max_connections`.
     Full,
 }
 
 #[derive(Debug)]
-struct State {
-    roster: Roster,
+pub(super) struct State {
+    pub(super) roster: Roster,
+    /// Who is at which place.
+    pub(super) sites: Vec<Option<Rc<Site>>>,
+    /// The members as cookies name them. In a box of this worker's own, so that using it writes
+    /// nothing that other workers read.
+    pub(super) sticky: Option<Rc<Arc<Sticky>>>,
     /// Who is not at its maximum, of those who may serve.
     open: Allowed,
-    selector: Selector,
-    latency: Latency,
+    /// By member; empty: no TLS.
+    pub(super) tls: Vec<Option<TlsPeer>>,
+    pub(super) selector: Selector,
+    pub(super) latency: Latency,
     rng: Rng,
 }
 
 /// One pool on one worker.
 #[derive(Debug)]
 pub(super) struct Pool {
-    id: PoolId,
-    worker: WorkerId,
-    clock: fn() -> Instant,
-    row: Arc<Row>,
-    shared: Arc<SharedPool>,
+    pub(super) id: PoolId,
+    pub(super) worker: WorkerId,
+    pub(super) clock: fn() -> Instant,
+    pub(super) row: Arc<Row>,
+    pub(super) shared: Arc<SharedPool>,
     observer: Observer,
-    addresses: Vec<SocketAddr>,
-    /// By member; empty: no TLS.
-    tls: Vec<TlsPeer>,
+    /// TLS to its members.
+    pub(super) tls: Option<TlsConnector>,
     /// The tick at which the log was last told of a member's TLS.
-    told: Cell<Option<u32>>,
-    balance: Balance,
+    pub(super) told: Cell<Option<u32>>,
+    /// How many places there are.
+    size: usize,
+    pub(super) balance: Balance,
     timeouts: PoolTimeouts,
     eject: Option<EjectConfig>,
     retry: Option<RetryConfig>,
-    state: RefCell<State>,
+    pub(super) state: RefCell<State>,
     /// The pool or some member has a maximum.
-    bounded: bool,
-    queue: Queue,
+    pub(super) bounded: bool,
+    pub(super) is_sticky: bool,
+    pub(super) queue: Queue,
+    pub(super) lines: Lines,
+    /// Requests of this worker that may wait.
+    pub(super) length: usize,
     patience: Duration,
     /// The standings for which the queue was last woken.
     seen: Cell<u64>,
-    keepalive: RefCell<Vec<Keepalive>>,
+    pub(super) keepalive: RefCell<Vec<Keepalive>>,
 }
 
 /// What a worker's pools have in common.
@@ -108,85 +121,81 @@ impl Pool {
         home: Home<'_>,
     ) -> Self {
         let worker = home.worker;
-        let roster = Roster::new(config);
-        let addresses: Vec<_> = config.members.iter().map(|member| member.address).collect();
-        let keepalive = |_: &_| Keepalive::new(&config.keepalive);
+        let membership = shared.availability.membership().unwrap_or_default();
+        let size = membership.sites.len();
+        let roster = Roster::new(config, Arc::clone(&membership));
+        let keepalive = |_| Keepalive::new(&config.keepalive);
         let state = State {
-            open: Allowed::new(addresses.len()),
-            selector: Selector::new(&config.balance, &addresses, roster.full(), worker),
+            sites: membership.sites.iter().map(|site| site.clone().map(Rc::new)).collect(),
+            open: Allowed::new(size),
+            sticky: membership.sticky.clone().map(Rc::new),
+            tls: Vec::new(),
+            selector: select(&config.balance, &membership, worker),
             roster,
             latency: Latency::new(Arc::clone(&shared.latency), worker),
             rng: Rng::new(home.seed ^ u64::from(worker.0) << 48),
         };
-        let ring = Rc::clone(home.ring);
-        let queue = Queue::new(
-            Arc::clone(&shared.waiting),
-            worker,
-            config.queue.length,
-            Arc::clone(home.row),
-            Rc::new(move |worker| ring(worker, id)),
-        );
+        let (ring, length) = (Rc::clone(home.ring), config.queue.length);
+        let ring: Ring = Rc::new(move |worker| ring(worker, id));
+        let lines = Lines::new(shared, worker, length, home.row, &ring);
+        let (waiting, row) = (Arc::clone(&shared.waiting), Arc::clone(home.row));
+        let queue = Queue::new(waiting, worker, length, row, ring);
         Self {
             id,
             worker,
             clock: home.clock,
             bounded: config.has_maximum(),
+            is_sticky: config.sticky.is_some(),
             queue,
+            lines,
+            length,
             patience: config.queue.timeout,
             seen: Cell::new(0),
             row: Arc::clone(home.row),
             shared: Arc::clone(shared),
             observer: home.observer.clone(),
-            addresses,
-            tls: Vec::new(),
+            tls: None,
             told: Cell::new(None),
+            size,
             balance: config.balance.clone(),
             timeouts: config.timeouts,
             eject: config.eject.clone(),
             retry: config.retry.clone(),
             state: RefCell::new(state),
-            keepalive: RefCell::new(config.members.iter().map(keepalive).collect()),
+            keepalive: RefCell::new((0..size).map(keepalive).collect()),
         }
     }
 
-    /// With TLS to its members.
-    pub(super) fn secure(mut self, tls: Option<&TlsConnector>) -> Self {
-        if let Some(tls) = tls {
-            self.tls = self.addresses.iter().map(|address| tls.peer(address.ip())).collect();
-        }
-        self
+    /// A member that may serve and was not tried, with a slot if there is a maximum: the one that the
+    /// client stays on, if it may. For a request that comes now: slots of members that others wait
+    /// for are theirs.
+    pub(super) fn choose(&self, wish: Wish, tried: &Tried) -> Result<Chosen, Unchosen> {
+        self.choose_of(wish, tried, |member| !self.lines.anybody(member))
     }
 
-    /// How TLS is spoken with a member, if it is.
-    pub(super) fn tls(&self, member: MemberId) -> Option<&TlsPeer> {
-        self.tls.get(member.index())
-    }
-
-    /// Tells the log why there is no TLS with a member: now and then, as requests that fail so may
-    /// be many.
-    pub(super) fn tell_tls(&self, member: MemberId, why: &str) {
-        let now = Stream::tick();
-        if self.told.get().is_none_or(|last| now.saturating_sub(last) >= QUIET) {
-            self.told.set(Some(now));
-            if let Some(member) = self.address(member) {
-                tracing::warn!(pool = self.id.0, %member, "no TLS with a member: {why}");
-            }
-        }
-    }
-
-    /// A member that may serve and was not tried, with a slot if there is a maximum.
-    pub(super) fn choose(&self, key: u64, tried: &Tried) -> Result<Chosen, Unchosen> {
+    fn choose_of(
+        &self,
+        wish: Wish,
+        tried: &Tried,
+        leaves: impl Fn(MemberId) -> bool,
+    ) -> Result<Chosen, Unchosen> {
         let state = &mut *self.state.borrow_mut();
         let (standings, slots) = (&self.shared.availability, &self.shared.slots);
-        state.roster.refresh(standings, Stream::tick(), self.clock);
-        for member in state.roster.trials() {
-            if !tried.contains(*member) && slots.has_free(*member) && standings.take_trial(*member)
-            {
-                if self.try_take(*member) {
-                    return Ok(Chosen { member: *member, trial: true });
-                }
-                standings.return_trial(*member);
+        self.refresh(state, Stream::tick());
+        let stays = wish.member.filter(|member| !tried.contains(*member));
+        if let Some(member) = stays {
+            if let Some(chosen) = self.try_member(member) {
+                return Ok(chosen);
             }
+            if state.roster.keeps(member, standings) {
+                let taken = self.try_take(member);
+                let chosen = Chosen { member, trial: false };
+                return if taken { Ok(chosen) } else { Err(Unchosen::Full) };
+            }
+        }
+        let mut trials = state.roster.trials().iter().filter(|member| !tried.contains(**member));
+        if let Some(chosen) = trials.find_map(|member| self.try_member(*member)) {
+            return Ok(chosen);
         }
         loop {
             if self.bounded {
@@ -195,6 +204,7 @@ impl Pool {
                 let members = self.members();
                 members
                     .filter(|member| allowed.contains(*member) && slots.has_free(*member))
+                    .filter(|member| leaves(*member))
                     .for_each(|member| state.open.set(member));
             }
             let candidates = Candidates {
@@ -203,7 +213,7 @@ impl Pool {
                 latency: state.latency.view(),
                 tried,
                 allowed: if self.bounded { &state.open } else { state.roster.allowed_after(tried) },
-                key,
+                key: wish.key,
             };
             let Some(member) = state.selector.choose(&candidates, &mut state.rng) else { break };
             if self.try_take(member) {
@@ -215,28 +225,41 @@ impl Pool {
         let mut left = members.filter(|member| !tried.contains(*member));
         let allowed = state.roster.allowed_after(tried);
         let full = left.any(|member| allowed.contains(member));
-        Err(if self.bounded && full { Unchosen::Full } else { Unchosen::Nobody })
+        Err(match self.bounded && full {
+            true => Unchosen::Full,
+            false if state.roster.is_deserted() => Unchosen::Deserted,
+            false => Unchosen::Nobody,
+        })
     }
 
-    fn try_take(&self, member: MemberId) -> bool {
+    pub(super) fn try_take(&self, member: MemberId) -> bool {
         let taking = self.shared.slots.try_take(member);
         if taking == Taking::Undone {
-            self.queue.slot_freed();
+            self.slot_freed(member);
         }
         taking.is_taken()
     }
 
+    /// The one real request for a member on trial, if it is to be had.
+    pub(super) fn try_member(&self, member: MemberId) -> Option<Chosen> {
+        let (standings, slots) = (&self.shared.availability, &self.shared.slots);
+        let is_free = standings.standing(member) == Standing::Trial && slots.has_free(member);
+        if !is_free || !standings.take_trial(member) {
+            return None;
+        }
+        if !self.try_take(member) {
+            standings.return_trial(member);
+            return None;
+        }
+        Some(Chosen { member, trial: true })
+    }
+
     /// All of them.
     fn members(&self) -> impl Iterator<Item = MemberId> + use<> {
-        (0u16..).map(MemberId).take(self.addresses.len())
+        (0u16..).map(MemberId).take(self.size)
     }
 
-    /// Whether a request that comes now goes behind others that wait already.
-    pub(super) fn must_wait(&self) -> bool {
-        self.bounded && self.queue.must_wait()
-    }
-
-    /// The line of requests that wait for a slot.
+    /// The line of requests that wait for a slot of any member.
     pub(super) const fn queue(&self) -> &Queue {
         &self.queue
     }
@@ -247,38 +270,41 @@ impl Pool {
     }
 
     /// One look of a waiting request for a member with a free slot.
-    pub(super) fn look(&self, key: u64, tried: &Tried) -> Look<Result<Chosen, LeaseError>> {
-        match self.choose(key, tried) {
+    pub(super) fn look(&self, wish: Wish, tried: &Tried) -> Look<Result<Chosen, LeaseError>> {
+        match self.choose_of(wish, tried, |_| true) {
             Ok(chosen) => Look::Taken(Ok(chosen)),
             Err(Unchosen::Nobody) => Look::Taken(Err(LeaseError::Nobody)),
-            Err(Unchosen::Full) if self.any_free(|member| tried.contains(member)) => {
-                Look::ForOthers
-            }
+            // One that it tried, or that this worker avoids.
+            Err(Unchosen::Full) if self.any_free(|_| true) => Look::ForOthers,
+            Err(Unchosen::Deserted) => Look::Taken(Err(LeaseError::Deserted)),
             Err(Unchosen::Full) => Look::Full,
         }
     }
 
-    /// Whether one of `these` may serve and has a slot.
+    /// Whether one of `these` may serve and has a slot that nobody waits for in particular.
     pub(super) fn any_free(&self, these: impl Fn(MemberId) -> bool) -> bool {
         let state = self.state.borrow();
-        let allowed = state.roster.allowed();
+        let roster = &state.roster;
         let mut members = self.members();
         members.any(|member| {
-            allowed.contains(member) && self.shared.slots.has_free(member) && these(member)
+            (roster.allowed().contains(member) || roster.avoids(member))
+                && self.shared.slots.has_free(member)
+                && these(member)
+                && !self.lines.anybody(member)
         })
     }
 
     /// Another worker freed a slot for a waiter of this one.
     pub(super) fn poke(&self) {
         self.queue.poke();
+        self.lines.poke();
     }
 
-    /// Whether somebody may serve who was not tried, other than the member at `address`.
-    pub(super) fn has_other(&self, tried: &Tried, address: Option<SocketAddr>) -> bool {
+    /// Whether somebody may serve who was not tried, other than `current`.
+    pub(super) fn has_other(&self, tried: &Tried, current: Option<MemberId>) -> bool {
         let state = self.state.borrow();
         let mut tried = *tried;
-        let current = self.addresses.iter().position(|other| Some(*other) == address);
-        if let Some(member) = current.and_then(|at| u16::try_from(at).ok()).map(MemberId)
+        if let Some(member) = current
             && !tried.contains(member)
             && !tried.add(member)
         {
@@ -289,9 +315,12 @@ impl Pool {
         members.any(|member| allowed.contains(member) && !tried.contains(member))
     }
 
-    /// Learns how a member behaved.
-    pub(super) fn learn(&self, chosen: Chosen, outcome: Outcome) {
+    /// Learns how a member behaved. Of one that has left nothing is learnt.
+    pub(super) fn learn(&self, chosen: Chosen, site: &Rc<Site>, outcome: Outcome) {
         let Chosen { member, trial } = chosen;
+        if !self.is_there(member, site) {
+            return;
+        }
         // A member that fails fast is not a fast one.
         if let Outcome::Answered { first_byte, status: ..500 } = outcome
             && self.measures()
@@ -306,9 +335,12 @@ impl Pool {
                 }
             }
             Some(failed) => {
+                if eject.compares() {
+                    self.shared.records.add(self.worker, member, failed);
+                }
                 if failed || trial {
-                    let pool = self.id;
-                    self.observer.tell(Observation { pool, member, outcome, trial });
+                    let (pool, epoch) = (self.id, site.epoch);
+                    self.observer.tell(Observation { pool, member, epoch, outcome, trial });
                 }
                 if failed {
                     self.state.borrow_mut().roster.suspect(member, Stream::tick());
@@ -319,7 +351,8 @@ impl Pool {
 
     /// Whether latencies are wanted.
     pub(super) fn measures(&self) -> bool {
-        self.balance == Balance::LeastTime
+        let slow = self.eject.as_ref().is_some_and(|eject| eject.latency.is_some());
+        slow || self.balance == Balance::LeastTime
     }
 
     pub(super) const fn hashes_by(&self) -> Option<&HashKey> {
@@ -327,6 +360,16 @@ impl Pool {
             Balance::Hash(key) => Some(key),
             _ => None,
         }
+    }
+
+    /// What cookies name the members by, if clients stay on theirs.
+    pub(super) fn sticky(&self) -> Option<Rc<Arc<Sticky>>> {
+        if self.is_sticky { self.state.borrow().sticky.clone() } else { None }
+    }
+
+    /// Whether clients stay on their members.
+    pub(super) const fn is_sticky(&self) -> bool {
+        self.is_sticky
     }
 
     fn second() -> u32 {
@@ -347,10 +390,6 @@ impl Pool {
         self.retry.as_ref()
     }
 
-    pub(super) fn address(&self, member: MemberId) -> Option<SocketAddr> {
-        self.addresses.get(member.index()).copied()
-    }
-
     pub(super) const fn timeouts(&self) -> &PoolTimeouts {
         &self.timeouts
     }
@@ -369,77 +408,29 @@ impl Pool {
         self.row.sub(Counter::UpstreamActive, 1);
         if self.bounded {
             self.shared.slots.release(member);
-            self.queue.slot_freed();
-        }
-    }
-
-    /// An idle connection that is still open as far as this host knows, and on which nothing was
-    /// sent unasked: that must never pass for an answer (RFC 9112 section 9.3). Looking costs a
-    /// system call, about 130 ns.
-    pub(super) fn take_idle(&self, member: MemberId) -> Option<Connection> {
-        let mut lists = self.keepalive.borrow_mut();
-        let list = lists.get_mut(member.index())?;
-        while let Some(connection) = list.take() {
-            self.row.sub(Counter::UpstreamIdle, 1);
-            if list.is_worn(&connection, Stream::tick()) {
-                self.row.add(Counter::UpstreamRetired, 1);
-            } else if connection.stream.is_quiet() {
-                return Some(connection);
-            } else {
-                self.row.add(Counter::UpstreamStale, 1);
-            }
-        }
-        None
-    }
-
-    pub(super) fn put_idle(&self, member: MemberId, connection: Connection) {
-        // What is out gets no request, nor keeps connections.
-        if matches!(self.shared.availability.standing(member), Standing::Out | Standing::Drain) {
-            return;
-        }
-        if let Some(list) = self.keepalive.borrow_mut().get_mut(member.index()) {
-            let now = Stream::tick();
-            if list.is_worn(&connection, now) {
-                self.row.add(Counter::UpstreamRetired, 1);
-                return;
-            }
-            let change = list.put(connection, now);
-            self.row.add(Counter::UpstreamIdle, change.unsigned_abs());
-        }
-    }
-
-    pub(super) fn close_idle(&self) {
-        for keepalive in self.keepalive.borrow_mut().iter_mut() {
-            self.row.sub(Counter::UpstreamIdle, keepalive.close_all() as u64);
+            self.slot_freed(member);
         }
     }
 
     pub(super) fn housekeep(&self, tick: u32) {
-        if self.measures() {
-            self.state.borrow_mut().latency.tick((self.clock)());
+        {
+            let state = &mut *self.state.borrow_mut();
+            self.refresh(state, tick);
+            if self.measures() {
+                state.latency.tick((self.clock)());
+            }
         }
         let standings = &self.shared.availability;
         if self.bounded {
             self.queue.expire(tick);
             let changed = self.seen.replace(standings.version()) != standings.version();
+            // A place of the pool may have been offered to somebody who could not use it.
+            self.lines.housekeep(tick, changed || self.shared.slots.is_pool_bounded());
             // Nobody tells when a worker has avoided a member for long enough.
             if changed || !self.queue.is_empty() {
-                self.state.borrow_mut().roster.refresh(standings, tick, self.clock);
                 self.queue.wake_all();
             }
         }
-        for (member, list) in (0u16..).map(MemberId).zip(self.keepalive.borrow_mut().iter_mut()) {
-            let mut closed = match standings.standing(member) {
-                Standing::Out | Standing::Drain => list.close_all(),
-                Standing::In | Standing::Trial => list.close_expired(tick),
-            };
-            if tick.is_multiple_of(10) {
-                let (old, dead) = (list.close_old(tick), list.close_dead());
-                self.row.add(Counter::UpstreamRetired, old as u64);
-                self.row.add(Counter::UpstreamStale, dead as u64);
-                closed += old + dead;
-            }
-            self.row.sub(Counter::UpstreamIdle, closed as u64);
-        }
+        self.age_idle(tick);
     }
 }

@@ -1,6 +1,5 @@
 //! All pools on one worker: the door that the reverse-proxy hat knocks at.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +10,12 @@ use super::pool::{Chosen, Home, Pool, Unchosen};
 use super::queue::QueueRefusal;
 use super::retry::{Attempted, Refusal};
 use super::shared::SharedPools;
+use super::staying::{OnDrop, Wish};
+use super::sticky::Sticky;
 use super::tried::Tried;
 use crate::clock;
 use crate::config::{HashKey, PoolConfig};
-use crate::ids::{PoolId, WorkerId};
+use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::stats::Row;
 
 /// Why there is no lease.
@@ -22,6 +23,8 @@ use crate::stats::Row;
 pub enum LeaseError {
     /// Every member is out, or was tried.
     Nobody,
+    /// No member has an address: none of their names has been resolved yet.
+    Deserted,
     /// Every member is at its maximum, and as many requests wait as may.
     QueueFull,
     /// No member had a slot within `queue.timeout`.
@@ -66,25 +69,31 @@ impl Pools {
         self.pools.get(id.index())
     }
 
-    /// The right to use one member of `pool` for one exchange: never one that was `tried`. `key`
-    /// is the hash of what the pool hashes by. Waits in the pool's queue where every member is at
-    /// its maximum; dropping the future leaves the queue.
+    /// The right to use one member of `pool` for one exchange: never one that was `tried`. Waits in the
+    /// pool's queue where every member is at its maximum, or the one that the client stays on;
+    /// dropping the future leaves the queue.
     ///
     /// # Errors
     /// There is nobody left, or the queue refused.
-    pub async fn lease(&self, pool: PoolId, key: u64, tried: &Tried) -> Result<Lease, LeaseError> {
+    pub async fn lease(
+        &self,
+        pool: PoolId,
+        wish: Wish,
+        tried: &Tried,
+    ) -> Result<Lease, LeaseError> {
         let pool = self.pool(pool).ok_or(LeaseError::Nobody)?;
         let mut chosen = Err(Unchosen::Full);
-        if !pool.must_wait() {
-            chosen = pool.choose(key, tried);
+        if !pool.must_wait(wish, tried) {
+            chosen = pool.choose(wish, tried);
         }
         let chosen = match chosen {
             Ok(chosen) => chosen,
             Err(Unchosen::Nobody) => return Err(LeaseError::Nobody),
+            Err(Unchosen::Deserted) => return Err(LeaseError::Deserted),
             // Rare, and large: kept out of every connection's memory.
-            Err(Unchosen::Full) => Box::pin(wait(pool, key, tried)).await?,
+            Err(Unchosen::Full) => Box::pin(wait(pool, wish, tried)).await?,
         };
-        Ok(Lease::new(Rc::clone(pool), chosen))
+        Lease::new(Rc::clone(pool), chosen)
     }
 
     /// Another worker freed a slot for a waiter of this one.
@@ -98,6 +107,18 @@ impl Pools {
     #[must_use]
     pub fn hashes_by(&self, pool: PoolId) -> Option<&HashKey> {
         self.pool(pool)?.hashes_by()
+    }
+
+    /// What cookies name the pool's members by, if clients stay on theirs.
+    #[must_use]
+    pub fn sticky(&self, pool: PoolId) -> Option<Rc<Arc<Sticky>>> {
+        self.pool(pool)?.sticky()
+    }
+
+    /// Whether clients stay on their members.
+    #[must_use]
+    pub fn is_sticky(&self, pool: PoolId) -> bool {
+        self.pool(pool).is_some_and(|pool| pool.is_sticky())
     }
 
     /// Whether the pool wants to know how long answers take.
@@ -155,10 +176,10 @@ impl Pools {
         self.pool(pool).and_then(|pool| pool.retry()).map_or(0, |retry| retry.body)
     }
 
-    /// Whether a member could serve that was not tried and is not the one at `address`.
+    /// Whether a member could serve that was not tried and is not `current`.
     #[must_use]
-    pub fn has_other(&self, pool: PoolId, tried: &Tried, address: Option<SocketAddr>) -> bool {
-        self.pool(pool).is_some_and(|pool| pool.has_other(tried, address))
+    pub fn has_other(&self, pool: PoolId, tried: &Tried, current: Option<MemberId>) -> bool {
+        self.pool(pool).is_some_and(|pool| pool.has_other(tried, current))
     }
 
     /// Closes idle connections that are too old or whose member is out, and every tenth tick those
@@ -177,12 +198,39 @@ impl Pools {
     }
 }
 
-/// Waits for a member with a free slot.
-async fn wait(pool: &Pool, key: u64, tried: &Tried) -> Result<Chosen, LeaseError> {
-    let look = || pool.look(key, tried);
-    match pool.queue().wait(pool.wait_until(), look, || pool.any_free(|_| true)).await {
-        Ok(taken) => taken,
-        Err(QueueRefusal::Full) => Err(LeaseError::QueueFull),
-        Err(QueueRefusal::Timeout) => Err(LeaseError::QueueTimeout),
+/// Waits for a slot: of the member that the client stays on, as long as it may; else of any.
+async fn wait(pool: &Pool, mut wish: Wish, tried: &Tried) -> Result<Chosen, LeaseError> {
+    if pool.waits_enough() {
+        return Err(LeaseError::QueueFull);
     }
+    let refused = |refusal| match refusal {
+        QueueRefusal::Full => LeaseError::QueueFull,
+        QueueRefusal::Timeout => LeaseError::QueueTimeout,
+    };
+    let deadline = pool.wait_until();
+    if let Some(member) = pool.stays(wish, tried)
+        && let Some(line) = pool.line(member)
+    {
+        let others = OnDrop(|| {
+            if pool.is_open(member) {
+                pool.slot_freed(member);
+            }
+        });
+        let look = || pool.look_for(member, wish, tried);
+        let waited = line.wait(deadline, look, || pool.is_open(member)).await;
+        if let Some(chosen) = waited.map_err(refused)? {
+            return Ok(chosen);
+        }
+        drop(others);
+        wish.member = None;
+        match pool.choose(wish, tried) {
+            Ok(chosen) => return Ok(chosen),
+            Err(Unchosen::Nobody) => return Err(LeaseError::Nobody),
+            Err(Unchosen::Deserted) => return Err(LeaseError::Deserted),
+            Err(Unchosen::Full) => {}
+        }
+    }
+    // Who stays on a member without a maximum waits for a place of the pool, as everybody does.
+    let look = || pool.look(wish, tried);
+    pool.queue().wait(deadline, look, || pool.any_free(|_| true)).await.map_err(refused)?
 }

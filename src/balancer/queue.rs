@@ -79,6 +79,8 @@ pub struct Queue {
     ring: Ring,
     line: RefCell<VecDeque<Waiter>>,
     next: Cell<u64>,
+    /// The tick of which [`Queue::expire`] was told last.
+    now: Cell<u32>,
     /// Waiters that were called: this worker's chances but for those on their way.
     called: Cell<u64>,
 }
@@ -118,7 +120,8 @@ impl Queue {
         ring: Ring,
     ) -> Self {
         let (line, next, called) = (RefCell::default(), Cell::new(0), Cell::new(0));
-        Self { shared, worker, length, row, ring, line, next, called }
+        let now = Cell::new(0);
+        Self { shared, worker, length, row, ring, line, next, now, called }
     }
 
     /// Whether a request that comes now must [`Queue::wait`] and not help itself to a slot: others
@@ -172,19 +175,23 @@ impl Queue {
                 Look::Full => {}
                 Look::ForOthers => self.pass_on(place.number, chance),
             }
+            if deadline <= self.now.get() {
+                // It was called when its time was up.
+                return Err(QueueRefusal::Timeout);
+            }
         }
     }
 
     /// A slot was released on this worker (`Slots::release` comes first), or may otherwise be free:
-    /// gives one waiter its chance, by turn over the workers that have some.
-    pub fn slot_freed(&self) {
-        if let Some(worker) = self.shared.give_by_turn() {
-            if worker == self.worker {
-                self.call_those_given();
-            } else if self.shared.ring(worker) {
-                (self.ring)(worker);
-            }
+    /// gives one waiter its chance, by turn over the workers that have some; false: nobody sleeps.
+    pub fn slot_freed(&self) -> bool {
+        let Some(worker) = self.shared.give_by_turn() else { return false };
+        if worker == self.worker {
+            self.call_those_given();
+        } else if self.shared.ring(worker) {
+            (self.ring)(worker);
         }
+        true
     }
 
     /// This worker was rung: calls those of its waiters that were given a chance.
@@ -206,6 +213,7 @@ impl Queue {
 
     /// Refuses those whose deadline is `now` or earlier, in ticks. For each tick.
     pub fn expire(&self, now: u32) {
+        self.now.set(now);
         // In case that a ring was lost.
         self.poke();
         let mut late = Vec::new();

@@ -168,6 +168,17 @@ fn the_line_has_a_length_and_waiters_a_deadline() {
 }
 
 #[test]
+fn who_was_called_in_vain_when_its_time_was_up_waits_no_longer() {
+    let mut one = One::new(9);
+    one.waiter(5);
+    one.free();
+    assert!(one.slots.try_take(MEMBER).is_taken());
+    one.queue.expire(5);
+    one.expect(&[(0, Err(QueueRefusal::Timeout))]);
+    assert!(!one.queue.must_wait());
+}
+
+#[test]
 fn who_was_overtaken_keeps_its_place() {
     let mut one = One::new(9);
     (0..2).for_each(|_| one.waiter(100));

@@ -1,14 +1,16 @@
 //! Who may serve now: the one rule of eligibility, worked out anew only when something changed.
 //!
 //! Members that are in and no backups; with none of them the backups that are in; with none at all
-//! nobody, or everybody if the pool says so. A member that has just failed on this worker is
+//! those whose time out is over, or everybody if the pool says so. A member that has just failed on this worker is
 //! avoided for a moment, until the monitor has spoken, as long as there is another one. A request
 //! that failed at everybody who may serve goes on to whom it would otherwise not get: those that
 //! are avoided, then the backups.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::availability::{Availability, Standing};
+use super::membership::Membership;
 use super::selection::Allowed;
 use super::tried::Tried;
 use crate::clock::Instant;
@@ -18,12 +20,15 @@ use crate::ids::MemberId;
 /// Ticks for which a member that failed is avoided on the worker that saw it.
 const SUSPECT: u32 = 5;
 
-/// Steps in which a slow start raises a weight.
-const STEPS: u32 = 100;
+/// Looks at who is there and at their standings, while these change, before a worker makes do with what
+/// it saw until its next choice.
+const LOOKS_MOST: u32 = 8;
 
 /// The members of one pool as one worker sees them.
 #[derive(Debug)]
 pub(super) struct Roster {
+    /// Who is at which place.
+    membership: Arc<Membership>,
     /// Configured weights; in steps if the pool starts slowly.
     full: Vec<u16>,
     /// Weights now.
@@ -47,18 +52,11 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    pub(super) fn new(config: &PoolConfig) -> Self {
-        let heaviest = config.members.iter().map(|member| member.weight).max().unwrap_or(1).max(1);
-        let steps = if config.slow_start.is_zero() {
-            1
-        } else {
-            u16::try_from(STEPS).unwrap_or(1).min(u16::MAX / heaviest)
-        };
-        let full: Vec<u16> =
-            config.members.iter().map(|member| member.weight.saturating_mul(steps)).collect();
+    pub(super) fn new(config: &PoolConfig, membership: Arc<Membership>) -> Self {
+        let full = membership.weights.clone();
         Self {
             weights: full.clone(),
-            backups: config.members.iter().map(|member| member.backup).collect(),
+            backups: membership.backups.clone(),
             levels: std::array::from_fn(|_| Allowed::new(full.len())),
             best: 0,
             trials: Vec::new(),
@@ -68,12 +66,13 @@ impl Roster {
             seen: u64::MAX,
             again_at: 0,
             full,
+            membership,
         }
     }
 
-    /// The weights to build the algorithm with.
-    pub(super) fn full(&self) -> &[u16] {
-        &self.full
+    /// Whether there is nobody at all, in or out.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.full.iter().all(|weight| *weight == 0)
     }
 
     pub(super) fn weights(&self) -> &[u16] {
@@ -98,6 +97,19 @@ impl Roster {
         left.unwrap_or_else(|| self.allowed())
     }
 
+    /// Whether a client may stay on the member: as long as it is in at all, or is drained. Backups,
+    /// members without a weight and those that this worker avoids keep theirs.
+    pub(super) fn keeps(&self, member: MemberId, standings: &Availability) -> bool {
+        let kept = matches!(standings.standing(member), Standing::In | Standing::Drain);
+        kept || self.allowed().contains(member)
+    }
+
+    /// Whether this worker alone avoids the member: on others it may serve a request that comes now.
+    pub(super) fn avoids(&self, member: MemberId) -> bool {
+        let avoided = self.best.is_multiple_of(2);
+        avoided && self.levels.get(self.best + 1).is_some_and(|level| level.contains(member))
+    }
+
     /// Members that wait for one real request.
     pub(super) fn trials(&self) -> &[MemberId] {
         &self.trials
@@ -111,21 +123,49 @@ impl Roster {
         }
     }
 
-    /// Brings everything up to date. Costs two loads while nothing changed.
+    /// Brings everything up to date; says who is there if that changed. Costs two loads while
+    /// nothing did.
     pub(super) fn refresh(
         &mut self,
         standings: &Availability,
         tick: u32,
         now: impl Fn() -> Instant,
-    ) {
-        let version = standings.version();
-        if version == self.seen && tick < self.again_at {
+    ) -> Option<Arc<Membership>> {
+        if standings.version() == self.seen && tick < self.again_at {
+            return None;
+        }
+        let before = Arc::clone(&self.membership);
+        for _ in 0..LOOKS_MOST {
+            let version = standings.version();
+            self.seen = version;
+            self.again_at = u32::MAX;
+            if let Some(new) = standings.membership() {
+                self.seat(new);
+            }
+            self.weigh(standings, tick, &now);
+            self.allow(standings, tick);
+            // Else who is there may be of before a change, and their standings of after it.
+            if standings.version() == version {
+                break;
+            }
+        }
+        (!Arc::ptr_eq(&before, &self.membership)).then(|| Arc::clone(&self.membership))
+    }
+
+    /// Takes notice of who is there.
+    fn seat(&mut self, new: Arc<Membership>) {
+        if Arc::ptr_eq(&new, &self.membership) {
             return;
         }
-        self.seen = version;
-        self.again_at = u32::MAX;
-        self.weigh(standings, tick, now);
-        self.allow(standings, tick);
+        self.full.clone_from(&new.weights);
+        self.backups.clone_from(&new.backups);
+        let sites = self.membership.sites.iter().zip(&new.sites);
+        for (until, (old, new)) in self.suspect_until.iter_mut().zip(sites) {
+            if old != new {
+                *until = 0;
+            }
+        }
+        self.membership = new;
     }
 
     fn members(&self) -> impl Iterator<Item = (MemberId, bool)> + use<> {
@@ -158,13 +198,27 @@ impl Roster {
             let backups = &self.backups;
             self.trials.retain(|member| !backups.get(member.index()).is_some_and(|backup| *backup));
         }
-        if best.is_none() && self.panic == Panic::UseAll {
-            let [first, ..] = &mut self.levels;
+        if best.is_none() {
+            self.use_last(standings);
+        }
+    }
+
+    /// Nobody is in.
+    fn use_last(&mut self, standings: &Availability) {
+        let [primaries, _, backups, _] = &mut self.levels;
+        if self.panic == Panic::UseAll {
             let all = (0u16..).map(MemberId).zip(&self.full).filter(|(_, weight)| **weight > 0);
             all.filter(|(member, _)| !standings.is_barred(*member))
                 .filter(|(member, _)| standings.standing(*member) != Standing::Drain)
-                .for_each(|(member, _)| first.set(member));
+                .for_each(|(member, _)| primaries.set(member));
+            return;
         }
+        // One of their requests is the trial. To refuse the others would fail them for certain.
+        for member in &self.trials {
+            let backup = self.backups.get(member.index()).is_some_and(|backup| *backup);
+            if backup { backups.set(*member) } else { primaries.set(*member) }
+        }
+        self.best = if primaries.count() > 0 { 0 } else { 2 };
     }
 
     fn is_suspect(&mut self, member: MemberId, tick: u32) -> bool {
@@ -196,6 +250,7 @@ impl Roster {
 
 #[cfg(test)]
 mod tests {
+    use super::super::places::Places;
     use super::*;
 
     fn config(members: &str, more: &str) -> PoolConfig {
@@ -204,6 +259,10 @@ mod tests {
              members = [{members}]\n{more}\n"
         );
         crate::config::load(&text, "test").expect("a good configuration").config.pools.remove(0)
+    }
+
+    fn roster(config: &PoolConfig) -> Roster {
+        Roster::new(config, Arc::new(Places::new(config).membership()))
     }
 
     fn serving(roster: &Roster) -> Vec<u16> {
@@ -217,7 +276,7 @@ mod tests {
         let members = r#""10.0.0.1:1", "10.0.0.2:1", { address = "10.0.0.3:1", backup = true },
             { address = "10.0.0.4:1", weight = 0 }"#;
         for (more, last) in [("", vec![]), ("panic = \"use-all\"", vec![0, 1, 2])] {
-            let mut roster = Roster::new(&config(members, more));
+            let mut roster = roster(&config(members, more));
             let standings = Availability::new(4);
             let mut after = |member, standing| {
                 standings.set(MemberId(member), standing, NOW);
@@ -236,9 +295,29 @@ mod tests {
     }
 
     #[test]
+    fn members_on_trial_serve_while_nobody_is_in() {
+        let members = r#""10.0.0.1:1", "10.0.0.2:1", { address = "10.0.0.3:1", backup = true }"#;
+        let mut roster = roster(&config(members, ""));
+        let standings = Availability::new(3);
+        let mut after = |member, standing| {
+            standings.set(MemberId(member), standing, NOW);
+            roster.refresh(&standings, 0, || NOW);
+            (serving(&roster), roster.trials().to_vec())
+        };
+        let [first, backup] = [MemberId(0), MemberId(2)];
+        // The backup waits until it is needed.
+        assert_eq!(after(2, Standing::Trial), (vec![0, 1], vec![]));
+        assert_eq!(after(0, Standing::Out), (vec![1], vec![]));
+        assert_eq!(after(1, Standing::Out), (vec![2], vec![backup]));
+        // Before it those that are no backups.
+        assert_eq!(after(0, Standing::Trial), (vec![0], vec![first, backup]));
+        assert_eq!(after(1, Standing::In), (vec![1], vec![first]));
+    }
+
+    #[test]
     fn who_failed_a_request_leaves_it_to_the_next_best() {
         let members = r#""10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", { address = "10.0.0.4:1", backup = true }"#;
-        let mut roster = Roster::new(&config(members, ""));
+        let mut roster = roster(&config(members, ""));
         let standings = Availability::new(4);
         standings.set(MemberId(1), Standing::Out, NOW);
         roster.suspect(MemberId(2), 10);
@@ -255,7 +334,7 @@ mod tests {
     #[test]
     fn in_panic_all_serve_but_those_that_an_operator_took_out() {
         let members = r#""10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1""#;
-        let mut roster = Roster::new(&config(members, "panic = \"use-all\""));
+        let mut roster = roster(&config(members, "panic = \"use-all\""));
         let standings = Availability::new(3);
         for member in 0..3 {
             standings.set(MemberId(member), Standing::Out, NOW);
@@ -270,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_suspect_is_avoided_for_a_moment_and_only_if_there_is_another() {
-        let mut roster = Roster::new(&config(r#""10.0.0.1:1", "10.0.0.2:1""#, ""));
+        let mut roster = roster(&config(r#""10.0.0.1:1", "10.0.0.2:1""#, ""));
         let standings = Availability::new(2);
         roster.suspect(MemberId(0), 10);
         roster.refresh(&standings, 10, || NOW);
@@ -287,7 +366,7 @@ mod tests {
     #[test]
     fn a_member_that_came_back_gets_its_weight_step_by_step() {
         let members = r#""10.0.0.1:1", { address = "10.0.0.2:1", weight = 3 }"#;
-        let mut roster = Roster::new(&config(members, "slow_start = \"10s\""));
+        let mut roster = roster(&config(members, "slow_start = \"10s\""));
         let standings = Availability::new(2);
         standings.set(MemberId(1), Standing::Out, NOW);
         standings.set(MemberId(1), Standing::In, NOW);

@@ -152,6 +152,7 @@ mod tests {
     fn member() -> MemberView {
         MemberView {
             address: "10.0.1.11:8080".to_owned(),
+            name: None,
             weight: 2,
             backup: true,
             standing: "out".to_owned(),

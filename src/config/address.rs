@@ -33,7 +33,7 @@ impl fmt::Display for AddressError {
             Self::OnlyPort => "the IP address is missing",
             Self::Port => "a port is a number from 0 to 65535",
             Self::Brackets => "an IPv6 address with a port is written in brackets",
-            Self::Name => "a name in place of an IP address comes with a later version",
+            Self::Name => "it is a name, not an IP address",
             Self::Unix => "Unix sockets come with a later version",
             Self::Url => "it is a URL",
             Self::Malformed => "it is no IP address with a port",

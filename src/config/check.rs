@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::check_listener::{self, Binds};
 use super::checked::Config;
-use super::document::{At, Findings, Table, in_order, span_of, wrong_type};
+use super::document::{At, Findings, Reader, Table, in_order, span_of, wrong_type};
 use super::error::{ConfigError, Mistake, Place, Span};
 use super::keys::Section;
 use super::nearest::nearest;
@@ -19,12 +19,15 @@ const SECTIONS_MAX: usize = u16::MAX as usize;
 
 /// The configuration and the warnings, or the mistakes with the warnings among them; both by
 /// position.
-pub(super) fn check(text: &str) -> Result<(Config, Vec<ConfigError>), Vec<ConfigError>> {
+pub(super) fn check(
+    text: &str,
+    reader: Option<Reader>,
+) -> Result<(Config, Vec<ConfigError>), Vec<ConfigError>> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return Err(syntax(text, errors));
     }
-    let mut findings = Findings::default();
+    let mut findings = Findings::new(reader);
     let config = config(text, &document, &mut findings);
     if findings.has_errors() { Err(findings.sorted()) } else { Ok((config, findings.sorted())) }
 }

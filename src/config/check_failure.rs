@@ -3,8 +3,10 @@
 use toml::de::DeValue;
 
 use super::check_route::push_once;
-use super::checked_pool::{EjectConfig, FailureSet, RetryConfig};
-use super::document::{Findings, Table, span_of, wrong_type};
+use super::checked_pool::{
+    Comparison, EjectConfig, FailureSet, LatencyConfig, RetryConfig, SuccessRateConfig,
+};
+use super::document::{Findings, Table, number, span_of, wrong_type};
 use super::error::{Mistake, Span};
 use super::nearest::nearest;
 use super::status::{self, FAILURE_MIN};
@@ -22,12 +24,41 @@ pub(super) fn eject(pool: &Table<'_>, findings: &mut Findings) -> Option<EjectCo
         statuses: vec![],
     };
     Some(EjectConfig {
-        failures: table.count32("failures", findings),
+        failures: failure_count(&table, findings),
         window: table.time("window", findings),
         out_for: table.time("for", findings),
         on: failures(&table, findings).unwrap_or(default),
         max_share: table.percent("max_share", findings),
+        success_rate: table.switch("success_rate", findings).map(|table| SuccessRateConfig {
+            compare: comparison(&table, findings),
+            worse_by: table.percent("worse_by", findings),
+        }),
+        latency: table.switch("latency", findings).map(|table| LatencyConfig {
+            compare: comparison(&table, findings),
+            factor: table.count32("factor", findings),
+            intervals: table.count32("intervals", findings),
+            least: table.time("least", findings),
+        }),
     })
+}
+
+fn comparison(table: &Table<'_>, findings: &mut Findings) -> Comparison {
+    Comparison {
+        interval: table.time("interval", findings),
+        requests: table.count32("requests", findings),
+        members: table.count32("members", findings),
+    }
+}
+
+/// `None`: their number alone takes nobody out.
+fn failure_count(table: &Table<'_>, findings: &mut Findings) -> Option<u32> {
+    const DEFAULT: u32 = 5;
+    let Some((key, value)) = table.get("failures") else { return Some(DEFAULT) };
+    if value.get_ref().as_str() == Some("none") {
+        return None;
+    }
+    let count = number(key, value, 1, 10_000, findings);
+    Some(count.and_then(|count| u32::try_from(count).ok()).unwrap_or(DEFAULT))
 }
 
 pub(super) fn retry(pool: &Table<'_>, findings: &mut Findings) -> Option<RetryConfig> {

@@ -1,7 +1,10 @@
 //! `[server]` and `[limits]`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use toml::de::DeValue;
 
+use super::address;
 use super::admin_address::AdminAddress;
 use super::checked::{AccessLog, AccessLogFormat, LimitsConfig, ServerConfig, Workers};
 use super::document::{Findings, Table, integer, span_of, wrong_type};
@@ -10,6 +13,9 @@ use super::nearest::nearest;
 
 /// The most workers, and the number of cores that an affinity mask of the usual size names.
 const CORES_MAX: u64 = 1024;
+
+/// Where name servers listen.
+const DNS_PORT: u16 = 53;
 
 pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig {
     ServerConfig {
@@ -20,6 +26,7 @@ pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig
             0 => AccessLogFormat::Common,
             _ => AccessLogFormat::Json,
         },
+        resolvers: resolvers(table, findings),
         drain_timeout: table.time("drain_timeout", findings),
     }
 }
@@ -88,6 +95,22 @@ fn admin(table: &Table<'_>, findings: &mut Findings) -> Option<AdminAddress> {
             None
         }
     }
+}
+
+fn resolvers(table: &Table<'_>, findings: &mut Findings) -> Vec<SocketAddr> {
+    if table.get("resolvers").is_some_and(|(_, value)| value.get_ref().as_str() == Some("system")) {
+        return Vec::new();
+    }
+    let mut resolvers = Vec::new();
+    for text in table.texts("resolvers", true, findings).unwrap_or_default() {
+        let bare = text.value.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT));
+        match bare.or_else(|_| address::socket(text.value)) {
+            Ok(address) if address.port() == 0 => findings.add(text.span, Mistake::ResolverPort),
+            Ok(address) => resolvers.push(address),
+            Err(why) => findings.add(text.span, Mistake::BadAddress(why)),
+        }
+    }
+    resolvers
 }
 
 fn access_log(table: &Table<'_>, findings: &mut Findings) -> AccessLog {

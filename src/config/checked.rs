@@ -37,6 +37,8 @@ pub struct ServerConfig {
     pub access_log: AccessLog,
     /// `access_log_format`: their form. Default `"common"`.
     pub access_log_format: AccessLogFormat,
+    /// Name servers for members by name. Default none: those of the system.
+    pub resolvers: Vec<SocketAddr>,
     /// How long exchanges may take to end after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
 }

@@ -1,9 +1,10 @@
 //! The checked configuration of a pool: its members, and how one is picked and reached. Immutable.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::checked_sticky::StickyConfig;
 use super::checked_tls::PoolTlsConfig;
+use super::member_address::MemberAddress;
 
 /// `[pool.NAME]`: the members, and how to choose and reach one.
 #[derive(Clone, Debug)]
@@ -12,11 +13,13 @@ pub struct PoolConfig {
     pub name: String,
     /// The algorithm.
     pub balance: Balance,
-    /// The members; `MemberId` is the index. At least one, at most 4,096.
+    /// The members as written. At least one; at most 4,096 [`places`](Self::places).
     pub members: Vec<MemberConfig>,
     /// Exchanges that all members together may have in flight, over all workers, 1 to 1,000,000.
     /// `None`, the default: no bound.
     pub max_connections: Option<u32>,
+    /// Clients that stay on their member. `None`, the default, or `sticky = "off"`: none does.
+    pub sticky: Option<StickyConfig>,
     /// Idle connections to members.
     pub keepalive: KeepaliveConfig,
     /// Deadlines on the member's side.
@@ -43,6 +46,12 @@ impl PoolConfig {
     pub fn has_maximum(&self) -> bool {
         let mut members = self.members.iter();
         self.max_connections.is_some() || members.any(|member| member.max_connections.is_some())
+    }
+
+    /// A member for each address that there may be; `MemberId` is the index. What a name resolves
+    /// to takes the places of its member.
+    pub fn places(&self) -> impl Iterator<Item = &MemberConfig> {
+        self.members.iter().flat_map(|member| std::iter::repeat_n(member, member.places.into()))
     }
 }
 
@@ -80,13 +89,29 @@ pub enum HashKey {
 #[derive(Clone, Debug)]
 pub struct MemberConfig {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: MemberAddress,
+    /// Addresses that are used at the most, of those that its name has. Default 16 for a name or a
+    /// service, else 1.
+    pub places: u16,
     /// Its share. Default 1, 0 to 65,535; 0 gets nothing.
     pub weight: u16,
     /// Exchanges that it may have in flight, over all workers, 1 to 1,000,000. `None`, the default: no bound.
     pub max_connections: Option<u32>,
     /// Serves only when every member that is no backup is out, or failed this request. Default false.
     pub backup: bool,
+    /// What the operator wants of it when the process starts. Default ready.
+    pub state: MemberState,
+}
+
+/// `state = "..."` of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// `"ready"`: requests, if it is fit for them.
+    Ready,
+    /// `"drain"`: none but of clients that stay on it.
+    Drain,
+    /// `"maintenance"`: none.
+    Maintenance,
 }
 
 /// `keepalive = {...}` of a pool; per worker and member.
@@ -156,8 +181,9 @@ pub enum Probe {
 /// `eject = {...}` of a pool: what real requests tell.
 #[derive(Clone, Debug)]
 pub struct EjectConfig {
-    /// Failures within `window` that take a member out. Default 5, 1 to 10,000.
-    pub failures: u32,
+    /// Failures within `window` that take a member out. Default 5, 1 to 10,000; `None`: their number
+    /// alone takes nobody out.
+    pub failures: Option<u32>,
     /// In which they count. Default 10 s.
     pub window: Duration,
     /// How long it is out before one real request tries it. Default 10 s.
@@ -167,6 +193,51 @@ pub struct EjectConfig {
     /// The share of a pool's members, in percent, that may be ejected at a time. Default 50; at least one
     /// member may always be ejected if another one is left.
     pub max_share: u8,
+    /// `success_rate = {...}`. `None`, the default, or `"off"`.
+    pub success_rate: Option<SuccessRateConfig>,
+    /// `latency = {...}`. `None`, the default, or `"off"`.
+    pub latency: Option<LatencyConfig>,
+}
+
+impl EjectConfig {
+    /// Whether members are compared with each other.
+    #[must_use]
+    pub const fn compares(&self) -> bool {
+        self.success_rate.is_some() || self.latency.is_some()
+    }
+}
+
+/// When members are compared with each other, and which of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison {
+    /// From one look to the next. Default 10 s, at least 1 s.
+    pub interval: Duration,
+    /// Requests in an interval that a member must have had. Default 20.
+    pub requests: u32,
+    /// So many members must have had them. Default 3, 2 to 4,096.
+    pub members: u32,
+}
+
+/// `success_rate = {...}` of `eject`: more requests fail than at the others.
+#[derive(Clone, Copy, Debug)]
+pub struct SuccessRateConfig {
+    /// When, and which members.
+    pub compare: Comparison,
+    /// In percentage points: its share of failures against the median of the others. Default 20.
+    pub worse_by: u8,
+}
+
+/// `latency = {...}` of `eject`: answers take longer than those of the others.
+#[derive(Clone, Copy, Debug)]
+pub struct LatencyConfig {
+    /// When, and which members.
+    pub compare: Comparison,
+    /// Its median latency against the median of the others'. Default 3, 2 to 1,000.
+    pub factor: u32,
+    /// Intervals in a row. Default 3, 1 to 1,000.
+    pub intervals: u32,
+    /// Who is faster than this is never slow. Default 50 ms.
+    pub least: Duration,
 }
 
 /// `retry = {...}` of a pool.

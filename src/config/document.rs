@@ -3,6 +3,9 @@
 //! Unknown keys are reported when a table is opened; values are read by the kind that `keys`
 //! gives them, with their bounds. What values mean together is for the `check_*` files.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -17,9 +20,36 @@ use super::scalar::{self, show_duration, show_size};
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     found: Vec<ConfigError>,
+    reader: Option<Reader>,
+}
+
+/// Reads files that the configuration names.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    /// Paths that are not absolute begin here.
+    pub(super) folder: PathBuf,
+}
+
+impl Reader {
+    /// The first `most` bytes of a file.
+    fn read(&self, path: &Path, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.folder.join(path))?.take(most as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 impl Findings {
+    /// None yet; `reader` looks at the files that the text names, if they are to be looked at.
+    pub(super) fn new(reader: Option<Reader>) -> Self {
+        Self { found: Vec::new(), reader }
+    }
+
+    /// What a file has, `most` bytes of it; `None`: files are not looked at.
+    pub(super) fn read(&self, path: &Path, most: usize) -> Option<io::Result<Vec<u8>>> {
+        Some(self.reader.as_ref()?.read(path, most))
+    }
+
     /// Notes a mistake.
     pub(super) fn add(&mut self, span: Span, mistake: Mistake) {
         self.found.push(ConfigError { span, mistake });

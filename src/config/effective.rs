@@ -51,6 +51,12 @@ fn process(out: &mut String, config: &Config) {
         AccessLogFormat::Json => "json",
     };
     line(out, "access_log_format", quote(format));
+    if server.resolvers.is_empty() {
+        line(out, "resolvers", quote("system"));
+    } else {
+        let resolvers = server.resolvers.iter().map(|address| quote(&address.to_string()));
+        line(out, "resolvers", list(resolvers));
+    }
     line(out, "drain_timeout", quote(&time(server.drain_timeout)));
     let limits = &config.limits;
     out.push_str("\n[limits]\n");

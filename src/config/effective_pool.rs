@@ -4,13 +4,15 @@ use super::effective::{line, list, name, quote, size, table};
 use super::effective_tls;
 use super::scalar::show_duration;
 use super::{
-    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, MemberConfig, Panic, PoolConfig,
-    Probe, RetryConfig,
+    Balance, Comparison, EjectConfig, FailureSet, HashKey, HealthConfig, LatencyConfig,
+    MemberConfig, MemberState, Panic, PoolConfig, Probe, RetryConfig, SameSite, StickyConfig,
+    StickyKey, SuccessRateConfig,
 };
 
 pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
     out.push_str(&format!("\n[pool.{}]\n", name(&pool.name)));
     line(out, "balance", balance(&pool.balance));
+    line(out, "sticky", pool.sticky.as_ref().map_or_else(off, sticky));
     out.push_str("members = [\n");
     for it in &pool.members {
         out.push_str(&format!("  {},\n", member(it)));
@@ -70,13 +72,42 @@ fn balance(balance: &Balance) -> String {
     table([("hash", quote(&key))])
 }
 
-fn member(member: &MemberConfig) -> String {
+fn sticky(sticky: &StickyConfig) -> String {
+    let key = match &sticky.key {
+        StickyKey::Text(secret) => ("key", quote(&String::from_utf8_lossy(secret.bytes()))),
+        StickyKey::File { path, .. } => ("key_file", quote(&path.to_string_lossy())),
+    };
+    let same_site = match sticky.same_site {
+        SameSite::Lax => "lax",
+        SameSite::Strict => "strict",
+        SameSite::None => "none",
+    };
     table([
-        ("address", quote(&member.address.to_string())),
+        ("cookie", quote(&sticky.cookie)),
+        key,
+        ("max_age", sticky.max_age.map_or_else(|| quote("session"), time)),
+        ("path", quote(&sticky.path)),
+        ("same_site", quote(same_site)),
+        ("secure", sticky.secure.to_string()),
+    ])
+}
+
+fn member(member: &MemberConfig) -> String {
+    let state = match member.state {
+        MemberState::Ready => "ready",
+        MemberState::Drain => "drain",
+        MemberState::Maintenance => "maintenance",
+    };
+    let places = member.address.is_resolved().then(|| ("places", member.places.to_string()));
+    let mut fields = vec![("address", quote(&member.address.to_string()))];
+    fields.extend(places);
+    fields.extend([
         ("weight", member.weight.to_string()),
         ("max_connections", cap(member.max_connections)),
         ("backup", member.backup.to_string()),
-    ])
+        ("state", quote(state)),
+    ]);
+    table(fields)
 }
 
 fn health(health: &HealthConfig) -> String {
@@ -113,12 +144,36 @@ fn health(health: &HealthConfig) -> String {
 
 fn eject(eject: &EjectConfig) -> String {
     table([
-        ("failures", eject.failures.to_string()),
+        ("failures", eject.failures.map_or_else(|| quote("none"), |count| count.to_string())),
         ("window", time(eject.window)),
         ("for", time(eject.out_for)),
         ("on", failures(&eject.on)),
         ("max_share", percent(eject.max_share)),
+        ("success_rate", eject.success_rate.as_ref().map_or_else(off, success_rate)),
+        ("latency", eject.latency.as_ref().map_or_else(off, latency)),
     ])
+}
+
+fn success_rate(rule: &SuccessRateConfig) -> String {
+    let own = [("worse_by", percent(rule.worse_by))];
+    table(own.into_iter().chain(comparison(&rule.compare)))
+}
+
+fn latency(rule: &LatencyConfig) -> String {
+    let own = [
+        ("factor", rule.factor.to_string()),
+        ("intervals", rule.intervals.to_string()),
+        ("least", time(rule.least)),
+    ];
+    table(own.into_iter().chain(comparison(&rule.compare)))
+}
+
+fn comparison(compare: &Comparison) -> [(&'static str, String); 3] {
+    [
+        ("interval", time(compare.interval)),
+        ("requests", compare.requests.to_string()),
+        ("members", compare.members.to_string()),
+    ]
 }
 
 fn retry(retry: &RetryConfig) -> String {

@@ -7,8 +7,10 @@ use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
+use super::check_sticky::StickyError;
 use super::host::HostError;
 use super::keys::Section;
+use super::member_address::MemberAddressError;
 use super::path::PathError;
 use super::scalar::ScalarError;
 use super::status::StatusError;
@@ -153,6 +155,10 @@ pub enum Mistake {
     },
     /// No `IP:PORT`.
     BadAddress(AddressError),
+    /// No address of a member.
+    BadMemberAddress(MemberAddressError),
+    /// Several places for a member that has one address.
+    OnePlace,
     /// A member without a port to connect to.
     PortZero,
     /// An address that is bound already.
@@ -175,6 +181,8 @@ pub enum Mistake {
     },
     /// Neither `preserve` nor `member` nor a text that may be sent as `Host`.
     BadHostPolicy,
+    /// A name server without a port to ask at.
+    ResolverPort,
     /// No core id.
     BadCore,
     /// No place for the admin interface.
@@ -205,6 +213,8 @@ pub enum Mistake {
     BareHash,
     /// Nothing that can be hashed.
     BadHashKey(HashKeyError),
+    /// No cookie that keeps clients on their member, or no key for it.
+    BadSticky(StickyError),
     /// No share.
     BadPercent {
         /// Why.

@@ -73,7 +73,8 @@ fn literal_v6(inner: &str) -> Result<String, HostError> {
     }
 }
 
-fn name(text: &str) -> Result<(), HostError> {
+/// A name, without port and wildcard.
+pub(super) fn name(text: &str) -> Result<(), HostError> {
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err(HostError::Character(':'));
     }

@@ -8,7 +8,7 @@ use super::keys::Kind::{
 use super::keys::Section::{
     self, Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive,
     Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Pool, PoolTimeouts, PoolTls, Queue,
-    Retry, Root, Route, Server, Tickets, Tls,
+    Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -33,6 +33,13 @@ const FIELDS: Kind = Count { default: 100, min: 1, max: 1000 };
 
 const FAILURES: &str = "a list of `\"connect\"`, `\"reset\"`, `\"timeout\"`, `\"bad-answer\"` and statuses, 400 to 599";
 
+const INTERVAL: Kind = Time { default: Duration::from_secs(10), min: Duration::from_secs(1) };
+const REQUESTS: Kind = Count { default: 20, min: 1, max: 1_000_000_000 };
+const MEMBERS: Kind = Count { default: 3, min: 2, max: 4096 };
+const ENOUGH: &str =
+    "Requests within the interval, over all workers, below which a member is not looked at.";
+const MANY: &str = "Members that must have had so many, itself included; else nobody is compared.";
+
 /// Every key.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -54,6 +61,9 @@ pub const KEYS: &[Key] = &[
     key(Server, "access_log_format", Choice(&["common", "json"]),
         "The form of a line: the \"combined\" form of Apache and nginx followed by ringway's own columns, or a JSON object.",
         "access_log_format = \"json\""),
+    key(Server, "resolvers", Form("`\"system\"`, or a list of `\"IP:PORT\"` or `\"IP\"`", "\"system\""),
+        "Name servers for members by name. `\"system\"`: those of `/etc/resolv.conf`, with its search domains. `/etc/hosts` is read in any case.",
+        "resolvers = [\"10.0.0.53:53\"]"),
     key(Server, "drain_timeout", secs(30), "How long exchanges may take to end after SIGTERM.", "drain_timeout = \"30s\""),
 
     key(Limits, "access_log_queue", Count { default: 65_536, min: 1, max: 1 << 24 },
@@ -145,18 +155,21 @@ pub const KEYS: &[Key] = &[
         "The methods it applies to, as sent (upper case). `GET` does not include `HEAD`.", "methods = [\"GET\", \"HEAD\"]"),
     key(Route, "pool", Form("the name of a pool", ""), "The pool that serves the requests.", "pool = \"api\""),
     key(Route, "host", Form("`\"preserve\"`, `\"member\"`, or the text to send", "\"preserve\""),
-        "What the member gets as `Host`: what the client asked for, the member's address, or this text.", "host = \"internal.example.com\""),
+        "What the member gets as `Host`: what the client asked for, the member's address or name with its port, or this text.", "host = \"internal.example.com\""),
     key(Route, "via", Flag { default: false }, "Whether to add `Via` to requests and answers.", "via = true"),
 
     key(Pool, "balance", Form("`\"round-robin\"`, `\"least-connections\"`, `\"least-time\"`, `\"random-two\"`, or `{ hash = \"...\" }`", "\"round-robin\""),
         "How a member is chosen: in turn (smooth and by weight); the one with the fewest exchanges in flight for its weight, counted over all workers; the one with the best latency for its load and weight; the less loaded of two drawn by weight; or by a hash, so that the same key goes to the same member.",
         "balance = \"least-connections\""),
-    key(Pool, "members", Form("a list of `\"IP:PORT\"` or of `{ address, weight, max_connections, backup }`", ""),
-        "The servers that answer: 1 to 4096, each address once, at least one with a weight above 0, and at least one that is no backup.",
+    key(Pool, "members", Form("a list of addresses or of `{ address, places, weight, max_connections, backup }`", ""),
+        "The servers that answer: 1 to 4096 addresses (the `places` of names counted), each once, at least one with a weight above 0, and at least one that is no backup.",
         "members = [\"10.0.1.11:8080\", { address = \"10.0.1.12:8080\", weight = 2 }]"),
     key(Pool, "max_connections", Cap { min: 1, max: 1_000_000 },
         "Exchanges that all members together may have in flight, exact over all workers, in addition to what each may have. Further requests wait in the queue.",
         "max_connections = 500"),
+    key(Pool, "sticky", Switch { section: Sticky, on: false },
+        "A signed cookie that keeps a client on its member: over reloads and restarts, on every host with the same key, and whatever other members come and go. Works with every `balance`, which chooses for clients without the cookie.",
+        "sticky = { key_file = \"/etc/ringway/sticky.key\", max_age = \"8h\" }"),
     key(Pool, "keepalive", Table(Keepalive), "Idle connections to members, per worker and member.", "keepalive = { idle = 128 }"),
     key(Pool, "timeouts", Table(PoolTimeouts), "Deadlines on the member's side.", "timeouts = { connect = \"500ms\" }"),
     key(Pool, "health", Switch { section: Health, on: false },
@@ -169,7 +182,7 @@ pub const KEYS: &[Key] = &[
         "Sending a request again, to another member. Only where that is safe: the method is idempotent, or it is certain that the member got nothing of the request; and nothing of an answer has gone to the client.",
         "retry = { on = [\"connect\", \"reset\", 503], attempts = 1 }"),
     key(Pool, "panic", Choice(&["refuse", "use-all"]),
-        "What happens when every member is out: answer 503 at once, or choose as if none were out, but those that an operator took out.", "panic = \"use-all\""),
+        "What happens when every member is out: answer 503 at once, or choose as if none were out, but those that an operator took out. With `refuse`, ejected members whose time out is over serve all the same: one of their requests is the trial, and the others would fail for certain.", "panic = \"use-all\""),
     key(Pool, "slow_start", Time { default: Duration::ZERO, min: Duration::ZERO },
         "How long a member that came back takes to get its full share. `\"0s\"`: it gets it at once.", "slow_start = \"30s\""),
 
@@ -181,13 +194,33 @@ pub const KEYS: &[Key] = &[
         "What is hashed. The same key goes to the same member, on every core, after a restart and on every host with the same members; when a member comes or goes, few keys move. `client-ip` is the address derived from trusted proxies, `path` is without the query. A request without the header, cookie or parameter is hashed by client address.",
         "hash = \"cookie:session\""),
 
-    key(Member, "address", Form("`\"IP:PORT\"`", ""), "Where it listens.", "address = \"10.0.1.11:8080\""),
+    key(Sticky, "cookie", Form("the name of a cookie", "\"ringway\""), "Its name. Pools that share a host name need one each.", "cookie = \"ringway\""),
+    key(Sticky, "key_file", Form("the path of a file", "none: `key` is given"),
+        "The file with the key that signs the cookie, 32 to 4096 bytes, as `openssl rand -base64 32` gives; white space at its end does not count. The same file on all hosts that are to know each other's cookies; a new key forgets every cookie.",
+        "key_file = \"/etc/ringway/sticky.key\""),
+    key(Sticky, "key", Form("a text of at least 32 bytes", "none: `key_file` is given"),
+        "The key itself, for those who keep this file secret; `--effective` shows it.", "key = \"4wEoiKpY6vMSwJbGF5Vv2kwH4mB6FYS5\""),
+    key(Sticky, "max_age", Form("a duration, 1s to 9600h, or `\"session\"`: until the browser is closed", "\"session\""),
+        "How long browsers keep it, from when it was set.", "max_age = \"8h\""),
+    key(Sticky, "path", Form("a path", "\"/\""), "The paths that it is sent for.", "path = \"/\""),
+    key(Sticky, "same_site", Choice(&["lax", "strict", "none"]),
+        "Whether browsers send it with requests that other sites cause: only with links that are followed, never, or always.", "same_site = \"lax\""),
+    key(Sticky, "secure", Flag { default: false }, "Whether browsers send it by https only. `same_site = \"none\"` needs it.", "secure = true"),
+
+    key(Member, "address", Form("`\"IP:PORT\"`, `\"NAME:PORT\"`, `\"srv:NAME\"` or `\"unix:/PATH\"`", ""),
+        "Where it listens: an IP address; a name, each of whose addresses is a member of its own; a service, whose SRV records say addresses, ports and shares; or a Unix socket. Names are resolved again as their records run out; see [members by name](operations.md#members-by-name).",
+        "address = \"api.internal:8080\""),
+    key(Member, "places", Form("a number, 1 to 4096", "16 for a name or a service, else 1"),
+        "Addresses of a name that are used at the most. They count toward the 4096 of a pool whether they are used or not; further addresses are logged and get nothing.",
+        "places = 4"),
     key(Member, "weight", Count { default: 1, min: 0, max: 65_535 },
-        "Its share of the requests, relative to the other members. 0 gets none.", "weight = 2"),
+        "Its share of the requests, relative to the other members; of a name, the share of each address. 0 gets none.", "weight = 2"),
     key(Member, "max_connections", Cap { min: 1, max: 1_000_000 },
         "Exchanges that it may have in flight, exact over all workers. Further requests go to other members, or wait in the queue.", "max_connections = 200"),
     key(Member, "backup", Flag { default: false },
         "It serves only when every member that is no backup is out, or, for one request, when all of them failed it; not when they are merely full.", "backup = true"),
+    key(Member, "state", Choice(&["ready", "drain", "maintenance"]),
+        "What is wanted of it, whatever its health. `drain`: no requests but those of clients that stay on it (`sticky`); what is under way goes on. `maintenance`: none.", "state = \"drain\""),
 
     key(Keepalive, "idle", Count { default: 64, min: 0, max: 65_535 }, "Idle connections kept; 0 keeps none.", "idle = 64"),
     key(Keepalive, "idle_timeout", secs(60), "How long one may stay idle. Keep it below the members' own timeout.", "idle_timeout = \"60s\""),
@@ -202,7 +235,7 @@ pub const KEYS: &[Key] = &[
     key(Health, "type", Choice(&["http", "tcp"]), "A request and its answer, or only a connection.", "type = \"http\""),
     key(Health, "method", Form("a method", "\"GET\""), "Method of the request.", "method = \"GET\""),
     key(Health, "path", Form("a path, with or without a query", "\"/\""), "What is requested.", "path = \"/healthz\""),
-    key(Health, "host", Form("a host, with or without a port", "the member's address"), "`Host` of the request.", "host = \"shop.example.com\""),
+    key(Health, "host", Form("a host, with or without a port", "the member's address or name"), "`Host` of the request.", "host = \"shop.example.com\""),
     key(Health, "headers", Form("a table of texts", "{}"), "Further fields of the request.", "headers = { X-Probe = \"ringway\" }"),
     key(Health, "status", Form("a list of statuses and ranges of them, 200 to 599, or one of them", "[\"200-299\"]"),
         "Statuses that are a success. Redirections are not followed.", "status = [200, \"300-399\"]"),
@@ -212,17 +245,36 @@ pub const KEYS: &[Key] = &[
     key(Health, "timeout", secs(1), "For one probe as a whole. Shorter than `interval`.", "timeout = \"500ms\""),
     key(Health, "fall", Count { default: 3, min: 1, max: 100 }, "Failures in a row that take a member out.", "fall = 3"),
     key(Health, "rise", Count { default: 2, min: 1, max: 100 }, "Successes in a row that bring it back.", "rise = 2"),
-    key(Health, "port", Form("a number, 1 to 65535", "the member's port"), "Another port to probe, at the member's address.", "port = 9000"),
+    key(Health, "port", Form("a number, 1 to 65535", "the member's port"), "Another port to probe, at the member's address. Without meaning for a Unix socket.", "port = 9000"),
     key(Health, "start", Choice(&["up", "down"]),
         "How members begin: in, or out until `rise` probes succeeded.", "start = \"down\""),
 
-    key(Eject, "failures", Count { default: 5, min: 1, max: 10_000 }, "Failures within `window` that take a member out.", "failures = 3"),
+    key(Eject, "failures", Form("a number, 1 to 10000, or `\"none\"`", "5"), "Failures within `window` that take a member out. `\"none\"`: their number alone takes nobody out.", "failures = 3"),
     key(Eject, "window", secs(10), "The time in which they count.", "window = \"30s\""),
     key(Eject, "for", secs(10), "How long it is out before one real request tries it.", "for = \"30s\""),
     key(Eject, "on", Form(FAILURES, "[\"connect\", \"reset\", \"timeout\", \"bad-answer\"]"), "What counts as a failure.",
         "on = [\"connect\", \"timeout\", 503]"),
     key(Eject, "max_share", Percent { default: 50 },
         "The share of the members that may be ejected at a time. One may always be, if another one is left.", "max_share = \"30%\""),
+
+    key(Eject, "success_rate", Switch { section: SuccessRate, on: false },
+        "Takes out a member whose requests fail more often than those of the others.", "success_rate = { worse_by = \"10%\" }"),
+    key(Eject, "latency", Switch { section: Slow, on: false },
+        "Takes out a member whose answers take longer than those of the others.", "latency = { factor = 5 }"),
+
+    key(SuccessRate, "worse_by", Percent { default: 20 },
+        "How many percentage points the share of its requests that failed (as `on` says) lies above the median of the others' shares, or more.", "worse_by = \"10%\""),
+    key(SuccessRate, "interval", INTERVAL, "From one look at the members to the next. Each counts for itself.", "interval = \"30s\""),
+    key(SuccessRate, "requests", REQUESTS, ENOUGH, "requests = 50"),
+    key(SuccessRate, "members", MEMBERS, MANY, "members = 5"),
+
+    key(Slow, "factor", Count { default: 3, min: 2, max: 1000 },
+        "How many times the median of the others' times its own is longer than. A member's time is the median time to the first byte of its answers below 500, of about the last ten seconds.", "factor = 5"),
+    key(Slow, "intervals", Count { default: 3, min: 1, max: 1000 }, "In so many intervals in a row.", "intervals = 2"),
+    key(Slow, "least", Time { default: Duration::from_millis(50), min: TIME_MIN }, "A member that takes less is never too slow.", "least = \"100ms\""),
+    key(Slow, "interval", INTERVAL, "From one look at the members to the next.", "interval = \"30s\""),
+    key(Slow, "requests", REQUESTS, ENOUGH, "requests = 50"),
+    key(Slow, "members", MEMBERS, MANY, "members = 5"),
 
     key(Queue, "length", Count { default: 1024, min: 0, max: 1_000_000 },
         "Requests that may wait, per worker; further ones are answered with 503. 0: none waits.", "length = 500"),
@@ -246,7 +298,7 @@ pub const KEYS: &[Key] = &[
 
     key(PoolTls, "ca", Form("the path of a file", "the roots of the system"),
         "PEM: who may have issued the certificates of members.", "ca = \"internal.pem\""),
-    key(PoolTls, "server_name", Form("a host name or an address", "the member's address"),
+    key(PoolTls, "server_name", Form("a host name or an address", "the member's name or address"),
         "What members are asked for (SNI), and what their certificates must be for.", "server_name = \"api.internal\""),
     key(PoolTls, "verify", Flag { default: true },
         "Whether members must prove who they are. Without that anybody on the way can read and change everything.", "verify = true"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use Section::{
     Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
     Listener, ListenerLimits, ListenerTimeouts, Member, Pool, PoolTimeouts, PoolTls, Queue, Retry,
-    Root, Route, Server, Tickets, Tls,
+    Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -46,6 +46,8 @@ pub enum Section {
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
     Balance,
+    /// `sticky = {...}` of a pool.
+    Sticky,
     /// One of the `members` of a pool, in its table form.
     Member,
     /// `keepalive = {...}` of a pool.
@@ -56,6 +58,10 @@ pub enum Section {
     Health,
     /// `eject = {...}` of a pool.
     Eject,
+    /// `success_rate = {...}` of `eject`.
+    SuccessRate,
+    /// `latency = {...}` of `eject`.
+    Slow,
     /// `queue = {...}` of a pool.
     Queue,
     /// `retry = {...}` of a pool.
@@ -89,7 +95,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Root,
         Server,
         Limits,
@@ -104,11 +110,14 @@ impl Section {
         Route,
         Pool,
         Balance,
+        Sticky,
         Member,
         Keepalive,
         PoolTimeouts,
         Health,
         Eject,
+        SuccessRate,
+        Slow,
         Queue,
         Retry,
         PoolTls,
@@ -133,11 +142,14 @@ impl Section {
             Route => "[[route]]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
+            Sticky => "[pool.NAME.sticky]",
             Member => "[[pool.NAME.members]]",
             Keepalive => "[pool.NAME.keepalive]",
             PoolTimeouts => "[pool.NAME.timeouts]",
             Health => "[pool.NAME.health]",
             Eject => "[pool.NAME.eject]",
+            SuccessRate => "[pool.NAME.eject.success_rate]",
+            Slow => "[pool.NAME.eject.latency]",
             Queue => "[pool.NAME.queue]",
             Retry => "[pool.NAME.retry]",
             PoolTls => "[pool.NAME.tls]",
@@ -152,8 +164,8 @@ impl Section {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | Route => Hat::ReverseProxy,
-            Pool | Balance | Member | Keepalive | PoolTimeouts | Health | Eject | Queue | Retry
-            | PoolTls | ClientCertificate => Hat::LoadBalancer,
+            Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
+            | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }
     }
 

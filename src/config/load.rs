@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::checked::Config;
+use super::document::Reader;
 use super::render::Report;
 
 /// A configuration, and what is odd about it.
@@ -64,13 +65,18 @@ impl std::error::Error for LoadError {
     }
 }
 
-/// Checks the text of a configuration; `name` stands for the file in the report.
+/// Checks the text of a configuration; `name` stands for the file in the report. Files that it names
+/// are not looked at.
 ///
 /// # Errors
 /// All mistakes of the text (with the warnings between them), by position. Of a text that is not
 /// TOML, its syntax errors alone.
 pub fn load(text: &str, name: &str) -> Result<Checked, Report> {
-    match check(text) {
+    load_with(text, name, None)
+}
+
+fn load_with(text: &str, name: &str, reader: Option<Reader>) -> Result<Checked, Report> {
+    match check(text, reader) {
         Ok((config, warnings)) => {
             Ok(Checked { config, warnings: Report::new(name, text, warnings) })
         }
@@ -78,7 +84,7 @@ pub fn load(text: &str, name: &str) -> Result<Checked, Report> {
     }
 }
 
-/// Reads and checks a configuration file. Blocks: for the start of the process, or the control
+/// Reads and checks a configuration file, and the files that it names. Blocks: for the start of the process, or the control
 /// thread.
 ///
 /// # Errors
@@ -91,9 +97,12 @@ pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
         let line = good.filter(|byte| **byte == b'\n').count() + 1;
         LoadError::NotText { path: path.to_owned(), line }
     })?;
-    let mut checked = load(&text, &path.display().to_string()).map_err(LoadError::Mistakes)?;
     // Files that it names are beside it, wherever the process was started.
-    checked.config.root_at(path.parent().unwrap_or(Path::new("")));
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let reader = Reader { folder: folder.to_owned() };
+    let checked = load_with(&text, &path.display().to_string(), Some(reader));
+    let mut checked = checked.map_err(LoadError::Mistakes)?;
+    checked.config.root_at(folder);
     Ok(checked)
 }
 

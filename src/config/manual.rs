@@ -173,6 +173,8 @@ mod tests {
     use super::*;
     use crate::config::{effective, load};
 
+    const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
+    const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -200,7 +202,7 @@ mod tests {
         let file = shown(MINIMAL);
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
-            let text = format!("{MINIMAL}health = {{}}\n{pool}\n");
+            let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
             shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]"), 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
@@ -214,6 +216,9 @@ mod tests {
                 // Not by default, and without a default.
                 Section::Balance => continue,
                 Section::Health
+                | Section::Sticky
+                | Section::SuccessRate
+                | Section::Slow
                 | Section::PoolTls
                 | Section::Tls
                 | Section::Certificate
@@ -288,10 +293,14 @@ mod tests {
                 | Section::Hsts
                 | Section::PoolTls
                 | Section::ClientCertificate => (&*in_listener, "", &*in_pool, ""),
+                Section::Sticky if key.name.starts_with("key") => ("", "", &*below("sticky"), ""),
+                Section::Sticky => ("", "", &*format!("{KEY}\n{}", below("sticky")), ""),
                 Section::Keepalive => ("", "", &*below("keepalive"), ""),
                 Section::PoolTimeouts => ("", "", &*below("timeouts"), ""),
                 Section::Health => ("", "", &*below("health"), ""),
                 Section::Eject => ("", "", &*below("eject"), ""),
+                Section::SuccessRate => ("", "", &*below("eject.success_rate"), ""),
+                Section::Slow => ("", "", &*below("eject.latency"), ""),
                 Section::Queue => ("", "", &*below("queue"), ""),
                 Section::Retry => ("", "", &*below("retry"), ""),
                 Section::Member => ("", "", "", line),
@@ -306,7 +315,7 @@ mod tests {
             };
             let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
             let to = unless(route, "pool", "pool = \"api\"");
-            let address = unless(member, "address", "address = \"10.0.0.1:80\"");
+            let address = unless(member, "address", "address = \"api.internal:80\"");
             let members = unless(pool, "members", "[[pool.api.members]]");
             let fields =
                 if members.is_empty() { String::new() } else { format!("{address}\n{member}") };

@@ -6,6 +6,7 @@ use super::address::{AddressError, CidrError};
 use super::error::{Mistake, Span};
 use super::host::HostError;
 use super::keys::Section;
+use super::member_address::MemberAddressError;
 use super::path::PathError;
 use super::scalar::ScalarError;
 
@@ -73,6 +74,8 @@ impl Mistake {
             Self::EmptyList { key } => write!(f, "{key:?} is an empty list"),
             Self::Twice { .. } => f.write_str("this is listed already"),
             Self::BadAddress(why) => write!(f, "this is no address: {why}"),
+            Self::BadMemberAddress(why) => write!(f, "this is no address of a member: {why}"),
+            Self::ResolverPort => f.write_str("no name server can be asked on port 0"),
             Self::PortZero => f.write_str("a member cannot be reached on port 0"),
             Self::DuplicateBind { .. } => f.write_str("this address is bound already"),
             Self::BadCidr(why) => write!(f, "this is no address block: {why}"),
@@ -158,6 +161,7 @@ impl Mistake {
             Self::NotAChoice { nearest: Some(nearest), .. } => Some(did_you_mean(nearest)),
             Self::NotAChoice { choices, .. } => Some(format!("it may be {}", quoted(choices))),
             Self::BadAddress(why) => help_address(*why).map(str::to_owned),
+            Self::BadMemberAddress(why) => Some(help_member(*why).to_owned()),
             Self::BadCidr(CidrError::HostBits(block)) => Some(format!("write \"{block}\"")),
             Self::BadCidr(_) => {
                 Some("as in \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"".to_owned())
@@ -194,6 +198,21 @@ pub(super) fn did_you_mean(word: &str) -> String {
 
 fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or ")
+}
+
+const fn help_member(why: MemberAddressError) -> &'static str {
+    match why {
+        MemberAddressError::Address(AddressError::Brackets) => "as in \"[::1]:8080\"",
+        MemberAddressError::Address(AddressError::Url) => "write HOST:PORT, without http://",
+        MemberAddressError::Address(_) | MemberAddressError::Name(_) => {
+            "write HOST:PORT, as in \"10.0.1.11:8080\" or \"api.internal:8080\""
+        }
+        MemberAddressError::ServicePort => "as in \"srv:_http._tcp.api.internal\"",
+        MemberAddressError::RelativePath
+        | MemberAddressError::LongPath
+        | MemberAddressError::ZeroInPath
+        | MemberAddressError::BarePath => "as in \"unix:/run/app.sock\"",
+    }
 }
 
 const fn help_address(why: AddressError) -> Option<&'static str> {

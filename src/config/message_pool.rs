@@ -14,6 +14,7 @@ impl Mistake {
     pub(super) fn fmt_pool(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OnlyBackups => f.write_str("every member of this pool is a backup"),
+            Self::OnePlace => f.write_str("only what is resolved may have several addresses"),
             Self::BareHash => f.write_str("\"hash\" needs to be told what to hash"),
             Self::BadHashKey(HashKeyError::Unknown(_)) => f.write_str("this cannot be hashed"),
             Self::BadHashKey(HashKeyError::NoName(kind)) => {
@@ -28,6 +29,7 @@ impl Mistake {
             Self::BadHashKey(HashKeyError::BadName(_)) => {
                 f.write_str("no parameter of a query has this name")
             }
+            Self::BadSticky(why) => write!(f, "{why}"),
             Self::BadPercent { why: ScalarError::Fraction, .. } => {
                 f.write_str("this is no share: fractions are not understood")
             }
@@ -69,6 +71,7 @@ impl Mistake {
     pub(super) fn help_pool(&self) -> Option<String> {
         let help = match self {
             Self::OnlyBackups => "leave out backup = true where it is not meant",
+            Self::OnePlace => "leave it out, or write a name as the address",
             Self::BareHash => "write balance = { hash = \"client-ip\" }",
             Self::BadHashKey(HashKeyError::Unknown(Some(nearest))) => {
                 return Some(did_you_mean(nearest));
@@ -80,6 +83,7 @@ impl Mistake {
                 let name = if *kind == "header:" { "X-User" } else { "user" };
                 return Some(format!("as in \"{kind}{name}\""));
             }
+            Self::BadSticky(why) => why.help(),
             Self::BadPercent { number: Some(n), .. } => return Some(format!("write \"{n}%\"")),
             Self::BadPercent { why: ScalarError::Fraction, .. } => "write whole percents",
             Self::BadPercent { .. } => "write a number and %, as in \"20%\"",

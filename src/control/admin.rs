@@ -22,9 +22,18 @@ use super::certificates::Shelves;
 use super::desk::Desk;
 use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
-use crate::config::{Config, PoolConfig};
+use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
 use crate::stats::Row;
+
+/// A member that is there.
+struct Occupant<'a> {
+    id: MemberId,
+    /// Its entry in the file.
+    config: &'a MemberConfig,
+    /// Where it listens: what it is called here.
+    address: String,
+}
 
 /// What the admin interface sees of the process.
 #[derive(Debug)]
@@ -81,18 +90,24 @@ impl Process {
         let mut pools = (0u16..).map(PoolId).zip(&self.config.pools);
         pools.find(|(_, pool)| pool.name == name)
     }
-}
 
-/// The member that an operator names: by the text of its address, as the configuration and every
-/// answer here show it.
-fn member_named(pool: &PoolConfig, address: &str) -> Option<MemberId> {
-    let mut members = (0u16..).map(MemberId).zip(&pool.members);
-    members.find(|(_, member)| address_text(member) == address).map(|(id, _)| id)
-}
+    /// The members of a pool that are there.
+    fn occupants<'a>(&self, id: PoolId, pool: &'a PoolConfig) -> Vec<Occupant<'a>> {
+        let membership = self.standings.get(id.index()).and_then(|pool| pool.membership());
+        let Some(membership) = membership else { return Vec::new() };
+        let places = (0u16..).map(MemberId).zip(pool.places());
+        let occupant = |(id, config)| {
+            let address = membership.site(id)?.address.to_string();
+            Some(Occupant { id, config, address })
+        };
+        places.filter_map(occupant).collect()
+    }
 
-/// What a member is called here.
-fn address_text(member: &crate::config::MemberConfig) -> String {
-    member.address.to_string()
+    /// The member that an operator names: by the text of its address, as every answer here shows it.
+    fn member_named(&self, id: PoolId, pool: &PoolConfig, address: &str) -> Option<MemberId> {
+        let mut members = self.occupants(id, pool).into_iter();
+        members.find(|member| member.address == address).map(|member| member.id)
+    }
 }
 
 impl AdminListener {

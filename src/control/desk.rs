@@ -45,7 +45,7 @@ impl std::error::Error for NoAnswer {}
 #[derive(Debug)]
 pub(super) enum Question {
     /// The states of all members of a pool.
-    Pool(PoolId, oneshot::Sender<Vec<MemberState>>),
+    Pool(PoolId, oneshot::Sender<Vec<(MemberId, MemberState)>>),
     /// The state of a member, and what was seen of it.
     Member(PoolId, MemberId, oneshot::Sender<(MemberState, Vec<Seen>)>),
     /// What the operator wants of a member; answered with whether that is new.
@@ -74,11 +74,11 @@ impl Desk {
         answer.await.map_err(|_| NoAnswer)
     }
 
-    /// The states of a pool's members, in order.
+    /// The states of a pool's members that are there, in order.
     ///
     /// # Errors
     /// No answer.
-    pub async fn pool(&self, pool: PoolId) -> Result<Vec<MemberState>, NoAnswer> {
+    pub async fn pool(&self, pool: PoolId) -> Result<Vec<(MemberId, MemberState)>, NoAnswer> {
         self.ask(|sender| Question::Pool(pool, sender)).await
     }
 
@@ -109,10 +109,13 @@ impl Desk {
     }
 }
 
-/// The states of all members of a pool. `last`: their last changes.
-pub(super) fn states(pool: &PoolHealth, last: &[Option<Transition>]) -> Vec<MemberState> {
+/// The states of the members of a pool that are there. `last`: their last changes.
+pub(super) fn states(
+    pool: &PoolHealth,
+    last: &[Option<Transition>],
+) -> Vec<(MemberId, MemberState)> {
     let members = (0u16..).map(MemberId).zip(last);
-    members.filter_map(|(id, last)| Some(state(pool.member(id)?, *last))).collect()
+    members.filter_map(|(id, last)| Some((id, state(pool.member(id)?, *last)))).collect()
 }
 
 /// The state of one member.

@@ -7,8 +7,11 @@ mod certificates;
 mod channel;
 mod desk;
 pub mod log;
+mod members;
 mod monitor;
 mod probe;
+mod probes;
+mod resolve;
 mod signals;
 
 pub use certificates::{Certificates, Shelves, TlsFileFault};

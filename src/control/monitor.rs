@@ -1,7 +1,5 @@
-//! The health monitor, one per process: it probes the members, hears what workers observe, and
-//! says who is in. Every change of a member's state is a line in the log.
-//!
-//! Each member has one probing task, and so at most one probe at a time.
+//! The health monitor, one per process: it hears what probes and names bring and what workers
+//! observe, and says who is there and who is in. Every change is a line in the log.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,21 +10,23 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::desk::{self, Desk, Question, desk};
-use super::probe::{Prober, Skipped};
+use super::members::Name;
+use super::probe::Skipped;
+use super::probes::Probes;
+use super::resolve::{self, ResolveError};
 use crate::balancer::health::{PoolHealth, ProbeResult, Transition, Verdict};
-use crate::balancer::{Availability, Observation, Observations};
+use crate::balancer::{Found, Observation, Observations, Places, Records, SharedPools, Site};
 use crate::clock::{self, Instant};
 use crate::config::{Config, Panic};
 use crate::ids::{MemberId, PoolId};
 use crate::net::tls::TlsConnector;
-use crate::rng::{Rng, mix};
+use crate::rng::Rng;
 use crate::stats::{Counter, Row};
 
-/// Results of probes on their way to the monitor; a probing task waits for its place.
+/// Results of probes and answers to names on their way to the monitor; their tasks wait for a place.
 const RESULTS: usize = 256;
 
 /// How long the log says nothing more about probes that this host could not make.
@@ -45,38 +45,63 @@ pub struct Monitor {
 
 /// The state of all members.
 #[derive(Debug)]
-struct Watch {
-    config: Arc<Config>,
+pub(super) struct Watch {
+    pub(super) config: Arc<Config>,
+    pub(super) shared: Arc<SharedPools>,
     /// By pool. The only writers of what workers read.
-    rosters: Vec<PoolHealth>,
-    /// By pool and member: the last change.
-    last: Vec<Vec<Option<Transition>>>,
+    pub(super) rosters: Vec<PoolHealth>,
+    /// By pool and place: the last change.
+    pub(super) last: Vec<Vec<Option<Transition>>>,
+    /// By pool.
+    pub(super) places: Vec<Places>,
+    /// By pool; none before it runs.
+    pub(super) probes: Vec<Probes>,
+    /// By pool and member of the file: what the log said last of its name.
+    pub(super) names: Vec<Vec<Name>>,
     /// The control thread's counters.
-    row: Arc<Row>,
+    pub(super) row: Arc<Row>,
     /// When the log said last that a probe could not be made.
     skipped: Option<Instant>,
 }
 
-/// What a probing task tells.
-type Told = (PoolId, MemberId, Result<ProbeResult, Skipped>);
+/// What a task tells.
+pub(super) enum Told {
+    /// Of whom had the member's place as this one, counted from 0.
+    Probed(PoolId, MemberId, u32, Result<ProbeResult, Skipped>),
+    /// Of a member of the file, by its number.
+    Resolved(PoolId, usize, Result<Vec<Found>, ResolveError>),
+}
 
 impl Monitor {
-    /// The members as they begin, which is published in `availability` (one for each pool) at once:
-    /// do this before the workers start. Counts in `row`, the control thread's.
+    /// The members as they begin, which is published in `shared` at once: do this before the workers
+    /// start. Counts in `row`, the control thread's.
     #[must_use]
     pub fn new(
         config: &Arc<Config>,
-        availability: &[Arc<Availability>],
+        shared: &Arc<SharedPools>,
         observations: Observations,
         row: &Arc<Row>,
     ) -> Self {
         let now = clock::now();
-        let pools = config.pools.iter().zip(availability);
-        let rosters =
-            pools.map(|(pool, cells)| PoolHealth::new(pool, Arc::clone(cells), now)).collect();
-        let last = config.pools.iter().map(|pool| vec![None; pool.members.len()]).collect();
-        let (config, row) = (Arc::clone(config), Arc::clone(row));
-        let watch = Watch { config, rosters, last, row, skipped: None };
+        let availability = shared.availability();
+        let pools = config.pools.iter().zip(&availability);
+        let watch = Watch {
+            rosters: pools
+                .map(|(pool, cells)| PoolHealth::new(pool, Arc::clone(cells), now))
+                .collect(),
+            last: config.pools.iter().map(|pool| vec![None; pool.places().count()]).collect(),
+            places: config.pools.iter().map(Places::new).collect(),
+            probes: Vec::new(),
+            names: config
+                .pools
+                .iter()
+                .map(|pool| vec![Name::default(); pool.members.len()])
+                .collect(),
+            shared: Arc::clone(shared),
+            config: Arc::clone(config),
+            row: Arc::clone(row),
+            skipped: None,
+        };
         watch.count();
         let (desk, questions) = desk();
         Self { watch, tls: Vec::new(), observations, desk, questions }
@@ -92,6 +117,14 @@ impl Monitor {
     #[must_use]
     pub fn with_tls(mut self, tls: Vec<Option<TlsConnector>>) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Compares members by what is counted of each pool's.
+    #[must_use]
+    pub fn with_records(mut self, records: Vec<Arc<Records>>) -> Self {
+        let rosters = self.watch.rosters.into_iter().zip(records);
+        self.watch.rosters = rosters.map(|(roster, it)| roster.with_records(it)).collect();
         self
     }
 
@@ -116,15 +149,16 @@ impl Monitor {
     async fn run(self) -> io::Result<Infallible> {
         let Self { mut watch, tls, observations, desk: _desk, mut questions } = self;
         let (sender, mut results) = mpsc::channel(RESULTS);
-        // Dropped with this future, and the probes with it.
-        let _probes = start_probes(&watch.config, &tls, &sender);
+        watch.start_probes(&tls, &sender);
+        // Dropped with this future.
+        let _names = resolve::start(&watch.config, &sender);
         let (messages, bell) = observations.inbox.open()?;
         let mut bell = UnixStream::from_std(bell)?;
         let (mut rings, mut workers_live) = ([0; 64], true);
         loop {
             let wait = watch.due().map(|due| due.since(clock::now()));
             tokio::select! {
-                Some((pool, member, told)) = results.recv() => watch.on_probe(pool, member, told),
+                Some(told) = results.recv() => watch.on_told(told),
                 read = bell.read(&mut rings), if workers_live => {
                     workers_live = read? > 0;
                     messages.drain(|seen| watch.on_observation(&seen));
@@ -142,6 +176,41 @@ impl Monitor {
 impl Watch {
     fn due(&self) -> Option<Instant> {
         self.rosters.iter().filter_map(PoolHealth::due).min()
+    }
+
+    fn start_probes(&mut self, tls: &[Option<TlsConnector>], results: &Sender<Told>) {
+        for (id, pool) in (0u16..).map(PoolId).zip(&self.config.pools) {
+            let (health, limits) = (pool.health.as_ref(), &self.config.limits);
+            let count = pool.places().count();
+            let tls = tls.get(id.index()).cloned().flatten();
+            let mut probes = Probes::new(id, count, health, limits, tls, results.clone());
+            for member in (0u16..).take(count).map(MemberId) {
+                if let Some(site) = self.places.get(id.index()).and_then(|all| all.site(member)) {
+                    probes.start(member, site);
+                }
+            }
+            self.probes.push(probes);
+        }
+    }
+
+    fn on_told(&mut self, told: Told) {
+        match told {
+            Told::Probed(pool, member, epoch, told) => {
+                if self.is_there(pool, member, epoch) {
+                    self.on_probe(pool, member, told);
+                }
+            }
+            Told::Resolved(pool, entry, answer) => self.on_answer(pool, entry, answer),
+        }
+    }
+
+    fn site(&self, pool: PoolId, member: MemberId) -> Option<&Site> {
+        self.places.get(pool.index())?.site(member)
+    }
+
+    /// Whether what was told is of who is there now.
+    fn is_there(&self, pool: PoolId, member: MemberId, epoch: u32) -> bool {
+        self.site(pool, member).is_some_and(|site| site.epoch == epoch)
     }
 
     fn on_probe(&mut self, pool: PoolId, member: MemberId, told: Result<ProbeResult, Skipped>) {
@@ -170,6 +239,9 @@ impl Watch {
     }
 
     fn on_observation(&mut self, seen: &Observation) {
+        if !self.is_there(seen.pool, seen.member, seen.epoch) {
+            return;
+        }
         let Some(roster) = self.rosters.get_mut(seen.pool.index()) else { return };
         let before = roster.available();
         match roster.on_outcome(clock::now(), seen.member, seen.outcome, seen.trial) {
@@ -220,10 +292,15 @@ impl Watch {
         for (pool, roster) in (0u16..).map(PoolId).zip(&mut self.rosters) {
             if roster.due().is_some_and(|due| due <= now) {
                 let before = roster.available();
-                roster.on_time(now, |member, moved| changes.push((pool, member, moved, before)));
+                roster.on_time(now, |member, verdict| match verdict {
+                    Verdict::Moved(moved) => changes.push((pool, member, moved, before)),
+                    Verdict::Spared => self.row.add(Counter::EjectionsSpared, 1),
+                    Verdict::Same => {}
+                });
             }
         }
         for (pool, member, moved, before) in changes {
+            self.row.add(Counter::Ejections, u64::from(moved.takes_out()));
             self.tell(pool, member, &moved, before);
         }
     }
@@ -237,8 +314,8 @@ impl Watch {
         }
         let pools = self.config.pools.get(id.index()).zip(self.rosters.get(id.index()));
         let Some((pool, roster)) = pools else { return };
-        let Some(member) = pool.members.get(member.index()) else { return };
-        let (name, address, cause) = (&pool.name, member.address, moved.cause.to_string());
+        let Some(site) = self.site(id, member) else { return };
+        let (name, address, cause) = (&pool.name, &site.address, moved.cause.to_string());
         let (from, to) = (moved.from.word(), moved.to.word());
         if moved.takes_out() {
             tracing::warn!(pool = %name, member = %address, %from, %to, cause, "member");
@@ -260,50 +337,14 @@ impl Watch {
     }
 
     /// Sets the gauges.
-    fn count(&self) {
+    pub(super) fn count(&self) {
         let out = self.rosters.iter().map(|roster| roster.not_in() as u64).sum();
         self.row.set(Counter::MembersOut, out);
     }
 }
 
-/// Starts a task for each member that is probed.
-fn start_probes(
-    config: &Config,
-    tls: &[Option<TlsConnector>],
-    results: &Sender<Told>,
-) -> JoinSet<()> {
-    let mut probes = JoinSet::new();
-    let seed = clock::unix().as_nanos() as u64;
-    for (id, pool) in (0u16..).map(PoolId).zip(&config.pools) {
-        let Some(health) = &pool.health else { continue };
-        let count = u32::try_from(pool.members.len()).unwrap_or(1).max(1);
-        for (number, member) in (0u16..).zip(&pool.members) {
-            let mut rng = Rng::new(mix(seed ^ (u64::from(id.0) << 16)) ^ u64::from(number));
-            // Each begins in a part of the interval of its own, so that they do not come in bursts.
-            let part = health.interval / count;
-            let first = part * u32::from(number) + share(part, &mut rng);
-            let tls = tls.get(id.index()).and_then(Option::as_ref);
-            let prober = Prober::new(health, &config.limits, member.address, tls);
-            let (interval, results) = (health.interval, results.clone());
-            probes.spawn(async move {
-                sleep(first).await;
-                loop {
-                    let start = clock::now();
-                    let told = prober.probe().await;
-                    if results.send((id, MemberId(number), told)).await.is_err() {
-                        return;
-                    }
-                    let next = interval * 9 / 10 + share(interval / 5, &mut rng);
-                    sleep(next.saturating_sub(clock::now().since(start))).await;
-                }
-            });
-        }
-    }
-    probes
-}
-
 /// Some part of `span`, by chance.
-fn share(span: Duration, rng: &mut Rng) -> Duration {
+pub(super) fn share(span: Duration, rng: &mut Rng) -> Duration {
     Duration::from_micros(rng.below(clock::micros(span)))
 }
 
@@ -313,7 +354,7 @@ mod tests {
 
     use super::*;
     use crate::balancer::health::{Admin, Cause, Phase};
-    use crate::balancer::{Fault, Outcome, Standing, observer};
+    use crate::balancer::{Availability, Fault, Outcome, Standing, observer};
     use crate::config::{EjectConfig, FailureSet, HealthConfig, Probe, load};
     use crate::control::NoAnswer;
 
@@ -335,11 +376,13 @@ mod tests {
             start_down: true,
         });
         config.pools[0].eject = eject.then(|| EjectConfig {
-            failures: 3,
+            failures: Some(3),
             window: Duration::from_secs(60),
             out_for: span,
             on: FailureSet { reset: true, ..FailureSet::default() },
             max_share: 50,
+            success_rate: None,
+            latency: None,
         });
         Arc::new(config)
     }
@@ -347,9 +390,10 @@ mod tests {
     #[tokio::test]
     async fn an_operator_is_obeyed_before_the_answer_and_the_change_is_remembered() {
         let config = config(9, false, false);
-        let (all, row) = (Arc::new(Availability::new(2)), Arc::<Row>::default());
+        let shared = Arc::new(SharedPools::new(&config.pools, 1));
+        let (all, row) = (shared.availability().remove(0), Arc::<Row>::default());
         let (_observer, observations) = observer().unwrap();
-        let monitor = Monitor::new(&config, &[Arc::clone(&all)], observations, &row);
+        let monitor = Monitor::new(&config, &shared, observations, &row);
         let (desk, pool, second) = (monitor.desk(), PoolId(0), MemberId(1));
         monitor.start();
         let cases = [
@@ -365,10 +409,10 @@ mod tests {
         }
         let states = desk.pool(pool).await.unwrap();
         assert_eq!(states.len(), 2);
-        assert_eq!(states[0].last, None);
-        let last = states[1].last.unwrap();
+        assert_eq!(states[0].1.last, None);
+        let last = states[1].1.last.unwrap();
         assert_eq!((last.to, last.cause), (Phase::Ready, Cause::Operator));
-        assert_eq!(desk.member(pool, second).await.unwrap().0, states[1]);
+        assert_eq!(desk.member(pool, second).await.unwrap().0, states[1].1);
         assert_eq!(desk.administer(pool, MemberId(2), Admin::Drain).await, Err(NoAnswer));
         assert_eq!(desk.pool(PoolId(1)).await, Err(NoAnswer));
     }
@@ -387,9 +431,10 @@ mod tests {
     async fn probes_bring_members_in_and_take_them_out() {
         let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
         let config = config(listener.local_addr().unwrap().port(), true, false);
-        let (all, row) = (Arc::new(Availability::new(2)), Arc::<Row>::default());
+        let shared = Arc::new(SharedPools::new(&config.pools, 1));
+        let (all, row) = (shared.availability().remove(0), Arc::<Row>::default());
         let (_observer, observations) = observer().unwrap();
-        let monitor = Monitor::new(&config, &[Arc::clone(&all)], observations, &row);
+        let monitor = Monitor::new(&config, &shared, observations, &row);
         // Before anything runs.
         assert_eq!(all.standing(MemberId(0)), Standing::Out);
         assert_eq!(row.get(Counter::MembersOut), 2);
@@ -409,12 +454,14 @@ mod tests {
     #[tokio::test]
     async fn observations_eject_and_a_trial_brings_back() {
         let config = config(9, false, true);
-        let (all, row) = (Arc::new(Availability::new(2)), Arc::<Row>::default());
+        let shared = Arc::new(SharedPools::new(&config.pools, 1));
+        let (all, row) = (shared.availability().remove(0), Arc::<Row>::default());
         let (observer, observations) = observer().unwrap();
-        Monitor::new(&config, &[Arc::clone(&all)], observations, &row).start();
+        Monitor::new(&config, &shared, observations, &row).start();
         let tell = |outcome, trial| {
             let observer = observer.clone();
-            let seen = Observation { pool: PoolId(0), member: MemberId(1), outcome, trial };
+            let (pool, member) = (PoolId(0), MemberId(1));
+            let seen = Observation { pool, member, epoch: 0, outcome, trial };
             // From another thread, as workers do.
             std::thread::spawn(move || observer.tell(seen)).join().unwrap();
         };

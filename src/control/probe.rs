@@ -5,14 +5,15 @@
 //! 64 KiB are. Must not know what a result leads to.
 
 use std::io;
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use memchr::memmem;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{sleep, timeout};
 
 use super::channel::Channel;
+use crate::balancer::Site;
 use crate::balancer::health::{ProbeFailure, ProbeResult};
 use crate::clock;
 use crate::config::{HealthConfig, LimitsConfig, Probe};
@@ -20,15 +21,19 @@ use crate::http::{
     ChunkDecoder, Event, Framing, HeadLimits, Method, Parsed, ResponseHead, encode,
     response_framing,
 };
+use crate::net::Address;
 use crate::net::tls::{TlsConnector, TlsPeer};
 
 /// How much of a body is looked at.
 const BODY_MOST: usize = 64 * 1024;
 
+/// Between two attempts at a Unix socket that has no room for a connection.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
+
 /// How a member is probed: everything that does not change from probe to probe.
 #[derive(Clone, Debug)]
 pub(super) struct Prober {
-    address: SocketAddr,
+    address: Address,
     timeout: Duration,
     http: Option<Http>,
     tls: Option<TlsPeer>,
@@ -61,17 +66,19 @@ impl From<ProbeFailure> for Stop {
 }
 
 impl Prober {
-    /// Probes the member that listens at `address`.
+    /// Probes the member at `site`.
     pub(super) fn new(
         health: &HealthConfig,
         limits: &LimitsConfig,
-        member: SocketAddr,
+        site: &Site,
         tls: Option<&TlsConnector>,
     ) -> Self {
-        let mut address = member;
-        address.set_port(health.port.unwrap_or(member.port()));
-        let http = Http::new(&health.probe, limits, member);
-        let tls = tls.map(|tls| tls.peer(member.ip()));
+        let mut address = site.address.clone();
+        if let (Address::Ip(address), Some(port)) = (&mut address, health.port) {
+            address.set_port(port);
+        }
+        let http = Http::new(&health.probe, limits, &site.host);
+        let tls = tls.map(|tls| tls.peer(&site.host));
         Self { address, timeout: health.timeout, http, tls }
     }
 
@@ -86,7 +93,7 @@ impl Prober {
 
     async fn run(&self) -> Result<(), Stop> {
         let start = clock::now();
-        let connect = timeout(self.timeout, TcpStream::connect(self.address)).await;
+        let connect = timeout(self.timeout, connect(&self.address)).await;
         let stream = connect.map_err(|_| ProbeFailure::ConnectTimeout)?.map_err(not_connected)?;
         let left = self.timeout.saturating_sub(clock::now().since(start));
         let rest = timeout(left, self.go_on(stream)).await.map_err(|_| ProbeFailure::Timeout)?;
@@ -105,6 +112,28 @@ impl Prober {
     }
 }
 
+/// A connection to a member. That of a Unix socket is used as if it were one of TCP: all that is done
+/// with it is done by its descriptor.
+async fn connect(address: &Address) -> io::Result<TcpStream> {
+    let path = match address {
+        Address::Ip(address) => return TcpStream::connect(address).await,
+        Address::Unix(path) => path,
+    };
+    loop {
+        match UnixStream::connect(path).await {
+            Ok(stream) => {
+                let descriptor = OwnedFd::from(stream.into_std()?);
+                return TcpStream::from_std(descriptor.into());
+            }
+            // The backlog is full, and nothing tells when it has room.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sleep(BACKLOG_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// What a failed connect says: that no descriptor, memory or port is left is no fault of a member.
 fn not_connected(error: io::Error) -> Stop {
     let code = error.raw_os_error().unwrap_or(0);
@@ -112,18 +141,18 @@ fn not_connected(error: io::Error) -> Stop {
         libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL => {
             Stop::Skipped(Skipped(error))
         }
-        libc::ECONNREFUSED => ProbeFailure::Refused.into(),
+        libc::ECONNREFUSED | libc::ENOENT => ProbeFailure::Refused.into(),
         libc::ETIMEDOUT => ProbeFailure::ConnectTimeout.into(),
         _ => ProbeFailure::Unreachable(code).into(),
     }
 }
 
 impl Http {
-    fn new(probe: &Probe, limits: &LimitsConfig, member: SocketAddr) -> Option<Self> {
+    fn new(probe: &Probe, limits: &LimitsConfig, member: &str) -> Option<Self> {
         let Probe::Http { method, path, host, headers, status, body } = probe else { return None };
         let mut request = Vec::new();
         encode::request_line(&mut request, method.as_bytes(), path.as_bytes(), None);
-        let host = host.clone().unwrap_or_else(|| member.to_string());
+        let host = host.as_deref().unwrap_or(member);
         encode::field(&mut request, b"Host", host.as_bytes());
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
             let agent = concat!("ringway-health/", env!("CARGO_PKG_VERSION"));

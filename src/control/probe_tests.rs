@@ -1,11 +1,14 @@
 //! Probes against scripted members.
 
+use std::net::SocketAddr;
+
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::balancer::Site;
 
 /// Long enough never to be waited for.
 const LONG: Duration = Duration::from_secs(20);
@@ -74,7 +77,9 @@ fn limits() -> LimitsConfig {
 }
 
 async fn probe(health: &HealthConfig, address: SocketAddr) -> ProbeResult {
-    Prober::new(health, &limits(), address, None).probe().await.unwrap()
+    let host = address.to_string().into();
+    let site = Site { address: Address::Ip(address), host, epoch: 0 };
+    Prober::new(health, &limits(), &site, None).probe().await.unwrap()
 }
 
 /// What a probe makes of an answer, however it is split.

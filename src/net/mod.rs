@@ -3,8 +3,10 @@
 //! hazards. Must not know HTTP's routes nor pools.
 #![allow(unsafe_code)]
 
+mod address;
 mod buffer;
 mod deadline;
+mod dial;
 mod driver;
 mod inbox;
 mod listen;
@@ -16,13 +18,15 @@ mod stream;
 pub mod tls;
 mod unix;
 
+pub use address::Address;
 pub use buffer::{Buffer, Size};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
+pub use dial::dial;
 pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
 pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};
 pub use pair::{Either, both, race};
 pub use runtime::{block_on, completions, cores, descriptors, pin, sleep, spawn, wakes};
 pub use splice::{Relayed, splice};
-pub use stream::{Failure, Stream, dial};
+pub use stream::{Failure, Stream};
 pub use unix::{dial_unix, listen_private};

@@ -1,4 +1,5 @@
-//! A connection: receive, send, deadlines, and why it failed.
+//! A connection: receive, send, deadlines, and why it failed. Whether of TCP or of a Unix socket makes no
+//! difference but for `dial.rs`: all calls are on the descriptor.
 
 use std::cell::{Cell, UnsafeCell};
 use std::io;
@@ -37,7 +38,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    fn of(error: &io::Error) -> Self {
+    pub(super) fn of(error: &io::Error) -> Self {
         match error.raw_os_error() {
             Some(libc::ECONNREFUSED) => Self::Refused,
             Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED | libc::ENOTCONN) => {
@@ -82,6 +83,13 @@ impl Stream {
             nonblocking: Cell::new(false),
             tls: None,
         }
+    }
+
+    /// As [`Stream::new`], of a socket whose calls return instead of waiting already.
+    pub(super) fn new_nonblocking(io: TcpStream) -> Self {
+        let stream = Self::new(io);
+        stream.nonblocking.set(true);
+        stream
     }
 
     /// Lets direct calls on the socket return instead of waiting; false if the system refused.
@@ -445,20 +453,4 @@ impl Stream {
     pub(crate) fn set_tick(tick: u32) {
         deadline::set_now(tick);
     }
-}
-
-/// Connects to `address` within `timeout`.
-///
-/// # Errors
-/// [`Failure::TimedOut`], [`Failure::Refused`], [`Failure::NoDescriptors`] or the system's error.
-pub async fn dial(address: SocketAddr, timeout: Duration) -> Result<Stream, Failure> {
-    // A connect is the one operation that may be dropped: no bytes are lost, and with the
-    // runtime's `async-cancel` the descriptor is closed.
-    #[allow(clippy::disallowed_methods)]
-    let connected = monoio::time::timeout(timeout, TcpStream::connect_addr(address)).await;
-    runtime::completed();
-    let stream = connected.map_err(|_| Failure::TimedOut)?.map_err(|error| Failure::of(&error))?;
-    // Fails only on a dead socket, which the first operation reports.
-    _ = stream.set_nodelay(true);
-    Ok(Stream::new(stream))
 }

@@ -1,6 +1,6 @@
 //! What the access log gets to know of an exchange: gathered here, formatted and written elsewhere.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::context::Context;
@@ -9,6 +9,7 @@ use crate::balancer::Refusal;
 use crate::clock;
 use crate::http::{Name, RequestHead, Version};
 use crate::ids::{ListenerId, RouteId};
+use crate::net::Address;
 use crate::stats::{Counter, Reason};
 
 /// To the writer's thread; bounded.
@@ -28,7 +29,7 @@ pub struct Record {
     /// The route, if one matched.
     pub route: Option<RouteId>,
     /// The member that was tried last.
-    pub member: Option<SocketAddr>,
+    pub member: Option<Address>,
     /// The answer's status; 0: none was sent.
     pub status: u16,
     /// Bytes of the answer's body.
@@ -107,7 +108,7 @@ fn record(
         client: facts.client.get(),
         listener,
         route: facts.route.get(),
-        member: facts.member.get(),
+        member: facts.site.borrow().as_ref().map(|site| site.address.clone()),
         status: facts.status.get(),
         sent: facts.sent.get(),
         reason: facts.reason.get(),

@@ -8,6 +8,7 @@ use super::exchange::{Ask, Facts};
 use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField};
+use super::sticky;
 use crate::clock;
 use crate::http::{Framing, HeadLimits, Parsed, ResponseHead, Version, response_framing};
 use crate::net::{Buffer, Failure, Relayed, Size, Stream, splice};
@@ -100,7 +101,9 @@ pub(super) async fn answer(
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
     }
     let hsts = ask.listener.hsts.as_ref();
-    response::write(buffers.out.tail(), head, body, connection, ask.route.via, hsts);
+    response::write(buffers.out.tail(), head, body, connection, ask.route.via, hsts, |out| {
+        sticky::write(out, ask, facts);
+    });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     relay(ask, upstream, patience.silence, framing, sink, buffers, facts).await?;
     let keep_upstream = framing != Framing::UntilClose
@@ -131,7 +134,7 @@ async fn read_final_head(
         // HTTP/1.0 knows no interim answers.
         if ask.head.version() == Version::Http11 {
             let mut interim = Buffer::take(Size::Medium);
-            response::write_interim(interim.tail(), head, None);
+            response::write_interim(interim.tail(), head, None, |_| ());
             send_to_client(ask, &mut interim).await?;
         }
     }

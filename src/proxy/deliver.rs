@@ -1,14 +1,15 @@
 //! A request on its way: to which member, how often, and what is learnt of each.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::answer::{Answered, Buffers, answer};
 use super::exchange::{Ask, Ending, Facts};
 use super::patience::Patience;
 use super::replay::Body;
-use super::{hash_key, reasons, request, tunnel, upload};
-use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried};
+use super::{hash_key, reasons, request, sticky, tunnel, upload};
+use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried, Wish};
 use crate::http::ResponseHead;
 use crate::net::{Buffer, Either, Failure, Stream, TICK, race, sleep};
 use crate::stats::{Counter, Reason};
@@ -42,22 +43,29 @@ pub(super) async fn deliver(
 ) -> Result<Ending, Reason> {
     let (row, pools, pool) = (&ask.context.row, &ask.context.pools, ask.route.pool);
     pools.count_request(pool);
-    let key = hash_key::of(ask, pools.hashes_by(pool));
+    let named = sticky::named(ask);
+    let wish = Wish { key: hash_key::of(ask, pools.hashes_by(pool)), member: named };
+    let keeps = pools.is_sticky(pool);
     let mut lost: Option<Reason> = None;
     let mut fresh = false;
     let mut body = Body::new(ask, received, facts);
     loop {
-        let lease = match lease(ask, key, &facts.tried.get()).await {
+        let lease = match lease(ask, wish, &facts.tried.get()).await {
             Ok(lease) => lease,
             Err(reason) => {
-                return Err(lost.filter(|_| reason == Reason::NoMember).unwrap_or(reason));
+                return Err(lost
+                    .filter(|_| matches!(reason, Reason::NoMember | Reason::NoAddress))
+                    .unwrap_or(reason));
             }
         };
         if let Some(reason) = lost.take() {
             // Told nobody but the counters: another member has the request now.
             row.error(reason);
         }
-        facts.member.set(lease.address());
+        let member = Some(lease.member());
+        facts.member.set(member);
+        facts.site.replace(Some(Rc::clone(lease.site())));
+        facts.moved_to.set(member.filter(|_| keeps && named != member));
         let mut buffers = Buffers::new();
         let tried = try_member(ask, &lease, &mut body, response, &mut buffers, facts, fresh).await;
         match tried {
@@ -87,13 +95,14 @@ pub(super) async fn deliver(
 }
 
 /// Waits for a member if there must be waiting, unless the client leaves.
-async fn lease(ask: &Ask<'_>, key: u64, tried: &Tried) -> Result<Lease, Reason> {
-    let leased = pin!(ask.context.pools.lease(ask.route.pool, key, tried));
+async fn lease(ask: &Ask<'_>, wish: Wish, tried: &Tried) -> Result<Lease, Reason> {
+    let leased = pin!(ask.context.pools.lease(ask.route.pool, wish, tried));
     // Not looked at where there is a member at once.
     let left = pin!(ask.stream.ended());
     match race(leased, left).await {
         Either::First(Ok(lease)) => Ok(lease),
         Either::First(Err(LeaseError::Nobody)) => Err(Reason::NoMember),
+        Either::First(Err(LeaseError::Deserted)) => Err(Reason::NoAddress),
         Either::First(Err(LeaseError::QueueFull)) => Err(Reason::QueueFull),
         Either::First(Err(LeaseError::QueueTimeout)) => Err(Reason::QueueTimeout),
         Either::Second(()) => Err(Reason::ClientGone),
@@ -224,12 +233,11 @@ async fn attempt(
     buffers: &mut Buffers,
     facts: &Facts,
 ) -> Result<Answered, Lost> {
-    let member = lease.address().ok_or(Reason::Internal)?;
     let (upstream, patience) = (&connection.stream, &patience(ask, lease, facts));
     buffers.out.clear();
     facts.uploaded.set(false);
     facts.sent_at.set(None);
-    facts.client.set(request::write(buffers.out.tail(), ask, member));
+    facts.client.set(request::write(buffers.out.tail(), ask, &lease.site().host));
     let Some(whole) = facts.whole.get() else {
         let duplex = upload::duplex(ask, upstream, patience, body, response, buffers, facts);
         return Box::pin(duplex).await;

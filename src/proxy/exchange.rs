@@ -1,7 +1,8 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr};
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
@@ -10,11 +11,11 @@ use super::forwarded::{self, Peer};
 use super::reasons;
 use super::route::Found;
 use super::{deliver, redirect, reject, replay};
-use crate::balancer::{Refusal, Tried};
+use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
 use crate::http::{Framing, Method, RequestHead, request_framing};
-use crate::ids::{ListenerId, RouteId};
+use crate::ids::{ListenerId, MemberId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
 
@@ -88,8 +89,13 @@ pub(super) struct Facts {
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<&'static str>,
     pub(super) route: Cell<Option<RouteId>>,
-    pub(super) member: Cell<Option<SocketAddr>>,
+    /// The member that was tried last.
+    pub(super) member: Cell<Option<MemberId>>,
+    /// How it was reached.
+    pub(super) site: RefCell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
+    /// The member that the client stays on from now on, where its cookie does not say so.
+    pub(super) moved_to: Cell<Option<MemberId>>,
     /// Members that have been tried.
     pub(super) tried: Cell<Tried>,
     /// Times that the request was sent, or that a member was not reached for it.
@@ -126,7 +132,9 @@ impl Facts {
             tls: peer.tls,
             route: Cell::new(None),
             member: Cell::new(None),
+            site: RefCell::new(None),
             reason: Cell::new(None),
+            moved_to: Cell::default(),
             tried: Cell::default(),
             attempts: Cell::new(0),
             no_retry: Cell::new(None),

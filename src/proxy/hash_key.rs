@@ -22,9 +22,9 @@ pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
             .head
             .fields()
             .filter(|field| field.name == Name::Cookie)
-            .find_map(|field| pair(field.value, b';', name.as_bytes())),
+            .find_map(|field| values(field.value, b';', name.as_bytes()).next()),
         HashKey::Query(name) => {
-            ask.head.query().and_then(|query| pair(query, b'&', name.as_bytes()))
+            ask.head.query().and_then(|query| values(query, b'&', name.as_bytes()).next())
         }
     };
     match found {
@@ -39,9 +39,13 @@ pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
     }
 }
 
-/// The value of `name` in a list of `name=value`.
-fn pair<'a>(list: &'a [u8], separator: u8, name: &[u8]) -> Option<&'a [u8]> {
-    list.split(|byte| *byte == separator).find_map(|entry| {
+/// The values of `name` in a list of `name=value`.
+pub(super) fn values<'a>(
+    list: &'a [u8],
+    separator: u8,
+    name: &'a [u8],
+) -> impl Iterator<Item = &'a [u8]> {
+    list.split(move |byte| *byte == separator).filter_map(move |entry| {
         let entry = entry.trim_ascii();
         let (found, value) = entry.split_at_checked(name.len())?;
         value.strip_prefix(b"=").filter(|_| found == name)
@@ -61,7 +65,7 @@ mod tests {
             (b"side=1", b';', b"sid", None),
             (b"q=a&user=7&user=8", b'&', b"user", Some(b"7")),
         ] {
-            assert_eq!(pair(list, separator, name), expected);
+            assert_eq!(values(list, separator, name).next(), expected);
         }
     }
 }

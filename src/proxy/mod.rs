@@ -20,6 +20,7 @@ mod replay;
 mod request;
 mod response;
 pub mod route;
+mod sticky;
 mod tunnel;
 mod upload;
 

@@ -1,14 +1,15 @@
 //! The head that a member gets, built anew from what was parsed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::exchange::Ask;
 use super::forwarded;
 use crate::config::HostPolicy;
 use crate::http::{FieldRef, Framing, Name, encode, is_client_certificate};
 
-/// Appends the whole head for the member at `member`; returns the client's address.
-pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) -> IpAddr {
+/// Appends the whole head for a member that may be called `member` in `Host`; returns the client's
+/// address.
+pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
     let head = ask.head;
     encode::request_line(out, head.method_bytes(), head.path(), head.query());
     write_host(out, ask, member);
@@ -65,7 +66,7 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
     }
 }
 
-fn write_host(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) {
+fn write_host(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) {
     use std::io::Write;
     let asked = ask.head.authority();
     match &ask.route.host {
@@ -73,11 +74,13 @@ fn write_host(out: &mut Vec<u8>, ask: &Ask<'_>, member: SocketAddr) {
         HostPolicy::Literal(host) => encode::field(out, b"Host", host.as_bytes()),
         // HTTP/1.0 without Host: what the client connected to is what it asked for.
         HostPolicy::Preserve => {
-            let local = ask.stream.local_address().unwrap_or(member);
-            // Writing to a vector cannot fail.
-            _ = write!(out, "Host: {local}\r\n");
+            match ask.stream.local_address() {
+                // Writing to a vector cannot fail.
+                Some(local) => _ = write!(out, "Host: {local}\r\n"),
+                None => encode::field(out, b"Host", member.as_bytes()),
+            }
         }
-        HostPolicy::Member => _ = write!(out, "Host: {member}\r\n"),
+        HostPolicy::Member => encode::field(out, b"Host", member.as_bytes()),
     }
 }
 

@@ -40,7 +40,7 @@ impl BodyField {
     }
 }
 
-/// Appends the whole head of a final answer.
+/// Appends the whole head of a final answer; `more` appends fields of our own.
 pub(super) fn write(
     out: &mut Vec<u8>,
     head: &ResponseHead,
@@ -48,6 +48,7 @@ pub(super) fn write(
     connection: ConnectionField,
     via: bool,
     hsts: Option<&HstsConfig>,
+    more: impl FnOnce(&mut Vec<u8>),
 ) {
     encode::status_line(out, head.status(), head.reason());
     write_fields(out, head, body, hsts.is_some());
@@ -61,6 +62,7 @@ pub(super) fn write(
         }
         BodyField::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
+    more(out);
     if via {
         out.extend_from_slice(b"Via: 1.1 ringway\r\n");
     }
@@ -72,10 +74,17 @@ pub(super) fn write(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the head of an interim answer (1xx), or of the 101 that opens a tunnel.
-pub(super) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead, upgrade: Option<&[u8]>) {
+/// Appends the head of an interim answer (1xx), or of the 101 that opens a tunnel; `more` appends
+/// fields of our own.
+pub(super) fn write_interim(
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    upgrade: Option<&[u8]>,
+    more: impl FnOnce(&mut Vec<u8>),
+) {
     encode::status_line(out, head.status(), head.reason());
     write_fields(out, head, BodyField::AsSent, false);
+    more(out);
     if let Some(protocol) = upgrade {
         encode::field(out, b"Upgrade", protocol);
         out.extend_from_slice(b"Connection: Upgrade\r\n");

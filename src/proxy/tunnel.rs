@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::Buffers;
 use super::exchange::{Ask, Ending, Facts};
-use super::response;
+use super::{response, sticky};
 use crate::http::ResponseHead;
 use crate::net::{Buffer, Failure, Size, Stream, both};
 use crate::stats::{Counter, Reason, Row};
@@ -22,7 +22,9 @@ pub(super) async fn run(
     ask.context.row.add(Counter::Tunnels, 1);
     facts.status.set(101);
     upstream.work_for(None);
-    response::write_interim(buffers.out.tail(), head, head.upgrade());
+    response::write_interim(buffers.out.tail(), head, head.upgrade(), |out| {
+        sticky::write(out, ask, facts);
+    });
     buffers.send_out(ask, facts).await?;
     let (to_member, to_client) = (std::mem::take(received), std::mem::take(&mut buffers.input));
     drop(buffers);

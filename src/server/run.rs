@@ -110,8 +110,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let listening = bind_all(&config, cores.len())?;
     let admin = config.server.admin.as_ref().map(admin::bind);
     let admin = admin.transpose().map_err(StartError::Admin)?;
-    let (log_sender, log_writer) =
-        access_log::start(&config).map_err(StartError::AccessLog)?.unzip();
+    let (log_sender, log_writer) = open_access_log(&config)?;
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
@@ -121,8 +120,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
-    let monitor = Monitor::new(&config, &shared.availability(), observations, &control_row)
-        .with_tls(to_members);
+    let monitor = Monitor::new(&config, &shared, observations, &control_row)
+        .with_tls(to_members)
+        .with_records(shared.records());
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
@@ -169,6 +169,12 @@ pub fn run(options: Options) -> Result<(), StartError> {
         Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
     }
     Ok(())
+}
+
+type AccessLog = (Option<crate::proxy::access_log::Sender>, Option<access_log::Writer>);
+
+fn open_access_log(config: &Arc<Config>) -> Result<AccessLog, StartError> {
+    Ok(access_log::start(config).map_err(StartError::AccessLog)?.unzip())
 }
 
 fn load_certificates(config: &Config) -> Result<Certificates, StartError> {

@@ -63,7 +63,12 @@ counters! {
     ProbeEjections, "probe_ejections", "Times that failed probes took a member out (control).";
     Ejections, "ejections", "Times that failed requests took a member out, repeated ejections after a trial included (control).";
     EjectionsSpared, "ejections_spared", "Failures that would have ejected a member, had `max_share` allowed it or another member been in (control).";
-    MembersOut, "members_out", "Members that are not in now: out, on trial or draining (a gauge; control).";
+    MembersOut, "members_out", "Members that are not in now: out, on trial or draining; a place without an address is none (a gauge; control).";
+    Resolutions, "resolutions", "Answers to the names of members (control).";
+    ResolutionsFailed, "resolutions_failed", "Names of members that could not be resolved, each attempt counted: they keep the addresses that they have (control).";
+    NamesFailing, "names_failing", "Names of members whose last resolution failed (a gauge; control).";
+    AddressesAdded, "addresses_added", "Addresses that became members because a name had them (control).";
+    AddressesRemoved, "addresses_removed", "Addresses that are no members any more because their name had them no more (control).";
     ObservationsDropped, "observations_dropped", "Failures of members that the health monitor did not hear of because its queue was full (control).";
     TlsReloads, "tls_reloads", "Certificates and files of ticket keys taken, or given up, because their files changed (control).";
     TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates and ticket keys that were not taken because they are not good (control).";
@@ -111,6 +116,7 @@ mod tests {
             "upstream_active",
             "queue_waiting",
             "members_out",
+            "names_failing",
         ];
         assert_eq!(gauges, expected);
         assert!(Counter::Probes.is_of_control() && Counter::MembersOut.is_of_control());

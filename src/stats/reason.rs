@@ -99,6 +99,7 @@ reasons! {
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
     MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";
     NoMember, Pool, "no_member", 503, "the pool has no member that may serve this request";
+    NoAddress, Pool, "no_address", 503, "no member of the pool has an address: their names have not been resolved yet";
     QueueFull, Pool, "queue_full", 503, "every member that could serve this request, or the pool, is at its max_connections, and the queue of the pool is full";
     QueueTimeout, Pool, "queue_timeout", 503, "no member that could serve this request had room within queue.timeout of the pool";
     ConnectRefused, Member, "connect_refused", 502, "the member refused the connection";

@@ -2,8 +2,8 @@
 //!
 //! A case is `NAME.in`, what one side sends, and `NAME.out`, the head the other side gets. Line
 //! ends are written out as `\r\n`; a line break in the file means nothing. `{listener}` and
-//! `{member}` stand for ports. Lines `# listener:`, `# route:` and `# client:` at the top of a
-//! `.in` set the case up. `UPDATE_GOLDEN=1` writes the `.out` files anew.
+//! `{member}` stand for ports. `{cookie}` stands for a text that names the member. Lines `# listener:`, `# route:`, `# pool:` and
+//! `# client:` at the top of a `.in` set the case up. `UPDATE_GOLDEN=1` writes the `.out` files anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ struct Case {
     client: String,
     listener: String,
     route: String,
+    pool: String,
 }
 
 impl Case {
@@ -38,11 +39,12 @@ impl Case {
             client: directive("# client:"),
             listener: directive("# listener:"),
             route: directive("# route:"),
+            pool: directive("# pool:"),
         }
     }
 
     fn start(&self, origin: &Origin) -> Proxy {
-        Setup::to(&[origin]).listener(&self.listener).route(&self.route).start()
+        Setup::to(&[origin]).listener(&self.listener).route(&self.route).pool(&self.pool).start()
     }
 
     /// Compares, or rewrites; what differs, if anything.
@@ -74,6 +76,16 @@ impl Ports {
     }
 
     fn hide(&self, text: &str) -> String {
+        // 32 characters that depend on the member's port.
+        let text = &match text.split_once("Set-Cookie: ringway=") {
+            Some((before, after)) => {
+                let (value, after) = after.split_at(32);
+                let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+                assert!(value.bytes().all(is_base64), "{value}");
+                format!("{before}Set-Cookie: ringway={{cookie}}{after}")
+            }
+            None => text.to_owned(),
+        };
         text.replace(&self.listener, "{listener}").replace(&self.member, "{member}")
     }
 }

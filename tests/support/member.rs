@@ -64,6 +64,30 @@ impl Member {
     /// One that serves, and says `name` to every request.
     pub(crate) fn new(name: &str) -> Member {
         let (port, address) = reserved_port();
+        Member::at(name, address, port)
+    }
+
+    /// Several at one port, each at an address of its own.
+    pub(crate) fn neighbours<const N: usize>(names: [&str; N]) -> [Member; N] {
+        // A port that is free here may be taken there.
+        let ports = || -> Option<Vec<(Socket, SocketAddr)>> {
+            let (first, address) = reserved_port();
+            let mut all = vec![(first, address)];
+            for host in 2..=names.len() as u8 {
+                let address = SocketAddr::from(([127, 0, 0, host], address.port()));
+                all.push((try_bound(address).ok()?, address));
+            }
+            Some(all)
+        };
+        let all = (0..50).find_map(|_| ports()).expect("a port free everywhere");
+        let mut all = all.into_iter().zip(names);
+        std::array::from_fn(|_| {
+            let ((port, address), name) = all.next().expect("one for each name");
+            Member::at(name, address, port)
+        })
+    }
+
+    fn at(name: &str, address: SocketAddr, port: Socket) -> Member {
         // A socket that stops to listen keeps only a port that it was bound to by number.
         let listener = bound(address);
         listener.listen(BACKLOG).expect("listening");
@@ -205,9 +229,13 @@ pub(crate) fn reserved_port() -> (Socket, SocketAddr) {
 
 /// A socket bound to `address`, which others may be bound to as well.
 fn bound(address: SocketAddr) -> Socket {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.set_reuse_address(true).expect("SO_REUSEADDR");
-    socket.set_reuse_port(true).expect("SO_REUSEPORT");
-    socket.bind(&address.into()).expect("binding");
-    socket
+    try_bound(address).expect("binding")
+}
+
+fn try_bound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }

@@ -3,7 +3,10 @@
 use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,6 +21,8 @@ use super::{PATIENCE, eventually};
 /// An origin that listens until it is dropped.
 pub(crate) struct Origin {
     address: SocketAddr,
+    /// In place of the address.
+    path: Option<PathBuf>,
     shared: Arc<Shared>,
 }
 
@@ -78,11 +83,20 @@ impl Origin {
     {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binding an origin");
         let address = listener.local_addr().expect("its address");
-        let shared = Arc::new(Shared::default());
-        let seen = Arc::clone(&shared);
-        let script = Arc::new(script);
-        thread::spawn(move || accept_loop(&listener, &seen, &script));
-        Origin { address, shared }
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        Origin { address, path: None, shared: start(accept, script) }
+    }
+
+    /// As [`Origin::scripted`], at a Unix socket that nobody has yet.
+    pub(crate) fn at_path<F>(path: &Path, script: F) -> Origin
+    where
+        F: Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
+    {
+        let listener = UnixListener::bind(path).expect("binding a Unix socket");
+        // Only the descriptor counts.
+        let accept = move || listener.accept().map(|(stream, _)| OwnedFd::from(stream).into());
+        let shared = start(accept, move |mut conn| script(&mut conn));
+        Origin { address: SocketAddr::from(([0; 4], 0)), path: Some(path.to_owned()), shared }
     }
 
     /// An origin that answers every request with what `answer` makes of it, and keeps alive.
@@ -158,7 +172,10 @@ impl Drop for Origin {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         // Wakes the accept loop; when it is gone already there is nothing to wake.
-        drop(TcpStream::connect_timeout(&self.address, Duration::from_secs(1)));
+        match &self.path {
+            Some(path) => drop(UnixStream::connect(path)),
+            None => drop(TcpStream::connect_timeout(&self.address, Duration::from_secs(1))),
+        }
         let failures = self.shared.failures.lock().map(|list| list.clone()).unwrap_or_default();
         if !failures.is_empty() {
             eprintln!("an origin's script failed: {failures:#?}");
@@ -167,11 +184,25 @@ impl Drop for Origin {
     }
 }
 
-fn accept_loop<F>(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<F>)
+/// Runs `script` for each connection that `accept` brings.
+fn start<A, F>(accept: A, script: F) -> Arc<Shared>
 where
+    A: Fn() -> io::Result<TcpStream> + Send + 'static,
     F: Fn(Conn) -> io::Result<()> + Send + Sync + 'static,
 {
-    for stream in listener.incoming() {
+    let shared = Arc::new(Shared::default());
+    let (seen, script) = (Arc::clone(&shared), Arc::new(script));
+    thread::spawn(move || accept_loop(&accept, &seen, &script));
+    shared
+}
+
+fn accept_loop<A, F>(accept: &A, shared: &Arc<Shared>, script: &Arc<F>)
+where
+    A: Fn() -> io::Result<TcpStream>,
+    F: Fn(Conn) -> io::Result<()> + Send + Sync + 'static,
+{
+    loop {
+        let stream = accept();
         if shared.stopping.load(Ordering::SeqCst) {
             return;
         }

@@ -18,7 +18,7 @@ pub(crate) struct Setup {
     pool: String,
     /// Takes the place of the one route and the one pool.
     body: Option<String>,
-    members: Vec<SocketAddr>,
+    members: Vec<String>,
     /// Files beside the configuration: names and what is in them.
     files: Vec<(String, Vec<u8>)>,
     confinement: Confinement,
@@ -34,6 +34,12 @@ impl Setup {
 
     /// Everything goes to a pool of these addresses.
     pub(crate) fn to_addresses(members: &[SocketAddr]) -> Setup {
+        let members: Vec<_> = members.iter().map(|member| format!("\"{member}\"")).collect();
+        Setup::to_members(&members)
+    }
+
+    /// Everything goes to a pool of these members, written as TOML.
+    pub(crate) fn to_members(members: &[impl AsRef<str>]) -> Setup {
         Setup {
             workers: 2,
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -43,7 +49,7 @@ impl Setup {
             route: String::new(),
             pool: String::new(),
             body: None,
-            members: members.to_vec(),
+            members: members.iter().map(|member| member.as_ref().to_owned()).collect(),
             files: Vec::new(),
             confinement: Confinement::default(),
             driver: None,
@@ -142,7 +148,6 @@ impl Setup {
     /// The file.
     pub(crate) fn text(&self) -> String {
         let Setup { workers, bind, server, limits, listener, route, pool, members, .. } = self;
-        let members: Vec<_> = members.iter().map(|member| format!("\"{member}\"")).collect();
         let members = members.join(", ");
         let body = self.body.clone().unwrap_or_else(|| {
             format!(

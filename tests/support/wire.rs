@@ -36,7 +36,10 @@ pub(crate) struct Wire {
 impl Wire {
     /// Wraps a connected stream.
     pub(crate) fn new(stream: TcpStream) -> Wire {
-        stream.set_nodelay(true).expect("TCP_NODELAY");
+        // A Unix socket is wrapped all the same, and knows no delay.
+        if stream.local_addr().is_ok() {
+            stream.set_nodelay(true).expect("TCP_NODELAY");
+        }
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
         Wire { stream, unread: Vec::new(), record: None, tls: None }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::transition::Cause;
 use crate::balancer::{Fault, Outcome};
 use crate::clock::Instant;
 use crate::net::tls::TlsFault;
@@ -89,6 +90,8 @@ pub enum What {
         /// Whether it tried a member that was out.
         trial: bool,
     },
+    /// It was much worse than the others.
+    Outlier(Cause),
 }
 
 impl fmt::Display for What {
@@ -97,6 +100,7 @@ impl fmt::Display for What {
             Self::Probe(Ok(())) => f.write_str("succeeded"),
             Self::Probe(Err(failure)) => write!(f, "{failure}"),
             Self::Request { outcome, .. } => write!(f, "{}", Words(*outcome)),
+            Self::Outlier(cause) => write!(f, "{cause}"),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::state::Health;
 use super::transition::{Cause, Phase, Transition};
 use crate::balancer::{Outcome, Standing};
 use crate::clock::Instant;
-use crate::config::PoolConfig;
+use crate::config::{MemberState, PoolConfig};
 
 /// What the operator wants of a member, whatever its health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,16 @@ pub enum Admin {
     Drain,
     /// No requests at all.
     Maintenance,
+}
+
+impl From<MemberState> for Admin {
+    fn from(state: MemberState) -> Self {
+        match state {
+            MemberState::Ready => Self::Ready,
+            MemberState::Drain => Self::Drain,
+            MemberState::Maintenance => Self::Maintenance,
+        }
+    }
 }
 
 impl Admin {
@@ -45,9 +55,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member of which nothing is known.
+    /// A member of which nothing is known but what the operator wants of it.
     #[must_use]
-    pub fn new(pool: &PoolConfig) -> Self {
+    pub fn new(pool: &PoolConfig, admin: Admin) -> Self {
         // By then a request that tried the member has got an answer, or its pool has given it up;
         // long bodies apart, and a second trial beside one of those does no harm.
         let patience =
@@ -55,9 +65,15 @@ impl Member {
         Self {
             active: pool.health.as_ref().map(Health::new),
             passive: pool.eject.clone().map(|rule| Passive::new(rule, patience)),
-            admin: Admin::Ready,
+            admin,
             evidence: Evidence::default(),
         }
+    }
+
+    /// The same, of which the operator wants something else.
+    #[must_use]
+    pub fn under(self, admin: Admin) -> Self {
+        Self { admin, ..self }
     }
 
     /// What workers are to know. The strictest of the three wins: out, then drain, then trial.
@@ -124,6 +140,21 @@ impl Member {
         }
     }
 
+    /// Takes notice that others are much better: as [`Passive::on_outlier`].
+    pub(super) fn on_outlier(
+        &mut self,
+        now: Instant,
+        cause: Cause,
+        repeats: u32,
+        may_eject: bool,
+    ) -> Verdict {
+        self.evidence.add(now, What::Outlier(cause));
+        match &mut self.passive {
+            Some(passive) => passive.on_outlier(now, cause, repeats, may_eject),
+            None => Verdict::Same,
+        }
+    }
+
     pub(super) fn on_time(&mut self, now: Instant, trial_taken: bool) -> Due {
         self.passive.as_mut().map_or(Due::Same, |passive| passive.on_time(now, trial_taken))
     }
@@ -146,22 +177,25 @@ pub(super) mod tests {
     use super::*;
     use crate::balancer::Fault;
     use crate::config::{
-        Balance, EjectConfig, FailureSet, HealthConfig, KeepaliveConfig, MemberConfig, Panic,
-        PoolTimeouts, Probe, QueueConfig,
+        Balance, EjectConfig, FailureSet, HealthConfig, KeepaliveConfig, MemberAddress,
+        MemberConfig, Panic, PoolTimeouts, Probe, QueueConfig,
     };
 
     /// A pool with as many members as weights, fall and rise 2, two failures in 10 s, out for 5 s.
     pub(in super::super) fn config(weights: &[u16], max_share: u8) -> PoolConfig {
         let member = |weight: &u16| MemberConfig {
-            address: SocketAddr::from(([127, 0, 0, 1], 80)),
+            address: MemberAddress::Ip(SocketAddr::from(([127, 0, 0, 1], 80))),
+            places: 1,
             weight: *weight,
             max_connections: None,
             backup: false,
+            state: MemberState::Ready,
         };
         let (second, ten) = (Duration::from_secs(1), Duration::from_secs(10));
         PoolConfig {
             name: "main".to_owned(),
             balance: Balance::RoundRobin,
+            sticky: None,
             members: weights.iter().map(member).collect(),
             max_connections: None,
             keepalive: KeepaliveConfig {
@@ -181,11 +215,13 @@ pub(super) mod tests {
                 start_down: false,
             }),
             eject: Some(EjectConfig {
-                failures: 2,
+                failures: Some(2),
                 window: ten,
                 out_for: 5 * second,
                 on: FailureSet { reset: true, ..FailureSet::default() },
                 max_share,
+                success_rate: None,
+                latency: None,
             }),
             queue: QueueConfig { length: 0, timeout: second },
             retry: None,
@@ -210,7 +246,7 @@ pub(super) mod tests {
                 for (admin, expected) in
                     [Admin::Ready, Admin::Drain, Admin::Maintenance].into_iter().zip(row)
                 {
-                    let mut member = Member::new(&config(&[1, 1], 50));
+                    let mut member = Member::new(&config(&[1, 1], 50), Admin::Ready);
                     for _ in 0..if up { 0 } else { 2 } {
                         member.on_probe(now, Err(ProbeFailure::Refused));
                     }
@@ -231,7 +267,7 @@ pub(super) mod tests {
     fn without_probes_and_ejection_only_the_operator_counts() {
         let mut config = config(&[1], 50);
         (config.health, config.eject) = (None, None);
-        let mut member = Member::new(&config);
+        let mut member = Member::new(&config, Admin::Ready);
         let now = Instant::from_micros(1);
         for _ in 0..10 {
             assert_eq!(member.on_probe(now, Err(ProbeFailure::Timeout)), None);

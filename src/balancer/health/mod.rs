@@ -8,6 +8,7 @@
 
 mod evidence;
 mod member;
+mod outliers;
 mod passive;
 mod pool;
 mod state;

@@ -82,6 +82,8 @@ pub struct Passive {
     recent: VecDeque<Instant>,
     /// Trials in a row that failed.
     failed_trials: u32,
+    /// How long it is out for, this time.
+    span: Duration,
 }
 
 impl Passive {
@@ -89,7 +91,14 @@ impl Passive {
     #[must_use]
     pub const fn new(rule: EjectConfig, patience: Duration) -> Self {
         let state = PassiveState::In;
-        Self { rule, patience, state, recent: VecDeque::new(), failed_trials: 0 }
+        Self {
+            rule,
+            patience,
+            state,
+            recent: VecDeque::new(),
+            failed_trials: 0,
+            span: Duration::ZERO,
+        }
     }
 
     /// The state now.
@@ -136,35 +145,60 @@ impl Passive {
     }
 
     fn failed(&mut self, now: Instant, outcome: Outcome, may_eject: bool) -> Verdict {
-        let window = self.rule.window;
+        let (window, Some(failures)) = (self.rule.window, self.rule.failures) else {
+            return Verdict::Same;
+        };
+        let most = failures as usize;
         self.recent.push_back(now);
         while self.recent.front().is_some_and(|at| now.since(*at) > window) {
             self.recent.pop_front();
         }
-        if self.recent.len() < self.rule.failures as usize {
+        if self.recent.len() < most {
             return Verdict::Same;
         }
         if !may_eject {
             // One more failure gives the same answer without the oldest one.
-            if self.recent.len() > self.rule.failures as usize {
+            if self.recent.len() > most {
                 self.recent.pop_front();
             }
             return Verdict::Spared;
         }
-        let failures = self.rule.failures;
         let cause = Cause::Requests { failures, within: window, last: outcome };
         Verdict::Moved(self.eject(now, Phase::In, cause))
     }
 
     fn eject(&mut self, now: Instant, from: Phase, cause: Cause) -> Transition {
         self.recent.clear();
-        self.state = PassiveState::Ejected { until: now.after(self.time_out()) };
+        self.span = self.time_out(self.failed_trials);
+        self.state = PassiveState::Ejected { until: now.after(self.span) };
         Transition { at: now, from, to: Phase::Ejected, cause }
     }
 
-    /// How long the member is out for, this time.
-    fn time_out(&self) -> Duration {
-        let times = 1u32.checked_shl(self.failed_trials).unwrap_or(LONGEST);
+    /// Takes it out because others are better, if it is in. `repeats`: times in a row that this was
+    /// so before. `may_eject`: as in [`Passive::on_outcome`].
+    pub(super) fn on_outlier(
+        &mut self,
+        now: Instant,
+        cause: Cause,
+        repeats: u32,
+        may_eject: bool,
+    ) -> Verdict {
+        match (self.state, may_eject) {
+            (PassiveState::In, true) => {
+                self.recent.clear();
+                self.span = self.time_out(repeats);
+                self.state = PassiveState::Ejected { until: now.after(self.span) };
+                let (from, to) = (Phase::In, Phase::Ejected);
+                Verdict::Moved(Transition { at: now, from, to, cause })
+            }
+            (PassiveState::In, false) => Verdict::Spared,
+            _ => Verdict::Same,
+        }
+    }
+
+    /// How long the member is out for after so many bad turns in a row.
+    fn time_out(&self, turns: u32) -> Duration {
+        let times = 1u32.checked_shl(turns).unwrap_or(LONGEST);
         self.rule.out_for.saturating_mul(times.clamp(1, LONGEST))
     }
 
@@ -172,7 +206,7 @@ impl Passive {
     pub(super) fn on_time(&mut self, now: Instant, trial_taken: bool) -> Due {
         match &mut self.state {
             PassiveState::Ejected { until } if *until <= now => {
-                let cause = Cause::OutFor(self.time_out());
+                let cause = Cause::OutFor(self.span);
                 self.state = PassiveState::Trial { look: now.after(LOOK), taken: None };
                 let (from, to) = (Phase::Ejected, Phase::Trial);
                 Due::Moved(Transition { at: now, from, to, cause })
@@ -204,11 +238,13 @@ mod tests {
     fn passive(failures: u32) -> Passive {
         let on = FailureSet { reset: true, statuses: vec![503], ..FailureSet::default() };
         let rule = EjectConfig {
-            failures,
+            failures: Some(failures),
             window: Duration::from_secs(10),
             out_for: Duration::from_secs(5),
             on,
             max_share: 50,
+            success_rate: None,
+            latency: None,
         };
         Passive::new(rule, Duration::from_secs(30))
     }
@@ -304,7 +340,46 @@ mod tests {
         member.on_outcome(now, RESET, false, true);
         assert_eq!(member.due().unwrap().since(now), Duration::from_secs(5));
         member.failed_trials = 1000;
-        assert_eq!(member.time_out(), Duration::from_secs(50));
+        assert_eq!(member.time_out(member.failed_trials), Duration::from_secs(50));
+    }
+
+    #[test]
+    fn an_outlier_is_out_for_longer_each_time_and_tried_like_any_other() {
+        let mut member = passive(5);
+        let cause = Cause::FailureShare {
+            failures: 1,
+            requests: 2,
+            within: Duration::from_secs(1),
+            others: 0,
+        };
+        let mut now = at(0);
+        assert_eq!(member.on_outlier(now, cause, 0, false), Verdict::Spared);
+        for (repeats, expected) in [(0, 5), (1, 10), (2, 20), (9, 50)] {
+            let Verdict::Moved(moved) = member.on_outlier(now, cause, repeats, true) else {
+                panic!("not ejected")
+            };
+            assert_eq!((moved.to, moved.cause), (Phase::Ejected, cause));
+            assert_eq!(member.on_outlier(now, cause, 0, true), Verdict::Same);
+            let over = member.due().unwrap();
+            assert_eq!(over.since(now), Duration::from_secs(expected));
+            let Due::Moved(moved) = member.on_time(over, false) else { panic!("still out") };
+            assert_eq!(moved.cause, Cause::OutFor(Duration::from_secs(expected)));
+            assert!(matches!(
+                member.on_outcome(over, answered(200), true, true),
+                Verdict::Moved(_)
+            ));
+            now = over;
+        }
+    }
+
+    #[test]
+    fn without_a_number_of_failures_they_eject_nobody() {
+        let mut member = passive(1);
+        member.rule.failures = None;
+        for n in 0..100 {
+            assert_eq!(member.on_outcome(at(n), RESET, false, true), Verdict::Same);
+        }
+        assert!(member.recent.is_empty());
     }
 
     #[test]

@@ -5,53 +5,142 @@ use std::sync::Arc;
 
 use super::evidence::ProbeResult;
 use super::member::{Admin, Member};
+use super::outliers::Outliers;
 use super::passive::{Due, PassiveState, Verdict};
 use super::transition::Transition;
-use crate::balancer::{Availability, Outcome, Standing};
+use crate::balancer::{Availability, Changes, Outcome, Places, Records, Standing};
 use crate::clock::Instant;
-use crate::config::PoolConfig;
+use crate::config::{MemberConfig, PoolConfig};
 use crate::ids::MemberId;
 
 /// The members of one pool.
 #[derive(Debug)]
 pub struct PoolHealth {
-    members: Vec<Member>,
+    /// By place; `None`: vacant.
+    members: Vec<Option<Member>>,
     weights: Vec<u16>,
+    /// A member of which nothing is known.
+    blank: Member,
+    /// By place: what the file says that the operator wants of who is there.
+    states: Vec<Admin>,
     availability: Arc<Availability>,
     /// Members that their requests took out: ejected, or on trial.
     ejected: Vec<MemberId>,
-    /// How many may be so at a time.
-    most_ejected: usize,
+    /// How many of a hundred may be so at a time.
+    share: usize,
     /// Members with a weight that are in.
     available: usize,
+    outliers: Outliers,
+    /// What the rules for outliers compare; `None`: nobody counts.
+    records: Option<Arc<Records>>,
 }
 
 impl PoolHealth {
     /// The members of `config` at the start, published in `availability`, which says until now
-    /// that all are in.
+    /// that all are in. What is to be resolved is not there yet.
     #[must_use]
     pub fn new(config: &PoolConfig, availability: Arc<Availability>, now: Instant) -> Self {
-        let count = config.members.len();
         let share = config.eject.as_ref().map_or(0, |eject| usize::from(eject.max_share));
+        let blank = Member::new(config, Admin::Ready);
+        let weight = |member: &MemberConfig| match member.address.is_resolved() {
+            true => 0,
+            false => member.weight,
+        };
         let mut pool = Self {
-            members: config.members.iter().map(|_| Member::new(config)).collect(),
-            weights: config.members.iter().map(|member| member.weight).collect(),
+            members: config
+                .places()
+                .map(|place| {
+                    let there = !place.address.is_resolved();
+                    there.then(|| blank.clone().under(place.state.into()))
+                })
+                .collect(),
+            states: config.places().map(|place| place.state.into()).collect(),
+            weights: config.places().map(weight).collect(),
             availability,
             ejected: Vec::new(),
-            most_ejected: (count * share / 100).max(1),
+            blank,
+            share,
             available: 0,
+            outliers: Outliers::new(config.eject.as_ref(), config.places().count(), now),
+            records: None,
         };
-        for member in (0..=u16::MAX).take(count).map(MemberId) {
-            pool.available += usize::from(pool.serves(member));
+        pool.available = pool.ids().filter(|member| pool.serves(*member)).count();
+        for member in pool.ids() {
             pool.publish(member, now);
         }
         pool
     }
 
+    /// Compares members by what is counted there.
+    #[must_use]
+    pub fn with_records(mut self, records: Arc<Records>) -> Self {
+        self.records = Some(records);
+        self
+    }
+
+    fn ids(&self) -> impl Iterator<Item = MemberId> + use<> {
+        (0..=u16::MAX).take(self.members.len()).map(MemberId)
+    }
+
+    fn one(&mut self, member: MemberId) -> Option<&mut Member> {
+        self.members.get_mut(member.index())?.as_mut()
+    }
+
+    /// Takes notice of who came and left, and tells the workers, in an order in which none of them
+    /// ever meets a pool that is emptier than it is: who is new gets its standing before it is
+    /// there, and who left loses it when it is gone.
+    pub fn take(&mut self, places: &Places, changes: &Changes, now: Instant) {
+        for (member, _) in &changes.came {
+            self.settle_in(*member, places.weight(*member), now);
+        }
+        self.availability.publish(places.membership());
+        for (member, _) in changes.left.iter().filter(|left| places.site(left.0).is_none()) {
+            self.leave(*member, now);
+        }
+        for member in &changes.weighed {
+            self.set_weight(*member, places.weight(*member));
+        }
+    }
+
+    /// A server of which nothing is known has a vacant place, or one that another one leaves to it.
+    /// Workers do not know yet that it is there.
+    fn settle_in(&mut self, member: MemberId, weight: u16, now: Instant) {
+        let state = self.states.get(member.index()).copied().unwrap_or_default();
+        if let Some(place) = self.members.get_mut(member.index()) {
+            *place = Some(self.blank.clone().under(state));
+            self.ejected.retain(|ejected| *ejected != member);
+            if let Some(records) = &self.records {
+                self.outliers.forget(member, records.count(member));
+            }
+            self.set_weight(member, weight);
+            self.publish(member, now);
+        }
+    }
+
+    /// A member's weight is another one.
+    fn set_weight(&mut self, member: MemberId, weight: u16) {
+        let served = self.serves(member);
+        if let Some(place) = self.weights.get_mut(member.index()) {
+            *place = weight;
+        }
+        self.available += usize::from(self.serves(member));
+        self.available -= usize::from(served);
+    }
+
+    /// A member has left for good, and workers know. Its place is vacant.
+    fn leave(&mut self, member: MemberId, now: Instant) {
+        if let Some(place) = self.members.get_mut(member.index()) {
+            *place = None;
+            self.ejected.retain(|ejected| *ejected != member);
+            self.set_weight(member, 0);
+            self.publish(member, now);
+        }
+    }
+
     /// A member's health.
     #[must_use]
     pub fn member(&self, member: MemberId) -> Option<&Member> {
-        self.members.get(member.index())
+        self.members.get(member.index())?.as_ref()
     }
 
     /// How many members are in and have a weight. None: requests are refused, or go to all.
@@ -63,13 +152,14 @@ impl PoolHealth {
     /// How many members are not in, for whatever reason.
     #[must_use]
     pub fn not_in(&self) -> usize {
-        self.members.iter().filter(|member| member.standing() != Standing::In).count()
+        self.members.iter().flatten().filter(|member| member.standing() != Standing::In).count()
     }
 
     /// When [`Self::on_time`] is to be called; `None`: not before something else happens.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        self.ejected.iter().filter_map(|member| self.member(*member)?.due()).min()
+        let ejected = self.ejected.iter().filter_map(|member| self.member(*member)?.due());
+        ejected.chain(self.records.as_ref().and(self.outliers.due())).min()
     }
 
     /// Takes the result of a probe.
@@ -79,7 +169,7 @@ impl PoolHealth {
         member: MemberId,
         result: ProbeResult,
     ) -> Option<Transition> {
-        let moved = self.members.get_mut(member.index())?.on_probe(now, result)?;
+        let moved = self.one(member)?.on_probe(now, result)?;
         self.publish(member, now);
         Some(moved)
     }
@@ -93,7 +183,7 @@ impl PoolHealth {
         trial: bool,
     ) -> Verdict {
         let may_eject = self.can_spare(member);
-        let Some(one) = self.members.get_mut(member.index()) else { return Verdict::Same };
+        let Some(one) = self.one(member) else { return Verdict::Same };
         let verdict = one.on_outcome(now, outcome, trial, may_eject);
         if let Verdict::Moved(_) = verdict {
             self.settle(member, now);
@@ -101,21 +191,46 @@ impl PoolHealth {
         verdict
     }
 
-    /// Takes notice of the time; calls `each` for every member whose state changed.
-    pub fn on_time(&mut self, now: Instant, mut each: impl FnMut(MemberId, Transition)) {
+    /// Takes notice of the time; calls `each` for every member whose state changed, or that had to be
+    /// ejected and was spared.
+    pub fn on_time(&mut self, now: Instant, mut each: impl FnMut(MemberId, Verdict)) {
         for member in self.ejected.clone() {
             let taken = !self.availability.trial_is_free(member);
-            let Some(one) = self.members.get_mut(member.index()) else { continue };
+            let Some(one) = self.one(member) else { continue };
             match one.on_time(now, taken) {
                 Due::Same => {}
                 Due::Moved(moved) => {
+                    self.availability.offer_trial(member);
                     self.settle(member, now);
-                    each(member, moved);
+                    each(member, Verdict::Moved(moved));
                 }
-                Due::Again if one.standing() == Standing::Trial => {
-                    self.availability.set(member, Standing::Trial, now);
-                }
-                Due::Again => {}
+                Due::Again => self.availability.offer_trial(member),
+            }
+        }
+        self.compare(now, each);
+    }
+
+    /// Ejects members that are much worse than the others, at the end of an interval.
+    fn compare(&mut self, now: Instant, mut each: impl FnMut(MemberId, Verdict)) {
+        let Some(records) = &self.records else { return };
+        if self.outliers.due().is_none_or(|due| now < due) {
+            return;
+        }
+        let availability = &self.availability;
+        let found = self.outliers.judge(now, |member| {
+            let is_in = availability.standing(member) == Standing::In;
+            is_in.then(|| (records.count(member), records.micros(member)))
+        });
+        for found in found {
+            let (member, may_eject) = (found.member, self.can_spare(found.member));
+            let Some(one) = self.one(member) else { continue };
+            let verdict = one.on_outlier(now, found.cause, found.repeats, may_eject);
+            if let Verdict::Moved(_) = verdict {
+                self.outliers.ejected(&found);
+                self.settle(member, now);
+            }
+            if verdict != Verdict::Same {
+                each(member, verdict);
             }
         }
     }
@@ -127,14 +242,15 @@ impl PoolHealth {
         member: MemberId,
         admin: Admin,
     ) -> Option<Transition> {
-        let moved = self.members.get_mut(member.index())?.administer(now, admin)?;
+        let moved = self.one(member)?.administer(now, admin)?;
         self.publish(member, now);
         Some(moved)
     }
 
     /// Whether one more may be ejected, and another one is left that gets requests.
     fn can_spare(&self, member: MemberId) -> bool {
-        self.ejected.len() < self.most_ejected && self.available > usize::from(self.serves(member))
+        let most = (self.members.iter().flatten().count() * self.share / 100).max(1);
+        self.ejected.len() < most && self.available > usize::from(self.serves(member))
     }
 
     /// Whether workers are told that the member gets requests, and its weight lets it have some.
@@ -145,7 +261,7 @@ impl PoolHealth {
 
     /// Notes whether the member is ejected, and publishes its standing.
     fn settle(&mut self, member: MemberId, now: Instant) {
-        let Some(one) = self.members.get(member.index()) else { return };
+        let Some(one) = self.member(member) else { return };
         let is_in = one.requests() == PassiveState::In;
         let at = self.ejected.iter().position(|ejected| *ejected == member);
         match (at, is_in) {
@@ -158,181 +274,41 @@ impl PoolHealth {
 
     /// Tells the workers a member's standing if it is another one now.
     fn publish(&mut self, member: MemberId, now: Instant) {
-        let Some(one) = self.members.get(member.index()) else { return };
-        let standing = one.standing();
-        self.availability.bar(member, one.admin() != Admin::Ready);
+        let one = self.member(member);
+        let standing = one.map_or(Standing::Out, Member::standing);
+        let barred = one.is_some_and(|one| one.admin() != Admin::Ready);
+        self.availability.bar(member, barred);
         if self.availability.standing(member) != standing {
             let served = self.serves(member);
             self.availability.set(member, standing, now);
             self.available += usize::from(self.serves(member));
             self.available -= usize::from(served);
+            if let Some(records) = &self.records {
+                self.outliers.restart(member, records.count(member));
+            }
         }
     }
 
     /// Panics if what is kept twice differs.
     #[cfg(test)]
     fn check_invariants(&self) {
-        let ids = || (0..self.members.len() as u16).map(MemberId);
-        let out = |id: &MemberId| self.members[id.index()].requests() != PassiveState::In;
+        let ids = || self.ids();
+        let out = |id: &MemberId| {
+            self.member(*id).is_some_and(|member| member.requests() != PassiveState::In)
+        };
         let mut ejected = self.ejected.clone();
         ejected.sort_unstable();
         assert_eq!(ejected, ids().filter(out).collect::<Vec<_>>());
-        assert!(ejected.len() <= self.most_ejected);
         assert_eq!(self.available, ids().filter(|id| self.serves(*id)).count());
         for id in ids() {
-            assert_eq!(self.availability.standing(id), self.members[id.index()].standing());
-            let barred = self.members[id.index()].admin() != Admin::Ready;
+            let one = self.member(id);
+            let standing = one.map_or(Standing::Out, Member::standing);
+            assert_eq!(self.availability.standing(id), standing);
+            let barred = one.is_some_and(|one| one.admin() != Admin::Ready);
             assert_eq!(self.availability.is_barred(id), barred);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
-    use super::super::evidence::ProbeFailure;
-    use super::super::member::tests::config;
-    use super::*;
-    use crate::balancer::Fault;
-
-    const RESET: Outcome = Outcome::Failed(Fault::Reset);
-    const REFUSED: ProbeResult = Err(ProbeFailure::Refused);
-
-    fn pool(weights: &[u16], max_share: u8) -> (PoolHealth, Arc<Availability>) {
-        let availability = Arc::new(Availability::new(weights.len()));
-        let config = config(weights, max_share);
-        let pool = PoolHealth::new(&config, Arc::clone(&availability), at(0));
-        (pool, availability)
-    }
-
-    fn at(seconds: u64) -> Instant {
-        Instant::from_micros(seconds * 1_000_000)
-    }
-
-    /// How many members are ejected when each has failed often enough, in order.
-    fn ejected(weights: &[u16], max_share: u8) -> usize {
-        let (mut pool, _) = pool(weights, max_share);
-        let weighty = (0..weights.len()).filter(|member| weights[*member] > 0);
-        for member in weighty.map(|member| MemberId(member as u16)) {
-            for _ in 0..2 {
-                pool.on_outcome(at(0), member, RESET, false);
-            }
-            pool.check_invariants();
-        }
-        pool.ejected.len()
-    }
-
-    #[test]
-    fn a_share_may_be_ejected_and_never_the_last() {
-        let cases: [(&[u16], u8, usize); 10] = [
-            (&[1], 100, 0),
-            (&[1, 1], 50, 1),
-            (&[1, 1], 100, 1),
-            (&[1, 1, 1], 50, 1),
-            (&[1, 1, 1], 10, 1),
-            (&[1, 1, 1], 0, 1),
-            (&[1; 10], 50, 5),
-            (&[1; 10], 100, 9),
-            // Members without a weight get nothing, so they are nobody's replacement.
-            (&[1, 0], 100, 0),
-            (&[1, 1, 0, 0], 100, 1),
-        ];
-        for (weights, share, expected) in cases {
-            assert_eq!(ejected(weights, share), expected, "{weights:?} {share}");
-        }
-    }
-
-    #[test]
-    fn a_member_is_kept_while_the_others_are_out_by_their_probes() {
-        let (mut pool, all) = pool(&[1, 1], 50);
-        for _ in 0..2 {
-            pool.on_probe(at(0), MemberId(0), REFUSED);
-            pool.on_outcome(at(0), MemberId(1), RESET, false);
-        }
-        assert_eq!(all.standing(MemberId(0)), Standing::Out);
-        assert_eq!(pool.on_outcome(at(1), MemberId(1), RESET, false), Verdict::Spared);
-        assert_eq!((pool.available(), pool.not_in()), (1, 1));
-        pool.on_probe(at(2), MemberId(0), Ok(()));
-        pool.on_probe(at(4), MemberId(0), Ok(()));
-        assert!(matches!(pool.on_outcome(at(5), MemberId(1), RESET, false), Verdict::Moved(_)));
-        assert_eq!(all.standing(MemberId(1)), Standing::Out);
-        pool.check_invariants();
-    }
-
-    #[test]
-    fn a_trial_is_one_request_of_the_host_and_a_lost_one_is_offered_again() {
-        let (mut pool, all) = pool(&[1, 1], 50);
-        let first = MemberId(0);
-        for _ in 0..2 {
-            pool.on_outcome(at(0), first, RESET, false);
-        }
-        assert_eq!(pool.due(), Some(at(5)));
-        let mut moved = 0;
-        pool.on_time(at(5), |_, _| moved += 1);
-        assert_eq!((moved, all.standing(first)), (1, Standing::Trial));
-        assert!(all.take_trial(first));
-        // Twice connect and response: 22 s.
-        let mut second = 5;
-        while !all.trial_is_free(first) {
-            second += 1;
-            assert_eq!(pool.due(), Some(at(second)));
-            pool.on_time(at(second), |_, _| panic!("no change"));
-        }
-        assert_eq!(second, 6 + 22);
-        assert!(all.take_trial(first));
-        let answered = Outcome::Answered { status: 200, first_byte: Duration::ZERO };
-        assert!(matches!(pool.on_outcome(at(30), first, answered, true), Verdict::Moved(_)));
-        assert_eq!((all.standing(first), all.back_since(first)), (Standing::In, Some(at(30))));
-        assert_eq!(pool.due(), None);
-        pool.check_invariants();
-    }
-
-    #[test]
-    fn members_that_begin_down_are_published_so() {
-        let mut config = config(&[1, 1], 50);
-        config.health.as_mut().unwrap().start_down = true;
-        let all = Arc::new(Availability::new(2));
-        let mut pool = PoolHealth::new(&config, Arc::clone(&all), at(0));
-        assert_eq!((all.standing(MemberId(0)), pool.available()), (Standing::Out, 0));
-        for second in 1..3 {
-            pool.on_probe(at(second), MemberId(0), Ok(()));
-        }
-        assert_eq!((all.standing(MemberId(0)), pool.available()), (Standing::In, 1));
-        pool.check_invariants();
-    }
-
-    proptest! {
-        #[test]
-        fn what_workers_read_is_what_the_members_are(
-            weights in proptest::collection::vec(0u16..3, 1..6),
-            share in 0u8..=100,
-            steps in proptest::collection::vec((0u64..3, 0u16..6, 0u8..10), 0..300),
-        ) {
-            let (mut pool, all) = pool(&weights, share);
-            let mut now = 0;
-            for (gap, member, what) in steps {
-                now += gap;
-                let member = MemberId(member);
-                let before = pool.ejected.len();
-                match what {
-                    0 | 1 => drop(pool.on_probe(at(now), member, Ok(()))),
-                    2 => drop(pool.on_probe(at(now), member, REFUSED)),
-                    3 => drop(pool.administer(at(now), member, Admin::Ready)),
-                    4 => drop(pool.administer(at(now), member, Admin::Drain)),
-                    5 => drop(pool.administer(at(now), member, Admin::Maintenance)),
-                    6 => pool.on_time(at(now), |_, _| ()),
-                    7 => drop(all.take_trial(member)),
-                    8 => drop(pool.on_outcome(at(now), member, RESET, true)),
-                    _ => drop(pool.on_outcome(at(now), member, RESET, false)),
-                }
-                pool.check_invariants();
-                if pool.ejected.len() > before {
-                    prop_assert!(pool.available() > 0, "the last one was ejected");
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -98,6 +98,28 @@ pub enum Cause {
         /// The last one.
         last: Outcome,
     },
+    /// More of its requests failed than of the others'.
+    FailureShare {
+        /// How many failed.
+        failures: u32,
+        /// Of how many.
+        requests: u32,
+        /// In which time.
+        within: Duration,
+        /// The median of the others' shares, in parts of 10,000.
+        others: u32,
+    },
+    /// Its answers took longer than the others'.
+    Slow {
+        /// Its median, in microseconds.
+        took: u32,
+        /// The median of the others'.
+        others: u32,
+        /// In how many intervals in a row.
+        intervals: u32,
+        /// How long an interval is.
+        every: Duration,
+    },
     /// The time out is over: so long it was.
     OutFor(Duration),
     /// The one real request that tried the member succeeded or failed.
@@ -130,6 +152,18 @@ impl fmt::Display for Cause {
             Self::Requests { failures, within, last } => {
                 write!(f, "{failures} requests within {within:?} failed: {}", Words(*last))
             }
+            Self::FailureShare { failures, requests, within, others } => write!(
+                f,
+                "{failures} of {requests} requests within {within:?} failed ({}), {} of the others' (median)",
+                Share(u64::from(*failures) * 10_000 / u64::from(*requests).max(1)),
+                Share(u64::from(*others)),
+            ),
+            Self::Slow { took, others, intervals, every } => write!(
+                f,
+                "answers took {:?} in {intervals} intervals of {every:?}, those of the others {:?} (medians)",
+                Duration::from_micros(u64::from(*took)),
+                Duration::from_micros(u64::from(*others)),
+            ),
             Self::OutFor(span) => write!(f, "out for {span:?}"),
             Self::Trial { outcome, failed: true } => {
                 write!(f, "the request that tried it failed: {}", Words(*outcome))
@@ -139,6 +173,15 @@ impl fmt::Display for Cause {
             }
             Self::Operator => f.write_str("an operator said so"),
         }
+    }
+}
+
+/// Parts of 10,000 as percents.
+struct Share(u64);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} %", self.0 / 100, self.0 % 100 / 10)
     }
 }
 
@@ -161,6 +204,14 @@ mod tests {
             (requests(5), "5 requests within 10s failed: reset"),
             (requests(1), "a request failed: reset"),
             (Cause::OutFor(Duration::from_millis(1500)), "out for 1.5s"),
+            (
+                Cause::FailureShare { failures: 37, requests: 120, within, others: 51 },
+                "37 of 120 requests within 10s failed (30.8 %), 0.5 % of the others' (median)",
+            ),
+            (
+                Cause::Slow { took: 950_000, others: 61_500, intervals: 3, every: within },
+                "answers took 950ms in 3 intervals of 10s, those of the others 61.5ms (medians)",
+            ),
             (
                 Cause::Trial { outcome: reset, failed: true },
                 "the request that tried it failed: reset",

@@ -8,7 +8,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::net::SocketAddr;
 
 use super::Candidates;
 use super::key::{hash_key, scale};
@@ -24,7 +23,7 @@ const LOOKS_MOST: u64 = 32;
 /// No member: larger than any identifier of one.
 const FREE: u16 = u16::MAX;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in super::super) struct Hash {
     table: Vec<u16>,
     members: Vec<Member>,
@@ -39,8 +38,9 @@ struct Member {
 }
 
 impl Hash {
-    pub(super) fn new(addresses: &[SocketAddr], weights: &[u16]) -> Self {
-        let identity = |address: &SocketAddr| hash_key(address.to_string().as_bytes());
+    /// For members with these addresses and weights; who has no weight is not in it.
+    pub(in super::super) fn new<A: ToString>(addresses: &[A], weights: &[u16]) -> Self {
+        let identity = |address: &A| hash_key(address.to_string().as_bytes());
         let members: Vec<Member> = addresses
             .iter()
             .zip(weights)
@@ -142,6 +142,8 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use proptest::prelude::*;
 
     use super::super::tests::{Setup, addresses, assert_shares};

@@ -34,9 +34,8 @@ impl Play {
     fn new(weights: &[u16], seed: u64) -> Self {
         let count = weights.len();
         let shared = Arc::new(SharedLatency::new(2, count));
-        let addresses = tests::addresses(count);
         let worker = |id| Latency::new(Arc::clone(&shared), WorkerId(id));
-        let selector = |id| Selector::new(&Balance::LeastTime, &addresses, weights, WorkerId(id));
+        let selector = |id| Selector::new(&Balance::LeastTime, None, weights, WorkerId(id));
         let mut allowed = Allowed::new(count);
         (0u16..).take(count).for_each(|member| allowed.set(MemberId(member)));
         Self {

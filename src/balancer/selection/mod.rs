@@ -19,7 +19,7 @@ mod round_robin;
 mod tests;
 mod workbench;
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::inflight::InFlight;
 use super::latency::LatencyView;
@@ -28,7 +28,7 @@ use crate::config::Balance;
 use crate::ids::{MemberId, WorkerId};
 use crate::rng::Rng;
 pub(super) use allowed::Allowed;
-use hash::Hash;
+pub(super) use hash::Hash;
 pub use key::hash_key;
 use least_connections::LeastConnections;
 use least_time::LeastTime;
@@ -81,15 +81,15 @@ pub(super) enum Selector {
     LeastConnections(LeastConnections),
     LeastTime(LeastTime),
     RandomTwo(RandomTwo),
-    Hash(Hash),
+    Hash(Arc<Hash>),
 }
 
 impl Selector {
-    /// For members with these addresses and configured weights. Hashing builds a table, which takes
-    /// some milliseconds.
+    /// For members with these configured weights; a pool that hashes has its table, which was built
+    /// for them.
     pub(super) fn new(
         balance: &Balance,
-        addresses: &[SocketAddr],
+        table: Option<&Arc<Hash>>,
         weights: &[u16],
         worker: WorkerId,
     ) -> Self {
@@ -100,7 +100,7 @@ impl Selector {
             }
             Balance::LeastTime => Self::LeastTime(LeastTime::new(weights, worker)),
             Balance::RandomTwo => Self::RandomTwo(RandomTwo::new(weights)),
-            Balance::Hash(_) => Self::Hash(Hash::new(addresses, weights)),
+            Balance::Hash(_) => Self::Hash(table.map_or_else(Arc::default, Arc::clone)),
         }
     }
 

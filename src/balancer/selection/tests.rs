@@ -1,6 +1,6 @@
 //! What every algorithm must keep to, and the stage on which their own tests play.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
@@ -99,6 +99,15 @@ pub(super) fn assert_shares(counts: &[usize], weights: &[u16], tolerance: f64) {
     }
 }
 
+fn selector(
+    balance: &Balance,
+    addresses: &[SocketAddr],
+    weights: &[u16],
+    worker: WorkerId,
+) -> Selector {
+    Selector::new(balance, Some(&Arc::new(Hash::new(addresses, weights))), weights, worker)
+}
+
 pub(super) const ALL: [Balance; 5] = [
     Balance::RoundRobin,
     Balance::LeastConnections,
@@ -160,7 +169,7 @@ proptest! {
         let mut rng = Rng::new(seed);
         for balance in &ALL {
             let mut selector =
-                Selector::new(balance, &setup.addresses, &configured, WorkerId(worker));
+                selector(balance, &setup.addresses, &configured, WorkerId(worker));
             for _ in 0..200 {
                 let key = rng.next();
                 let chosen = selector.choose(&setup.candidates(key), &mut rng);
@@ -178,7 +187,7 @@ fn a_pool_of_the_largest_size_is_served() {
     let setup = Setup::new(&[1; 4096]);
     let mut rng = Rng::new(2);
     for balance in &ALL {
-        let mut selector = Selector::new(balance, &setup.addresses, &setup.weights, WorkerId(4095));
+        let mut selector = selector(balance, &setup.addresses, &setup.weights, WorkerId(4095));
         let mut seen = vec![false; 4096];
         for _ in 0..200 {
             let key = rng.next();

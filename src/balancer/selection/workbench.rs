@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::inflight::InFlight;
 use super::super::latency::{Latency, SharedLatency};
 use super::super::tried::Tried;
-use super::{Allowed, Candidates, Selector};
+use super::{Allowed, Candidates, Hash, Selector};
 use crate::clock::Instant;
 use crate::config::Balance;
 use crate::ids::{MemberId, WorkerId};
@@ -36,6 +36,7 @@ impl Workbench {
         let address = |MemberId(id)| SocketAddr::from((Ipv4Addr::LOCALHOST, id));
         let addresses: Vec<SocketAddr> = ids().map(address).collect();
         let weights = vec![1; count];
+        let table = Arc::new(Hash::new(&addresses, &weights));
         let mut latency = Latency::new(Arc::new(SharedLatency::new(WORKERS, count)), WorkerId(0));
         let mut allowed = Allowed::new(count);
         for member in ids() {
@@ -44,7 +45,7 @@ impl Workbench {
         }
         latency.tick(Instant::default());
         Self {
-            selector: Selector::new(balance, &addresses, &weights, WorkerId(0)),
+            selector: Selector::new(balance, Some(&table), &weights, WorkerId(0)),
             weights,
             in_flight: InFlight::new(WORKERS, count),
             latency,

@@ -8,6 +8,7 @@ use super::{NOW, now};
 use crate::balancer::outcome::{Fault, Outcome};
 use crate::balancer::pools::LeaseError;
 use crate::balancer::retry::Attempted;
+use crate::balancer::staying::Wish;
 use crate::balancer::tried::Tried;
 use crate::ids::{MemberId, WorkerId};
 
@@ -42,32 +43,40 @@ impl Drop for Visit<'_> {
     }
 }
 
+/// Where clients stay, most of them do.
+fn wish(world: &World) -> Wish {
+    let stays = world.plan.config.sticky.is_some() && world.chance(4) > 0;
+    let member = MemberId(world.chance(world.plan.scripts.len() as u64) as u16);
+    Wish { key: world.chance(1 << 40), member: stays.then_some(member) }
+}
+
 pub(super) async fn exchange(world: Rc<World>, worker: WorkerId, task: usize) -> Ending {
     let pools = &world.pools[worker.index()].0;
-    let (key, idempotent) = (world.chance(1 << 40), world.chance(4) > 0);
+    let (wish, idempotent) = (wish(&world), world.chance(4) > 0);
     let (began, mut tried, mut attempts) = (now(), Tried::default(), 0);
     pools.count_request(POOL);
     world.oracle.borrow_mut().requested();
     loop {
         let asked = NOW.get();
-        world.oracle.borrow_mut().asks(task, worker, tried);
-        let leased = pools.lease(POOL, key, &tried).await;
+        world.oracle.borrow_mut().asks(task, worker, tried, wish.member);
+        let leased = pools.lease(POOL, wish, &tried).await;
         world.oracle.borrow_mut().asks_no_more(task);
         let waited = NOW.get() - asked;
         world.tally.borrow_mut().waited += u64::from(waited > 0);
         let lease = match leased {
             Ok(lease) => lease,
             Err(refused) => {
-                world.oracle.borrow().refused(&world, worker, refused, &tried, waited);
+                world.oracle.borrow().refused(&world, worker, refused, &tried, wish.member, waited);
                 return match refused {
-                    LeaseError::Nobody => Ending::Nobody,
+                    LeaseError::Nobody | LeaseError::Deserted => Ending::Nobody,
                     LeaseError::QueueFull => Ending::QueueFull,
                     LeaseError::QueueTimeout => Ending::QueueLate,
                 };
             }
         };
         let member = lease.member();
-        let trial = world.oracle.borrow().chosen(&world, member, &tried);
+        let trial = lease.is_trial();
+        world.oracle.borrow().chosen(&world, member, trial, &tried, wish.member, asked);
         world.say(|| format!("request {task} on {worker:?}: {member:?}, trial {trial}"));
         let visit = Visit::new(&world, member, trial);
         attempts += 1;
@@ -97,7 +106,7 @@ pub(super) async fn exchange(world: Rc<World>, worker: WorkerId, task: usize) ->
         let passes_over = match outcome {
             Outcome::Answered { status, .. } => {
                 done.set(if status < 500 { Ending::Served } else { Ending::Failed });
-                pools.retries_status(POOL, status) && pools.has_other(POOL, &tried, lease.address())
+                pools.retries_status(POOL, status) && pools.has_other(POOL, &tried, Some(member))
             }
             _ => !deed.begun,
         };

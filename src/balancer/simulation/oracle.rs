@@ -27,6 +27,8 @@ const FREED: u64 = 50_000;
 struct Wants {
     worker: WorkerId,
     tried: Tried,
+    /// The member that its client stays on.
+    stays_on: Option<MemberId>,
     since: u64,
 }
 
@@ -50,6 +52,8 @@ pub(super) struct Oracle {
     /// Per member, when it was last full, and when it was last seen not to serve.
     full: Vec<u64>,
     away: Vec<u64>,
+    /// When the monitor spoke last.
+    changed: u64,
 }
 
 impl Oracle {
@@ -67,6 +71,7 @@ impl Oracle {
             spared: vec![0; count],
             full: vec![0; count],
             away: vec![0; count],
+            changed: 0,
         }
     }
 
@@ -92,41 +97,75 @@ impl Oracle {
         } else if config.panic == Panic::UseAll {
             of(&|(id, ..)| !world.shared.availability.is_barred(*id))
         } else {
-            Vec::new()
+            // Those whose time out is over, rather than nobody.
+            let primaries = of(&|(_, backup, standing)| !backup && *standing == Standing::Trial);
+            let backups = of(&|(_, _, standing)| *standing == Standing::Trial);
+            if primaries.is_empty() { backups } else { primaries }
         }
+    }
+
+    /// The member that a client stays on, if it is not lost.
+    fn keeps(world: &World, stays_on: Option<MemberId>, tried: &Tried) -> Option<MemberId> {
+        let own = stays_on.filter(|own| !tried.contains(*own))?;
+        let standing = world.shared.availability.standing(own);
+        let kept = matches!(standing, Standing::In | Standing::Drain)
+            || Self::may_serve(world).contains(&own);
+        kept.then_some(own)
     }
 
     fn avoids(&self, worker: WorkerId, member: MemberId) -> bool {
         self.suspects.get(&(worker, member)).is_some_and(|until| *until > NOW.get())
     }
 
-    /// A member was chosen; whether as a trial.
-    pub(super) fn chosen(&self, world: &World, member: MemberId, tried: &Tried) -> bool {
+    /// A member was chosen, perhaps to be tried.
+    pub(super) fn chosen(
+        &self,
+        world: &World,
+        member: MemberId,
+        trial: bool,
+        tried: &Tried,
+        stays_on: Option<MemberId>,
+        asked: u64,
+    ) {
         assert!(!tried.contains(member), "{member:?} is tried a second time");
-        assert!(world.plan.config.members[member.index()].weight > 0, "{member:?} has no weight");
+        let weight = world.plan.config.members[member.index()].weight;
+        assert!(weight > 0 || stays_on == Some(member), "{member:?} has no weight");
         let standing = world.shared.availability.standing(member);
+        if trial {
+            assert_eq!(standing, Standing::Trial, "{member:?} is not to be tried");
+            assert!(!world.shared.availability.trial_is_free(member), "{member:?}: not taken");
+        } else {
+            let free = world.shared.availability.trial_is_free(member);
+            assert!(standing != Standing::Trial || !free, "{member:?}: the first is the trial");
+        }
+        if let Some(own) = Self::keeps(world, stays_on, tried) {
+            if own == member {
+                world.tally.borrow_mut().stayed += 1;
+                return;
+            }
+            // Only who waited while its member was out goes elsewhere.
+            let was_out = asked < NOW.get() && self.changed >= asked;
+            assert!(was_out, "{member:?} was chosen instead of {own:?}");
+        }
         if standing == Standing::In {
             self.check_detected(world, member);
         }
-        if Self::may_serve(world).contains(&member) {
-            return standing == Standing::Trial && !world.shared.availability.trial_is_free(member);
+        if trial || Self::may_serve(world).contains(&member) {
+            return;
         }
         let backup = world.plan.config.members[member.index()].backup;
-        if standing == Standing::In && backup && !tried.is_empty() {
-            // A request that failed at everybody who may serve goes on to a backup.
-            let others = Self::may_serve(world);
-            assert!(others.iter().all(|other| tried.contains(*other)), "{member:?} is a backup");
-            return false;
-        }
-        assert_eq!(standing, Standing::Trial, "{member:?} may not serve");
-        assert!(!world.shared.availability.trial_is_free(member), "{member:?}: a trial not taken");
-        true
+        assert!(standing == Standing::In && backup, "{member:?} may not serve");
+        // A request that failed at everybody who may serve goes on to a backup.
+        let others = Self::may_serve(world);
+        assert!(!tried.is_empty(), "{member:?} is a backup");
+        assert!(others.iter().all(|other| tried.contains(*other)), "{member:?} is a backup");
     }
 
     /// A member that failed often enough is out as soon as the monitor has heard of it.
     fn check_detected(&self, world: &World, member: MemberId) {
         let Some(eject) = &world.plan.config.eject else { return };
-        let (at, delay, count) = (member.index(), world.plan.delay + 1, eject.failures as usize);
+        let Some(failures) = eject.failures else { return };
+        let (at, delay, count) = (member.index(), world.plan.delay + 1, failures as usize);
         let heard = |time: &&u64| **time + delay < NOW.get();
         let last: Vec<u64> =
             self.failures[at].iter().rev().filter(heard).take(count).copied().collect();
@@ -140,11 +179,9 @@ impl Oracle {
     /// The monitor has spoken.
     pub(super) fn moved(&mut self, member: MemberId, to: Phase) {
         self.away.fill(NOW.get());
-        match to {
-            Phase::In => self.in_since[member.index()] = NOW.get(),
-            // Out and back in by probes or the operator: it may be tried anew.
-            Phase::Healthy | Phase::Ready => self.trials[member.index()].clear(),
-            _ => {}
+        self.changed = NOW.get();
+        if to == Phase::In {
+            self.in_since[member.index()] = NOW.get();
         }
     }
 
@@ -159,10 +196,11 @@ impl Oracle {
         worker: WorkerId,
         error: LeaseError,
         tried: &Tried,
+        stays_on: Option<MemberId>,
         waited: u64,
     ) {
-        // Rounded up to two ticks more; a waiter that has just been called is left alone for a tick.
-        let patience = micros(world.plan.config.queue.timeout) + 6 * micros(TICK);
+        // Rounded up to two ticks more; a waiter that has just been called looks first.
+        let patience = micros(world.plan.config.queue.timeout) + 3 * micros(TICK);
         assert!(
             waited <= patience,
             "{worker:?} {error:?} {tried:?} after {waited} us, not {patience}"
@@ -176,11 +214,14 @@ impl Oracle {
                     .find(|member| !tried.contains(*member) && !self.avoids(worker, *member));
                 assert!(left.is_none(), "{left:?} could have served {worker:?}");
             }
+            LeaseError::Deserted => panic!("{worker:?} sees nobody at all"),
             LeaseError::QueueTimeout => {
                 assert!(waited >= micros(world.plan.config.queue.timeout), "gave up early");
             }
             LeaseError::QueueFull => {
-                assert!(waited == 0 && self.wants.len() >= world.plan.config.queue.length);
+                // One that had waited for its own member may find the other line full.
+                let at_once = waited == 0 || stays_on.is_some();
+                assert!(at_once && self.wants.len() >= world.plan.config.queue.length);
             }
         }
     }
@@ -198,7 +239,7 @@ impl Oracle {
             assert!(all <= maximum, "the pool has {all} requests, {maximum} allowed");
             assert_eq!(world.shared.slots.in_use_by_all(), all);
         }
-        if trial && world.plan.config.panic == Panic::Refuse {
+        if trial {
             // One that takes too long counts as lost.
             let timeouts = &world.plan.config.timeouts;
             let lost = 2 * micros(timeouts.connect + timeouts.response);
@@ -224,8 +265,14 @@ impl Oracle {
         }
     }
 
-    pub(super) fn asks(&mut self, task: usize, worker: WorkerId, tried: Tried) {
-        self.wants.insert(task, Wants { worker, tried, since: NOW.get() });
+    pub(super) fn asks(
+        &mut self,
+        task: usize,
+        worker: WorkerId,
+        tried: Tried,
+        stays_on: Option<MemberId>,
+    ) {
+        self.wants.insert(task, Wants { worker, tried, stays_on, since: NOW.get() });
     }
 
     pub(super) fn asks_no_more(&mut self, task: usize) {
@@ -248,16 +295,15 @@ impl Oracle {
             }
         }
         for (task, wants) in &self.wants {
+            let own = Self::keeps(world, wants.stays_on, &wants.tried);
             let usable = may_serve.iter().find(|member| {
+                if own.is_some_and(|own| own != **member) {
+                    return false;
+                }
                 let suspect = self.suspects.get(&(wants.worker, **member)).copied();
                 let changed = self.away[member.index()].max(suspect.unwrap_or(0));
                 let free_since = self.full[member.index()].max(wants.since);
-                // A worker that avoids the member may get the chance: its waiters do not pass it on.
-                let avoided = |(of, until): (&(WorkerId, MemberId), &u64)| {
-                    of.1 == **member && until + IDLE > now
-                };
-                let late = world.plan.loses_rings || self.suspects.iter().any(avoided);
-                let freed = if late { IDLE } else { FREED };
+                let freed = if world.plan.loses_rings { IDLE } else { FREED };
                 let left_idle = changed + IDLE < now && free_since + freed < now;
                 !wants.tried.contains(**member) && left_idle
             });
@@ -316,6 +362,7 @@ impl Oracle {
         for worker in (0..world.plan.workers).map(WorkerId) {
             assert!(world.pools[worker.index()].1.queue().is_empty());
             assert!(!world.shared.waiting.anybody(), "{worker:?}");
+            assert!(!world.shared.staying.iter().flatten().any(|line| line.anybody()));
             for member in (0..self.busy.len() as u16).map(MemberId) {
                 assert!(!self.avoids(worker, member) || world.plan.corpse == Some(member));
             }

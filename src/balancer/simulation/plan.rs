@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::fake::Script;
 use crate::balancer::health::Admin;
 use crate::config::{
-    Balance, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig, MemberConfig, Panic,
-    PoolConfig, PoolTimeouts, Probe, QueueConfig, RetryConfig,
+    Balance, Comparison, EjectConfig, FailureSet, HashKey, HealthConfig, KeepaliveConfig,
+    LatencyConfig, MemberAddress, MemberConfig, MemberState, Panic, PoolConfig, PoolTimeouts,
+    Probe, QueueConfig, RetryConfig, SameSite, Secret, StickyConfig, StickyKey, SuccessRateConfig,
 };
 use crate::ids::MemberId;
 use crate::rng::Rng;
@@ -79,6 +80,41 @@ impl Plan {
     }
 }
 
+/// A cookie, which nobody looks at: where clients stay.
+fn sticky(rng: &mut Rng) -> Option<StickyConfig> {
+    (rng.below(3) == 0).then(|| StickyConfig {
+        cookie: "stays".to_owned(),
+        key: StickyKey::Text(Secret::new(&[7; 32])),
+        max_age: None,
+        path: "/".to_owned(),
+        same_site: SameSite::Lax,
+        secure: false,
+    })
+}
+
+fn comparison(rng: &mut Rng) -> Comparison {
+    Comparison {
+        interval: ms(100 + rng.below(200)),
+        requests: 1 + rng.below(5) as u32,
+        members: 2 + rng.below(2) as u32,
+    }
+}
+
+fn success_rate(rng: &mut Rng) -> Option<SuccessRateConfig> {
+    let worse_by = rng.below(20) as u8;
+    (rng.below(3) > 0).then(|| SuccessRateConfig { compare: comparison(rng), worse_by })
+}
+
+fn latency(rng: &mut Rng) -> Option<LatencyConfig> {
+    (rng.below(3) > 0).then(|| LatencyConfig {
+        compare: comparison(rng),
+        factor: 2,
+        intervals: 1 + rng.below(2) as u32,
+        // A healthy one takes less.
+        least: ms(10),
+    })
+}
+
 fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
     let mut chance = |one_in: u64| rng.below(one_in) == 0;
     let (bounded, backups, probed, ejects) = (chance(2), chance(3), !chance(4), !chance(6));
@@ -94,9 +130,11 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
     let eject_on = if chance(6) { narrow } else { on };
     let start_down = chance(5);
     let member = |id: u16| MemberConfig {
-        address: SocketAddr::from(([10, 0, 0, id as u8 + 1], 80)),
+        address: MemberAddress::Ip(SocketAddr::from(([10, 0, 0, id as u8 + 1], 80))),
+        places: 1,
         weight: if id > 0 && rng.below(10) == 0 { 0 } else { 1 + rng.below(4) as u16 },
         max_connections: (bounded && rng.below(5) > 0).then(|| 1 + rng.below(4) as u32),
+        state: MemberState::Ready,
         backup: backups && id > 0 && rng.below(3) == 0,
     };
     let members = (0..count).map(member).collect();
@@ -110,6 +148,7 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
     let interval = ms(50 + rng.below(200));
     let max_connections = (rng.below(4) == 0).then(|| 1 + rng.below(8) as u32);
     PoolConfig {
+        sticky: sticky(rng),
         max_connections,
         name: "main".to_owned(),
         balance: balances[rng.below(5) as usize].clone(),
@@ -131,11 +170,13 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
             start_down,
         }),
         eject: ejects.then(|| EjectConfig {
-            failures: 1 + rng.below(5) as u32,
+            failures: (rng.below(2) > 0).then(|| 1 + rng.below(5) as u32),
             window: ms(100 + rng.below(3000)),
             out_for: ms(50 + rng.below(450)),
             on: eject_on,
             max_share: rng.below(101) as u8,
+            success_rate: success_rate(rng),
+            latency: latency(rng),
         }),
         queue: QueueConfig { length: rng.below(60) as usize, timeout: ms(50 + rng.below(1000)) },
         retry: (rng.below(6) > 0).then(|| retry(rng, retry_on)),

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::oracle::Oracle;
 use super::world::World;
 use super::{NOW, now};
-use crate::balancer::availability::{Availability, Standing};
+use crate::balancer::availability::Standing;
 use crate::balancer::health::{
     Admin, HealthState, PassiveState, Phase, PoolHealth, ProbeResult, Transition, Verdict,
 };
 use crate::balancer::outcome::Observation;
+use crate::balancer::shared::SharedPool;
+use crate::balancer::staying::Wish;
 use crate::balancer::tried::Tried;
 use crate::config::PoolConfig;
 use crate::ids::{MemberId, WorkerId};
@@ -45,12 +47,13 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(config: &PoolConfig, availability: &Arc<Availability>) -> Self {
+    pub(super) fn new(config: &PoolConfig, shared: &SharedPool) -> Self {
         let count = config.members.len();
         let up = !config.health.as_ref().is_some_and(|health| health.start_down);
         let share = config.eject.as_ref().map_or(0, |eject| usize::from(eject.max_share));
         Self {
-            health: PoolHealth::new(config, Arc::clone(availability), now()),
+            health: PoolHealth::new(config, Arc::clone(&shared.availability), now())
+                .with_records(Arc::clone(&shared.records)),
             probes: (0..count).map(|_| Probes { up, results: Vec::new() }).collect(),
             most_ejected: (count * share / 100).max(1),
         }
@@ -90,9 +93,28 @@ impl Watch {
     }
 
     pub(super) fn due(&mut self, world: &World) {
-        let mut moves = Vec::new();
-        self.health.on_time(now(), |member, moved| moves.push((member, moved)));
-        moves.iter().for_each(|(member, moved)| self.moved(world, *member, moved));
+        let mut verdicts = Vec::new();
+        let shared = Arc::clone(&world.shared);
+        let members = world.plan.config.members.iter().map(|member| member.weight > 0);
+        let weighty: Vec<bool> = members.collect();
+        self.health.on_time(now(), |member, verdict| {
+            let mut left = (0u16..).map(MemberId).zip(&weighty).filter(|(_, weighs)| **weighs);
+            let left = left.any(|(id, _)| shared.availability.standing(id) == Standing::In);
+            verdicts.push((member, verdict, left));
+        });
+        for (member, verdict, left) in verdicts {
+            match verdict {
+                Verdict::Moved(moved) => {
+                    if (moved.from, moved.to) == (Phase::In, Phase::Ejected) {
+                        assert!(left, "the last one, {member:?}, was ejected");
+                        world.tally.borrow_mut().outliers += 1;
+                    }
+                    self.moved(world, member, &moved);
+                }
+                Verdict::Spared => world.tally.borrow_mut().spared += 1,
+                Verdict::Same => panic!("nothing to tell of {member:?}"),
+            }
+        }
         self.check(world);
     }
 
@@ -170,7 +192,7 @@ impl World {
         let may_serve = Oracle::may_serve(self);
         for (worker, (_, pool)) in (0u16..).map(WorkerId).zip(&self.pools) {
             crate::net::Stream::set_tick(Self::tick(worker));
-            if let Ok(chosen) = pool.choose(0, &Tried::default()) {
+            if let Ok(chosen) = pool.choose(Wish::default(), &Tried::default()) {
                 pool.enter(chosen.member);
                 pool.leave(chosen.member);
             }

@@ -91,6 +91,8 @@ pub(super) struct World {
     pub(super) rng: RefCell<Rng>,
     later: RefCell<BinaryHeap<Reverse<Later>>>,
     order: Cell<u64>,
+    /// When the monitor's own time comes next.
+    planned: Cell<Option<u64>>,
     tasks: RefCell<BTreeMap<usize, (WorkerId, Task)>>,
     next_task: Cell<usize>,
     woken: (Sender<usize>, Receiver<usize>),
@@ -125,7 +127,7 @@ impl World {
             (Pools::of(Rc::clone(&pool)), pool)
         };
         let pools = (0..plan.workers).map(build).collect();
-        let watch = Watch::new(&plan.config, &shared.availability);
+        let watch = Watch::new(&plan.config, &shared);
         let oracle = Oracle::new(&plan);
         let world = Self {
             rng: RefCell::new(Rng::new(plan.seed ^ 0xC1)),
@@ -134,6 +136,7 @@ impl World {
             tally: RefCell::default(),
             later: RefCell::default(),
             order: Cell::new(0),
+            planned: Cell::new(None),
             tasks: RefCell::default(),
             next_task: Cell::new(0),
             woken: unbounded(),
@@ -177,6 +180,7 @@ impl World {
     /// Runs the plan to its end.
     pub(super) fn run(self: &Rc<Self>) -> Tally {
         self.later(0, Event::Arrive);
+        self.plan_due();
         for worker in (0..self.plan.workers).map(WorkerId) {
             let first = micros(TICK) - u64::from(worker.0) * 23_000 % micros(TICK);
             self.later(first, Event::Housekeep(worker));
@@ -220,6 +224,7 @@ impl World {
                 self.plan_due();
             }
             Event::Due => {
+                self.planned.set(None);
                 self.watch.borrow_mut().due(self);
                 self.plan_due();
             }
@@ -301,8 +306,11 @@ impl World {
     fn plan_due(&self) {
         if let Some(due) = self.watch.borrow().health.due() {
             // A timer is never early, and often a little late.
-            let at = due.as_micros().max(NOW.get()) + self.chance(1_000);
-            self.later(at, Event::Due);
+            let due = due.as_micros().max(NOW.get());
+            if self.planned.get().is_none_or(|planned| planned > due) {
+                self.planned.set(Some(due));
+                self.later(due + self.chance(1_000), Event::Due);
+            }
         }
     }
 

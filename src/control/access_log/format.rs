@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::config::Config;
+use crate::net::Address;
 use crate::proxy::access_log::{Record, Text};
 
 /// The "combined" form of Apache and nginx, then ringway's own columns:
@@ -30,8 +31,13 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     text_or_dash(out, record.text(Text::Host));
     let names = Names::of(record, config);
     _ = write!(out, "\" listener={} pool={} member=", names.listener, names.pool);
-    match record.member {
-        Some(member) => _ = write!(out, "{member}"),
+    match &record.member {
+        Some(Address::Ip(member)) => _ = write!(out, "{member}"),
+        // A path may have spaces in it, which end a column.
+        Some(member) => {
+            let text = member.to_string().replace(' ', "%20");
+            escape(out, text.as_bytes(), Quoting::Common);
+        }
         None => out.push(b'-'),
     }
     match record.reason {
@@ -77,8 +83,8 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
     if record.route.is_some() {
         member_text(out, "pool", names.pool.as_bytes());
     }
-    if let Some(member) = record.member {
-        _ = write!(out, ",\"member\":\"{member}\"");
+    if let Some(member) = &record.member {
+        member_text(out, "member", member.to_string().as_bytes());
     }
     if let Some(reason) = record.reason {
         _ = write!(out, ",\"reason\":\"{}_{}\"", reason.side().word(), reason.code());

@@ -1,12 +1,13 @@
 //! From counters, figures and states to views.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::view::{
     CountView, EvidenceView, MemberView, PoolView, ReadyView, SeenView, StatsView, TransitionView,
 };
-use super::{Process, address_text};
+use super::{Occupant, Process};
 use crate::balancer::Standing;
 use crate::balancer::health::{PassiveState, Seen, Transition, What};
 use crate::clock::{self, Instant};
@@ -68,9 +69,10 @@ impl Process {
         pool: &PoolConfig,
     ) -> Result<PoolView, NoAnswer> {
         let (states, now) = (self.desk.pool(id).await?, Now::read());
-        let states = (0u16..).map(MemberId).zip(states);
+        let states: HashMap<MemberId, MemberState> = states.into_iter().collect();
+        let occupants = self.occupants(id, pool).into_iter();
         let members =
-            states.filter_map(|(member, state)| self.member(id, pool, member, state, now));
+            occupants.filter_map(|member| self.member(id, &member, *states.get(&member.id)?, now));
         let figures = self.shared.pool_figures(id);
         Ok(PoolView {
             name: pool.name.clone(),
@@ -90,7 +92,9 @@ impl Process {
     ) -> Result<EvidenceView, NoAnswer> {
         let (state, seen) = self.desk.member(id, member).await?;
         let now = Now::read();
-        let member = self.member(id, pool, member, state, now).ok_or(NoAnswer)?;
+        let mut occupants = self.occupants(id, pool).into_iter();
+        let member = occupants.find(|other| other.id == member).ok_or(NoAnswer)?;
+        let member = self.member(id, &member, state, now).ok_or(NoAnswer)?;
         Ok(EvidenceView {
             member,
             evidence: seen.iter().map(|seen| seen_view(seen, now)).collect(),
@@ -99,10 +103,11 @@ impl Process {
 
     /// Members that are in and have a weight.
     pub(super) fn available(&self, id: PoolId, pool: &PoolConfig) -> usize {
-        let members = (0u16..).map(MemberId).zip(&pool.members);
         let Some(standings) = self.standings.get(id.index()) else { return 0 };
-        let is_in = |member| standings.standing(member) == Standing::In;
-        members.filter(|(member, config)| config.weight > 0 && is_in(*member)).count()
+        let serves = |member: &Occupant<'_>| {
+            member.config.weight > 0 && standings.standing(member.id) == Standing::In
+        };
+        self.occupants(id, pool).iter().filter(|member| serves(member)).count()
     }
 
     pub(super) fn ready(&self) -> ReadyView {
@@ -120,19 +125,19 @@ impl Process {
     fn member(
         &self,
         id: PoolId,
-        pool: &PoolConfig,
-        member: MemberId,
+        member: &Occupant<'_>,
         state: MemberState,
         now: Now,
     ) -> Option<MemberView> {
-        let config = pool.members.get(member.index())?;
-        let figures = self.shared.member_figures(id, member)?;
+        let config = member.config;
+        let figures = self.shared.member_figures(id, member.id)?;
         let ejected_until = match state.requests {
             PassiveState::Ejected { until } => Some(now.unix_of(until)),
             PassiveState::In | PassiveState::Trial { .. } => None,
         };
         Some(MemberView {
-            address: address_text(config),
+            address: member.address.clone(),
+            name: config.address.is_resolved().then(|| config.address.to_string()),
             weight: config.weight,
             backup: config.backup,
             standing: state.standing.word().to_owned(),
@@ -171,6 +176,7 @@ fn seen_view(seen: &Seen, now: Now) -> SeenView {
         What::Probe(_) => "probe",
         What::Request { trial: false, .. } => "request",
         What::Request { trial: true, .. } => "trial",
+        What::Outlier(_) => "outlier",
     };
     SeenView { at: now.unix_of(seen.at), kind: kind.to_owned(), outcome: seen.what.to_string() }
 }

@@ -5,10 +5,10 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::{Process, address_text};
+use super::{Occupant, Process};
 use crate::balancer::{MemberFigures, Standing};
 use crate::config::MemberConfig;
-use crate::ids::{MemberId, PoolId};
+use crate::ids::PoolId;
 use crate::stats::{Counter, Reason};
 
 /// The type of the answer.
@@ -158,9 +158,8 @@ struct MemberRow<'a> {
 fn members(out: &mut String, process: &Process) {
     let mut rows = Vec::new();
     for (id, pool) in (0u16..).map(PoolId).zip(&process.config.pools) {
-        for (member, config) in (0u16..).map(MemberId).zip(&pool.members) {
+        for Occupant { id: member, config, address } in process.occupants(id, pool) {
             let Some(figures) = process.shared.member_figures(id, member) else { continue };
-            let address = address_text(config);
             let labels = format!("pool=\"{}\",member=\"{}\"", Label(&pool.name), Label(&address));
             rows.push(MemberRow { labels, config, figures });
         }

@@ -13,7 +13,7 @@ use hyper::header::CONTENT_TYPE;
 
 use super::refusal::Refusal;
 use super::view::{CertificatesView, ChangeView, EvidenceView, PoolView, PoolsView};
-use super::{Process, member_named, metrics};
+use super::{Process, metrics};
 use crate::balancer::health::Admin;
 use crate::config::{PoolConfig, effective};
 use crate::ids::{MemberId, PoolId};
@@ -136,7 +136,7 @@ async fn ready(State(process): App) -> Response {
 fn find(process: &Process, names: Names) -> Result<(PoolId, &PoolConfig, MemberId), Refusal> {
     let Path((name, address)) = names.map_err(unreadable)?;
     let (id, pool) = process.pool_named(&name).ok_or_else(no_pool)?;
-    let member = member_named(pool, &address).ok_or_else(|| {
+    let member = process.member_named(id, pool, &address).ok_or_else(|| {
         let why = "there is no such member: name it by the address that GET /pools/NAME shows";
         Refusal::new(StatusCode::NOT_FOUND, why)
     })?;

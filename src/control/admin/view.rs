@@ -69,8 +69,10 @@ pub struct PoolView {
 /// One member.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MemberView {
-    /// What it is called.
+    /// Where it listens, which is what it is called.
     pub address: String,
+    /// The name that resolved to it; null: the file has the address.
+    pub name: Option<String>,
     /// As configured.
     pub weight: u16,
     /// As configured.

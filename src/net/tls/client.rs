@@ -1,7 +1,7 @@
 //! TLS to members, as one pool does it: whom to trust, what to ask for, what to show.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -133,15 +133,26 @@ impl TlsConnector {
         Ok(Self { config: Arc::new(client), name })
     }
 
-    /// To the member at `address`, which is what it must prove to be unless the pool says another
-    /// name.
+    /// To the member that is called `host` (a name or an address, with or without a port), which is
+    /// what it must prove to be unless the pool says another name.
     #[must_use]
-    pub fn peer(&self, address: IpAddr) -> TlsPeer {
+    pub fn peer(&self, host: &str) -> TlsPeer {
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        let name = self.name.clone().unwrap_or_else(|| ServerName::from(address));
+        let name = self.name.clone().unwrap_or_else(|| server_name(host));
         TlsPeer { config: Arc::new(config), name }
     }
+}
+
+/// What stands in `Host` without its port.
+fn server_name(host: &str) -> ServerName<'static> {
+    let bare = match host.parse::<SocketAddr>() {
+        Ok(address) => return ServerName::from(address.ip()),
+        Err(_) => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    let name = ServerName::try_from(bare.trim_matches(['[', ']']).to_owned());
+    // What no certificate can be for proves nothing: the handshake then fails.
+    name.unwrap_or_else(|_| ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
 }
 
 impl TlsPeer {

@@ -1,0 +1,272 @@
+//! The requests of one worker that wait for the member that they stay on: a line for each member that
+//! has a maximum, in pools whose clients stay.
+//!
+//! A slot goes first to those who wait for its member, then to those who take any (the pool's own
+//! queue): the former can go nowhere else. Who leaves a line, in whatever way, looks whether a
+//! slot of the member is left for others; what `queue.rs` says of one line holds for each.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::pool::{Chosen, Pool};
+use super::queue::{Look, Queue, Ring};
+use super::shared::SharedPool;
+use super::tried::Tried;
+use crate::ids::{MemberId, WorkerId};
+use crate::net::Stream;
+use crate::stats::Row;
+
+/// What a request wants of its pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// The hash of what the pool hashes by; 0 if it needs none.
+    pub key: u64,
+    /// The member that its client stays on.
+    pub member: Option<MemberId>,
+}
+
+/// The lines of one pool on one worker, by member.
+#[derive(Debug)]
+pub(super) struct Lines {
+    lines: Box<[Option<Queue>]>,
+}
+
+impl Lines {
+    /// Empty lines of at most `length` each, where `shared` has something for them.
+    pub(super) fn new(
+        shared: &SharedPool,
+        worker: WorkerId,
+        length: usize,
+        row: &Arc<Row>,
+        ring: &Ring,
+    ) -> Self {
+        let line = |waiting: &Option<Arc<_>>| {
+            let waiting = Arc::clone(waiting.as_ref()?);
+            Some(Queue::new(waiting, worker, length, Arc::clone(row), Rc::clone(ring)))
+        };
+        Self { lines: shared.staying.iter().map(line).collect() }
+    }
+
+    /// The line for a member; `None`: nobody has to wait for it.
+    pub(super) fn of(&self, member: MemberId) -> Option<&Queue> {
+        self.lines.get(member.index())?.as_ref()
+    }
+
+    /// Whether somebody waits for the member, on any worker.
+    pub(super) fn anybody(&self, member: MemberId) -> bool {
+        self.of(member).is_some_and(Queue::must_wait)
+    }
+
+    /// A slot of the member was freed: true if somebody who waits for it has the chance now.
+    pub(super) fn slot_freed(&self, member: MemberId) -> bool {
+        self.of(member).is_some_and(Queue::slot_freed)
+    }
+
+    /// A place of the pool was freed: gives somebody the chance, whichever member it waits for.
+    pub(super) fn place_freed(&self) {
+        _ = self.all().any(Queue::slot_freed);
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Queue> {
+        self.lines.iter().flatten()
+    }
+
+    /// Waiters of this worker.
+    pub(super) fn len(&self) -> usize {
+        self.all().map(Queue::len).sum()
+    }
+
+    /// Another worker rang.
+    pub(super) fn poke(&self) {
+        self.all().for_each(Queue::poke);
+    }
+
+    /// Refuses those who have waited for too long, and lets the others look again if they
+    /// are to `look`. For each tick.
+    pub(super) fn housekeep(&self, tick: u32, look: bool) {
+        for line in self.all().filter(|line| !line.is_empty()) {
+            line.expire(tick);
+            if look {
+                line.wake_all();
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// The member that the request's client stays on, if it may.
+    pub(super) fn stays(&self, wish: Wish, tried: &Tried) -> Option<MemberId> {
+        let member = wish.member.filter(|member| !tried.contains(*member))?;
+        self.keeps(member).then_some(member)
+    }
+
+    fn keeps(&self, member: MemberId) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        self.refresh(state, Stream::tick());
+        state.roster.keeps(member, &self.shared.availability)
+    }
+
+    /// Whether a request that comes now goes behind others that wait already.
+    pub(super) fn must_wait(&self, wish: Wish, tried: &Tried) -> bool {
+        self.bounded
+            && match self.stays(wish, tried) {
+                Some(member) => self.lines.anybody(member),
+                None => self.queue.must_wait(),
+            }
+    }
+
+    /// Whether as many requests wait on this worker as may.
+    pub(super) fn waits_enough(&self) -> bool {
+        self.queue.len() + self.lines.len() >= self.length
+    }
+
+    /// The line of requests that wait for a slot of this member.
+    pub(super) fn line(&self, member: MemberId) -> Option<&Queue> {
+        self.lines.of(member)
+    }
+
+    /// A slot of the member was freed, or may otherwise be free.
+    pub(super) fn slot_freed(&self, member: MemberId) {
+        if !self.lines.slot_freed(member)
+            && !self.queue.slot_freed()
+            && self.shared.slots.is_pool_bounded()
+        {
+            // Of the pool's places, any member can use one.
+            self.lines.place_freed();
+        }
+    }
+
+    /// One look of a request that waits for the member that it stays on; `None`: it cannot any more.
+    pub(super) fn look_for(
+        &self,
+        member: MemberId,
+        wish: Wish,
+        tried: &Tried,
+    ) -> Look<Option<Chosen>> {
+        if self.stays(wish, tried).is_none() {
+            return Look::Taken(None);
+        }
+        if let Some(chosen) = self.try_member(member) {
+            return Look::Taken(Some(chosen));
+        }
+        match self.try_take(member) {
+            true => Look::Taken(Some(Chosen { member, trial: false })),
+            false => Look::Full,
+        }
+    }
+
+    /// Whether those who wait for this member need not: it has a slot, or is out.
+    pub(super) fn is_open(&self, member: MemberId) -> bool {
+        self.shared.slots.has_free(member) || !self.keeps(member)
+    }
+}
+
+/// Calls something when it is dropped.
+pub(super) struct OnDrop<F: Fn()>(pub(super) F);
+
+impl<F: Fn()> fmt::Debug for OnDrop<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnDrop")
+    }
+}
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::availability::Standing;
+    use super::super::observer::observer;
+    use super::super::outcome::{Fault, Outcome};
+    use super::super::pool::{Home, Unchosen};
+    use super::super::shared::SharedPools;
+    use super::*;
+    use crate::clock::Instant;
+    use crate::ids::PoolId;
+
+    const A: MemberId = MemberId(0);
+    const B: MemberId = MemberId(1);
+
+    /// Two workers' view of a pool of two members with one slot each.
+    fn pools(more: &str) -> [Pool; 2] {
+        let text = format!(
+            "[listener.a]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = \"p\"\n[pool.p]\n\
+             members = [{{ address = \"10.0.0.1:1\", max_connections = 1 }}, \
+             {{ address = \"10.0.0.2:1\", max_connections = 1 }}]\n{more}\n"
+        );
+        let config = crate::config::load(&text, "test").unwrap().config.pools.remove(0);
+        let shared = SharedPools::new(std::slice::from_ref(&config), 2);
+        let (observer, _observations) = observer().unwrap();
+        let ring: Rc<dyn Fn(WorkerId, PoolId)> = Rc::new(|_, _| ());
+        [0, 1].map(|worker| {
+            let home = Home {
+                worker: WorkerId(worker),
+                row: &Arc::default(),
+                observer: &observer,
+                clock: || Instant::from_micros(0),
+                seed: 1,
+                ring: &ring,
+            };
+            Pool::new(PoolId(0), &config, &shared.pools[0], home)
+        })
+    }
+
+    fn take(pool: &Pool, wish: Wish) -> Chosen {
+        let chosen = pool.choose(wish, &Tried::default()).expect("a member");
+        pool.enter(chosen.member);
+        chosen
+    }
+
+    fn on(member: MemberId) -> Wish {
+        Wish { key: 0, member: Some(member) }
+    }
+
+    const STICKY: &str = "sticky = { key = \"0123456789abcdef0123456789abcdef\" }";
+
+    #[test]
+    fn who_stays_gets_its_own_member_or_waits_for_it() {
+        let [one, other] = pools(STICKY);
+        let tried = Tried::default();
+        assert_eq!(take(&one, on(B)).member, B);
+        assert_eq!(other.choose(on(B), &tried), Err(Unchosen::Full));
+        assert!(matches!(other.look_for(B, on(B), &tried), Look::Full));
+        // Whom it failed it does not stay on.
+        let mut after = tried;
+        assert!(after.add(B));
+        assert_eq!(other.choose(on(B), &after), Ok(Chosen { member: A, trial: false }));
+        assert!(matches!(other.look_for(B, on(B), &after), Look::Taken(None)));
+        one.leave(B);
+        let chosen = Chosen { member: B, trial: false };
+        assert!(matches!(other.look_for(B, on(B), &tried), Look::Taken(Some(c)) if c == chosen));
+    }
+
+    #[test]
+    fn a_slot_of_a_member_that_this_worker_avoids_is_for_others() {
+        let [one, other] = pools("eject = { failures = 9 }");
+        let tried = Tried::default();
+        let members = [take(&other, Wish::default()).member, take(&other, Wish::default()).member];
+        assert!(members.contains(&A) && members.contains(&B));
+        let site = one.site(A).expect("it is there");
+        one.learn(Chosen { member: A, trial: false }, &site, Outcome::Failed(Fault::Reset));
+        assert!(matches!(one.look(Wish::default(), &tried), Look::Full));
+        other.leave(A);
+        assert!(matches!(one.look(Wish::default(), &tried), Look::ForOthers));
+        assert!(one.any_free(|_| true));
+        assert!(matches!(other.look(Wish::default(), &tried), Look::Taken(Ok(c)) if c.member == A));
+    }
+
+    #[test]
+    fn a_client_that_stays_on_a_member_on_trial_is_its_trial() {
+        let [one, _] = pools(STICKY);
+        let standings = &one.shared.availability;
+        standings.set(B, Standing::Trial, Instant::from_micros(1));
+        standings.offer_trial(B);
+        // Nobody else's: A has room for who stays there.
+        assert_eq!(take(&one, on(A)), Chosen { member: A, trial: false });
+        assert_eq!(take(&one, on(B)), Chosen { member: B, trial: true });
+    }
+}
