@@ -78,8 +78,10 @@ impl Process {
     }
 
     /// Tells of certificates, too.
-    pub fn tells_of(&mut self, certificates: Shelves) {
+    #[must_use]
+    pub fn telling_of(mut self, certificates: Shelves) -> Self {
         self.certificates = Some(certificates);
+        self
     }
 
     fn is_draining(&self) -> bool {

@@ -153,12 +153,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     }
     drop((log_sender, started, ended, observer));
     let (draining, desk) = (crew.draining(), monitor.desk());
-    let mut process = Process::new(&config, &shared, rows, &control_row, draining, desk);
-    process.tells_of(certificates.shelves());
+    let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            admin.start(process);
+            admin.start(process.telling_of(certificates.shelves()));
         }
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
