@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cli::Whom;
 use cli::terminal::{EXIT_BUG, EXIT_USER, complain, finish, plural, print};
 use ringway::config::{self, Checked, Config, LoadError, Report};
 use ringway::control::Certificates;
+use ringway::control::admin::view::CertificatesView;
 use ringway::net::{Driver, DriverChoice};
 use ringway::server::{self, Options, StartError, demo};
 
@@ -37,7 +39,7 @@ enum Command {
     Check(CheckArgs),
     #[command(flatten)]
     Ask(cli::Ask),
-    /// List the certificates that a configuration file names.
+    /// List the certificates that a running process shows, or those that a file names.
     Certs(CertsArgs),
 }
 
@@ -72,8 +74,13 @@ struct CheckArgs {
 
 #[derive(Debug, Args)]
 struct CertsArgs {
-    /// The configuration file.
-    file: PathBuf,
+    #[command(flatten)]
+    whom: Whom,
+    /// Instead of asking a process: a configuration file.
+    file: Option<PathBuf>,
+    /// As JSON; only of a running process.
+    #[arg(long, conflicts_with = "file")]
+    json: bool,
 }
 
 /// How the workers reach the kernel.
@@ -194,12 +201,16 @@ fn load_certificates(file: &Path, config: &Config) -> Result<(Certificates, usiz
 }
 
 fn certs(args: &CertsArgs) -> ExitCode {
-    let checked = match load(&args.file) {
+    let Some(file) = &args.file else { return cli::certificates(&args.whom, args.json) };
+    let checked = match load(file) {
         Ok(checked) => checked,
         Err(code) => return code,
     };
-    match load_certificates(&args.file, &checked.config) {
-        Ok((certificates, _)) => finish(0, print(&certificates.table())),
+    match load_certificates(file, &checked.config) {
+        Ok((certificates, _)) => {
+            let view = CertificatesView::of(&certificates.shelves());
+            finish(0, print(&cli::certs::text(&view)))
+        }
         Err(code) => code,
     }
 }

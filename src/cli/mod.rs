@@ -1,6 +1,7 @@
 //! The commands that ask a running process, over its admin interface. They may wait: nothing here
 //! runs in a server.
 
+pub(crate) mod certs;
 mod client;
 mod members;
 mod stats;
@@ -111,6 +112,11 @@ impl Whom {
             Err(error) => Err(user(&format!("{error}\n{help}; or --config FILE"))),
         }
     }
+}
+
+/// Lists the certificates of a running process.
+pub(crate) fn certificates(whom: &Whom, json: bool) -> ExitCode {
+    certs::run(whom, json).unwrap_or_else(|code| code)
 }
 
 /// Runs one of the commands.

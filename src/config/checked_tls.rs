@@ -66,7 +66,7 @@ pub struct PoolTlsConfig {
     /// the system.
     pub ca: Option<PathBuf>,
     /// `server_name`: what members are asked for and must prove to be. `None`, the default: their
-    /// address.
+    /// name or address, as the pool names them.
     pub server_name: Option<String>,
     /// `verify`. Default true.
     pub verify: bool,

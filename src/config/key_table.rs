@@ -298,7 +298,7 @@ pub const KEYS: &[Key] = &[
 
     key(PoolTls, "ca", Form("the path of a file", "the roots of the system"),
         "PEM: who may have issued the certificates of members.", "ca = \"internal.pem\""),
-    key(PoolTls, "server_name", Form("a host name or an address", "the member's address"),
+    key(PoolTls, "server_name", Form("a host name or an address", "the member's name or address"),
         "What members are asked for (SNI), and what their certificates must be for.", "server_name = \"api.internal\""),
     key(PoolTls, "verify", Flag { default: true },
         "Whether members must prove who they are. Without that anybody on the way can read and change everything.", "verify = true"),

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use listener::{AdminBindError, AdminListener, bind, reachable};
 
+use super::certificates::Shelves;
 use super::desk::Desk;
 use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
@@ -48,6 +49,7 @@ pub struct Process {
     /// Whether it takes no new clients any more.
     draining: Arc<AtomicBool>,
     desk: Desk,
+    certificates: Option<Shelves>,
     started: Instant,
 }
 
@@ -70,8 +72,16 @@ impl Process {
             control: Arc::clone(control),
             draining,
             desk,
+            certificates: None,
             started: clock::now(),
         }
+    }
+
+    /// Tells of certificates, too.
+    #[must_use]
+    pub fn telling_of(mut self, certificates: Shelves) -> Self {
+        self.certificates = Some(certificates);
+        self
     }
 
     fn is_draining(&self) -> bool {

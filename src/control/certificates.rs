@@ -1,26 +1,17 @@
 //! Certificates on the control thread: loaded at the start, watched while they are in use.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
 use crate::config::Config;
-use crate::http;
 use crate::net::tls::{
-    FileChange, FileFault, LoadedCertificate, Termination, TlsAcceptor, TlsConnector,
+    FileChange, FileFault, LoadedCertificate, Shelf, Termination, TlsAcceptor, TlsConnector,
 };
 use crate::stats::{Counter, Row};
 
 /// How often files are looked at. What has changed is taken at the next look but one.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// A moment since the Unix epoch as RFC 9110 writes it.
-fn date(at: Duration) -> String {
-    let mut text = Vec::new();
-    http::date::write(&mut text, at.as_secs());
-    String::from_utf8_lossy(&text).into_owned()
-}
 
 /// A fault, and the listener whose files have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +25,19 @@ pub struct TlsFileFault {
 impl std::fmt::Display for TlsFileFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.section, self.fault)
+    }
+}
+
+/// The certificates of all listeners that have some, by name, as they are at any time.
+#[derive(Clone, Debug)]
+pub struct Shelves {
+    listeners: Vec<(String, Shelf)>,
+}
+
+impl Shelves {
+    /// What is in use now: the listener's name, and its certificates, the default first.
+    pub fn list(&self) -> impl Iterator<Item = (&str, Vec<LoadedCertificate>)> {
+        self.listeners.iter().map(|(name, shelf)| (name.as_str(), shelf.certificates()))
     }
 }
 
@@ -95,31 +99,14 @@ impl Certificates {
         self.pools.clone()
     }
 
-    /// What is in use now: the listener's name, and its certificates, the default first.
+    /// For whoever wants to know what is in use.
     #[must_use]
-    pub fn list(&self) -> Vec<(&str, Vec<LoadedCertificate>)> {
+    pub fn shelves(&self) -> Shelves {
         let all = self.listeners.iter();
-        all.filter_map(|(name, tls)| Some((name.as_str(), tls.as_ref()?.certificates()))).collect()
-    }
-
-    /// The same as text: a line a certificate.
-    #[must_use]
-    pub fn table(&self) -> String {
-        let mut out = String::new();
-        for (listener, all) in self.list() {
-            for (number, one) in all.iter().enumerate() {
-                let mark = if number == 0 { " (default)" } else { "" };
-                let names = if one.names.is_empty() { "-".to_owned() } else { one.names.join(",") };
-                let (until, chain) = (date(one.not_after), one.chain.display());
-                let issuer = &one.issuer;
-                // Writing to a String cannot fail.
-                _ = writeln!(
-                    out,
-                    "{listener}: {names}{mark} until {until}, {chain}, issued by {issuer}"
-                );
-            }
-        }
-        out
+        let shelf = |(name, tls): &(String, Option<Termination>)| {
+            Some((name.clone(), tls.as_ref()?.shelf()))
+        };
+        Shelves { listeners: all.filter_map(shelf).collect() }
     }
 
     /// Watches the files, on the control thread's runtime, until the runtime ends. Counts in

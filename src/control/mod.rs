@@ -14,7 +14,7 @@ mod probes;
 mod resolve;
 mod signals;
 
-pub use certificates::{Certificates, TlsFileFault};
+pub use certificates::{Certificates, Shelves, TlsFileFault};
 pub use desk::{Desk, MemberState, NoAnswer};
 pub use monitor::Monitor;
 pub use signals::{Event, Signals};

@@ -135,8 +135,9 @@ impl Stream {
     /// The future must be polled to its end, unless the connection is closed next.
     pub async fn recv(&self, buffer: &mut Buffer) -> Result<usize, Failure> {
         debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
-        runtime::share().await;
         loop {
+            // Each time: a peer may send records without end that have nothing in them.
+            runtime::share().await;
             let owned = match &self.tls {
                 None => std::mem::take(buffer),
                 Some(tls) => {

@@ -40,6 +40,8 @@ pub struct Record {
     pub tries: u32,
     /// Why it was not sent again.
     pub no_retry: Option<Refusal>,
+    /// The version of TLS that the client speaks, if it does.
+    pub tls: Option<&'static str>,
     /// HTTP/1.1 rather than 1.0.
     pub modern: bool,
     /// The request's texts, one behind the other.
@@ -112,6 +114,7 @@ fn record(
         reason: facts.reason.get(),
         tries: facts.attempts.get(),
         no_retry: facts.no_retry.get(),
+        tls: facts.tls,
         modern: head.is_none_or(|head| head.version() == Version::Http11),
         text,
         ends,

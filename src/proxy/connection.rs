@@ -85,7 +85,7 @@ async fn secure(
         Ok(shaken) => {
             context.row.add(Counter::TlsHandshakes, 1);
             context.row.add(Counter::TlsResumed, u64::from(shaken.resumed));
-            client.peer.secure = true;
+            client.peer.tls = Some(if shaken.modern { "1.3" } else { "1.2" });
             client.identity = shaken.identity;
             true
         }

@@ -86,6 +86,8 @@ pub(super) struct Facts {
     /// Bytes of its body that were sent.
     pub(super) sent: Cell<u64>,
     pub(super) client: Cell<IpAddr>,
+    /// The version of TLS that it speaks, if it does.
+    pub(super) tls: Option<&'static str>,
     pub(super) route: Cell<Option<RouteId>>,
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
@@ -117,7 +119,7 @@ impl Facts {
         }
     }
 
-    pub(super) fn new(client: IpAddr) -> Self {
+    pub(super) fn new(peer: &Peer) -> Self {
         Self {
             whole: Cell::new(None),
             replayable: Cell::new(false),
@@ -126,7 +128,8 @@ impl Facts {
             begun: Cell::new(false),
             status: Cell::new(0),
             sent: Cell::new(0),
-            client: Cell::new(client),
+            client: Cell::new(peer.address),
+            tls: peer.tls,
             route: Cell::new(None),
             member: Cell::new(None),
             site: RefCell::new(None),
@@ -151,7 +154,7 @@ pub(super) async fn exchange(
 ) -> Ending {
     context.row.add(Counter::Exchanges, 1);
     let started = context.access_log.as_ref().map(|_| clock::now());
-    let facts = Facts::new(client.peer.address);
+    let facts = Facts::new(&client.peer);
     let ending = match run(context, listener, client, scratch, &facts).await {
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,

@@ -42,8 +42,8 @@ pub(super) struct Peer {
     pub(super) trusted: bool,
     /// The listener's port.
     pub(super) port: u16,
-    /// It speaks TLS with us.
-    pub(super) secure: bool,
+    /// The version of TLS that it speaks with us, if it does.
+    pub(super) tls: Option<&'static str>,
 }
 
 impl Peer {
@@ -51,7 +51,7 @@ impl Peer {
         // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d.
         let address = address.to_canonical();
         let trusted = is_trusted(address, trusted);
-        Self { address, text: AddressText::new(address), trusted, port, secure: false }
+        Self { address, text: AddressText::new(address), trusted, port, tls: None }
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn write(
     out.extend_from_slice(b"\r\n");
 
     let kept = |name| if peer.trusted { head.value(name) } else { None };
-    let scheme: &[u8] = if peer.secure { b"https" } else { b"http" };
+    let scheme: &[u8] = if peer.tls.is_some() { b"https" } else { b"http" };
     field(out, b"X-Forwarded-Proto", kept(Name::XForwardedProto).unwrap_or(scheme));
     let host = kept(Name::XForwardedHost).unwrap_or(head.authority());
     if !host.is_empty() {

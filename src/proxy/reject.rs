@@ -87,7 +87,7 @@ pub(super) async fn send(
 /// A head that could not be read.
 pub(super) async fn head(context: &Context, client: &Client, reason: Reason) -> Ending {
     context.row.error(reason);
-    let facts = Facts::new(client.peer.address);
+    let facts = Facts::new(&client.peer);
     facts.reason.set(Some(reason));
     facts.status.set(reason.status());
     let ending = if reason.status() == 0 {

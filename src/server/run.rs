@@ -107,22 +107,21 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
-    let tls = certificates.acceptors();
     let listening = bind_all(&config, cores.len())?;
-    let admin = config.server.admin.as_ref().map(admin::bind).transpose();
-    let admin = admin.map_err(StartError::Admin)?;
-    let (log_sender, log_writer) =
-        access_log::start(&config).map_err(StartError::AccessLog)?.unzip();
+    let admin = config.server.admin.as_ref().map(admin::bind);
+    let admin = admin.transpose().map_err(StartError::Admin)?;
+    let (log_sender, log_writer) = open_access_log(&config)?;
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
     let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
-    let shared =
-        Arc::new(SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors()));
+    let to_members = certificates.connectors();
+    let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
+    let shared = Arc::new(shared);
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
-        .with_tls(certificates.connectors())
+        .with_tls(to_members)
         .with_records(shared.records());
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
@@ -142,7 +141,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             open: Arc::clone(&open),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
-            tls: Arc::clone(&tls),
+            tls: certificates.acceptors(),
             observer: observer.clone(),
             sockets,
             inbox,
@@ -158,7 +157,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            admin.start(process);
+            admin.start(process.telling_of(certificates.shelves()));
         }
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
@@ -175,13 +174,19 @@ fn say_end(outcome: Outcome) {
     }
 }
 
+type AccessLog = (Option<crate::proxy::access_log::Sender>, Option<access_log::Writer>);
+
+fn open_access_log(config: &Arc<Config>) -> Result<AccessLog, StartError> {
+    Ok(access_log::start(config).map_err(StartError::AccessLog)?.unzip())
+}
+
 fn load_certificates(config: &Config) -> Result<Certificates, StartError> {
     let mut warnings = Vec::new();
     let certificates = Certificates::load(config, &mut warnings).map_err(StartError::Tls)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    for (listener, all) in certificates.list() {
+    for (listener, all) in certificates.shelves().list() {
         for one in all {
             let (chain, names) = (one.chain.display(), one.names.join(","));
             tracing::info!(listener, %chain, names, "certificate loaded");

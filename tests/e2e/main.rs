@@ -46,6 +46,7 @@ mod sticky;
 mod streaming;
 mod tls;
 mod tls_certificates;
+mod tls_ends;
 mod tls_members;
 mod unix_sockets;
 mod upgrade;

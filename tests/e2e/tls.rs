@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use rustls::ProtocolVersion;
 
 use super::support::certs::{Authority, Leaf, Valid};
+use super::support::proxy::wait_lines;
 use super::support::tls::Tls;
-use super::support::wire::End;
 use super::support::{Client, Origin, PATIENCE, Proxy, Setup, ok};
 
 const LISTENER: &str = "tls.certificates = [{ chain = \"a.crt\", key = \"a.key\" }]";
@@ -338,104 +338,34 @@ fn protocols_that_nobody_has_end_the_handshake() {
 }
 
 #[test]
-fn ends_are_announced_and_cuts_are_not() {
-    let origin = Origin::scripted(|conn| {
-        let request = conn.expect_request()?;
-        match request.head.target() {
-            "/close" => conn.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it"),
-            _ => conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it"),
-        }
-    });
-    let (authority, proxy) = start(&origin);
-    let tls = Tls::trusting(&authority);
-    // To HTTP/1.0 the end of the connection is the end of the body.
-    let mut client = tls.connect(proxy.address(), "a.test");
-    client.send("GET /close HTTP/1.0\r\nHost: a.test\r\n\r\n");
-    let head = client.head();
-    assert_eq!(head.status(), 200);
-    let (body, end) = client.rest();
-    assert_eq!((&body[..], end), (&b"all of it"[..], End::Clean));
-    // One that was cut must not look complete.
-    let mut client = tls.connect(proxy.address(), "a.test");
-    client.send("GET /cut HTTP/1.0\r\nHost: a.test\r\n\r\n");
-    let (_, end) = client.rest();
-    assert_eq!(end, End::Reset);
-    // An idle client is told, too.
+fn the_access_log_tells_the_version() {
     let origin = Origin::saying("hello");
-    let idle =
-        with(&authority.sign(&["a.test"]), &origin).listener("timeouts.idle = \"100ms\"").start();
-    let mut client = tls.connect(idle.address(), "a.test");
-    client.get("/");
-    assert_eq!(client.rest(), (Vec::new(), End::Clean));
+    let authority = Authority::new("test");
+    for (format, modern, old) in
+        [("common", " tls=1.3", " tls=1.2"), ("json", ",\"tls\":\"1.3\"", ",\"tls\":\"1.2\"")]
+    {
+        let proxy = with(&authority.sign(&["a.test"]), &origin)
+            .server("access_log = \"{directory}/access.log\"")
+            .server(format!("access_log_format = \"{format}\""))
+            .start();
+        let tls = Tls::trusting(&authority);
+        for tls in [tls.clone().only_13(), tls.only_12()] {
+            tls.connect(proxy.address(), "a.test").get("/");
+        }
+        // No TLS at all.
+        Client::connect(proxy.address()).get("/");
+        let lines = wait_lines(&proxy.directory().join("access.log"), 3);
+        assert!(lines[0].contains(modern) && lines[1].contains(old), "{lines:?}");
+        assert!(lines[2].contains("client_tls_plain_http"), "{lines:?}");
+        assert!(!lines[2].contains("tls=") && !lines[2].contains("\"tls\""), "{lines:?}");
+    }
 }
 
 #[test]
-fn a_client_that_has_said_its_end_still_gets_its_answer() {
+fn keys_are_exchanged_by_what_no_quantum_computer_reads() {
     let origin = Origin::saying("hello");
     let (authority, proxy) = start(&origin);
-    for announced in [true, false] {
-        let mut client = Tls::trusting(&authority).connect(proxy.address(), "a.test");
-        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-        if announced {
-            client.wire.finish().expect("the end");
-        } else {
-            client.wire.stream().shutdown(std::net::Shutdown::Write).expect("the end");
-        }
-        assert_eq!(client.answer().text(), "hello");
-        assert_eq!(client.rest(), (Vec::new(), End::Clean));
-    }
-    proxy.wait_idle();
-    assert_eq!(proxy.stats().total("panics"), 0);
-}
-
-#[test]
-fn a_slow_reader_gets_everything() {
-    const SIZE: usize = 3 << 20;
-    let origin = Origin::serving(|_| {
-        let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n").into_bytes();
-        answer.resize(answer.len() + SIZE, b'z');
-        answer
-    });
-    let (authority, proxy) = start(&origin);
-    let mut client = Client::connect_narrow(proxy.address(), 4096);
-    client.wire.secure(Tls::trusting(&authority).connection("a.test")).expect("a handshake");
-    client.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
-    client.head();
-    let mut left = SIZE;
-    while left > 0 {
-        left -= client.wire.some(50_000).expect("a part").len();
-    }
-    assert_eq!(client.rest(), (Vec::new(), End::Clean));
-}
-
-#[test]
-fn upgraded_connections_are_tunnels_in_tls() {
-    let origin = Origin::scripted(|conn| {
-        conn.expect_request()?;
-        conn.send(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n",
-        )?;
-        for _ in 0..100 {
-            let got = conn.wire.exactly(5)?;
-            conn.send(got)?;
-        }
-        conn.wire.exactly(3)?;
-        conn.wire.finish()?;
-        assert!(conn.wire.some(1).is_err());
-        Ok(())
-    });
-    let (authority, proxy) = start(&origin);
-    let mut client = Tls::trusting(&authority).connect(proxy.address(), "a.test");
-    client.send("GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n");
-    assert_eq!(client.head().status(), 101);
-    for _ in 0..100 {
-        client.send("hello");
-        assert_eq!(client.wire.exactly(5).expect("an echo"), b"hello");
-    }
-    client.send("end");
-    // The member ended its side; then we end ours.
-    assert_eq!(client.rest(), (Vec::new(), End::Clean));
-    client.wire.finish().expect("the end");
-    origin.wait_all_closed();
-    proxy.wait_idle();
+    let mut client = Tls::trusting(&authority).only_13().connect(proxy.address(), "a.test");
+    let group = client.wire.tls().negotiated_key_exchange_group().expect("a group").name();
+    assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
 }

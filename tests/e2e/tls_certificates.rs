@@ -7,6 +7,7 @@ use std::thread;
 
 use rustls::HandshakeKind;
 
+use super::admin::{TCP, address, get};
 use super::support::certs::{Authority, Leaf, Valid};
 use super::support::system::Confinement;
 use super::support::tls::Tls;
@@ -314,4 +315,120 @@ fn bad_files_are_named_before_anything_starts() {
         }
     }
     fs::remove_dir_all(&directory).expect("removing");
+}
+
+#[test]
+fn operators_can_ask_what_is_in_use() {
+    let origin = Origin::saying("hello");
+    let authority = Authority::new("test");
+    let leaf = authority.sign(&["a.test", "*.a.test"]);
+    // An OCSP response as far as anybody here looks into it: a sequence.
+    let proxy = Setup::to(&[&origin])
+        .beside("a.crt", leaf.chain_pem())
+        .beside("a.key", leaf.key_pem())
+        .beside("a.ocsp", [0x30, 0x03, 0x0a, 0x01, 0x06])
+        .listener("tls.certificates = [{ chain = \"a.crt\", key = \"a.key\", ocsp = \"a.ocsp\" }]")
+        .server(TCP)
+        .start();
+    let view = get(&proxy, "/certificates");
+    let one = &view["certificates"][0];
+    assert_eq!(one["listener"], "web");
+    assert_eq!(one["default"], true);
+    assert_eq!(one["names"], serde_json::json!(["a.test", "*.a.test"]));
+    assert_eq!(
+        (one["subject"].as_str(), one["issuer"].as_str()),
+        (Some("CN=a.test"), Some("CN=test"))
+    );
+    // 2090-01-01
+    assert_eq!(one["not_after"], 3_786_912_000_u64);
+    assert_eq!(one["stapled"], true);
+    let command = ["certs", "--admin", &address(&proxy).to_string()];
+    let ended = run_to_end(&command, Confinement::default());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let fresh = authority.sign(&["b.test"]);
+    fs::write(proxy.directory().join("a.crt"), fresh.chain_pem()).expect("writing");
+    fs::write(proxy.directory().join("a.key"), fresh.key_pem()).expect("writing");
+    eventually("the new one is told of", || {
+        get(&proxy, "/certificates")["certificates"][0]["names"] == serde_json::json!(["b.test"])
+    });
+}
+
+/// What a client is sent along with the certificate.
+#[derive(Debug)]
+struct Staples(Arc<rustls::client::WebPkiServerVerifier>, std::sync::Mutex<Vec<u8>>);
+
+impl rustls::client::danger::ServerCertVerifier for Staples {
+    fn verify_server_cert(
+        &self,
+        end: &rustls::pki_types::CertificateDer<'_>,
+        between: &[rustls::pki_types::CertificateDer<'_>],
+        name: &rustls::pki_types::ServerName<'_>,
+        staple: &[u8],
+        now: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        *self.1.lock().expect("the staple") = staple.to_vec();
+        self.0.verify_server_cert(end, between, name, &[], now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &rustls::pki_types::CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &rustls::pki_types::CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+#[test]
+fn a_staple_is_sent_along_and_swapped_alone() {
+    let origin = Origin::saying("hello");
+    let authority = Authority::new("test");
+    let leaf = authority.sign(&["a.test"]);
+    let (old, new) = ([0x30, 0x03, 0x0a, 0x01, 0x06], [0x30, 0x03, 0x0a, 0x01, 0x05]);
+    let proxy = Setup::to(&[&origin])
+        .beside("a.crt", leaf.chain_pem())
+        .beside("a.key", leaf.key_pem())
+        .beside("a.ocsp", old)
+        .listener("tls.certificates = [{ chain = \"a.crt\", key = \"a.key\", ocsp = \"a.ocsp\" }]")
+        .start();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
+        authority.roots(),
+        Arc::clone(&provider),
+    );
+    let staples = Arc::new(Staples(verifier.build().expect("a verifier"), Default::default()));
+    let verifier = Arc::clone(&staples);
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let mut config = config;
+    config.resumption = rustls::client::Resumption::disabled();
+    let config = Arc::new(config);
+    let seen = || {
+        let name = "a.test".try_into().expect("a name");
+        let connection = rustls::ClientConnection::new(Arc::clone(&config), name);
+        let mut client = Client::connect(proxy.address());
+        client.wire.secure(connection.expect("a client")).expect("a handshake");
+        staples.1.lock().expect("the staple").clone()
+    };
+    assert_eq!(seen(), old);
+    fs::write(proxy.directory().join("a.ocsp"), new).expect("writing");
+    eventually("the new staple is sent", || seen() == new);
 }

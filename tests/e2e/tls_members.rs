@@ -3,7 +3,7 @@
 use std::io;
 
 use super::support::certs::{Authority, Leaf, Valid};
-use super::support::tls::{Tls, server, server_connection};
+use super::support::tls::{Tls, server, server_connection, server_of};
 use super::support::wire::End;
 use super::support::{Client, Origin, Proxy, Setup, eventually, exchange, ok};
 
@@ -246,4 +246,31 @@ fn probes_speak_tls_too() {
         assert_eq!(proxy.stats().total("error_member_tls_unknown_issuer"), 0);
     }
     assert_eq!(bad.requests().len(), 0);
+}
+
+/// What `openssl req -x509` makes: a certificate that is its own issuer.
+#[test]
+fn a_self_signed_member_is_known_by_its_own_certificate() {
+    let (own, other) = (Authority::for_host("127.0.0.1"), Authority::for_host("127.0.0.1"));
+    let elsewhere = Authority::for_host("192.0.2.1");
+    for (member_is, trusted, expected) in [
+        (&own, &own, None),
+        (&own, &other, Some("tls_unknown_issuer")),
+        (&elsewhere, &elsewhere, Some("tls_wrong_name")),
+    ] {
+        let config = server_of(member_is.chain(), member_is.key(), None);
+        let origin = Origin::scripted(move |conn| {
+            conn.wire.secure(server_connection(&config))?;
+            while conn.request()?.is_some() {
+                conn.send(ok("hello"))?;
+            }
+            Ok(())
+        });
+        let proxy = to(&[&origin], "ca = \"ca.pem\"", trusted).start();
+        let answer = exchange(proxy.address(), GET);
+        match expected {
+            None => assert_eq!(answer.text(), "hello"),
+            Some(reason) => answer.expect_error(502, "member", reason),
+        }
+    }
 }

@@ -31,10 +31,23 @@ pub(crate) enum Valid {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Authority {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        Authority::with(name, Vec::new())
+    }
+
+    /// One that is a host itself, and signs for itself.
+    pub(crate) fn for_host(name: &str) -> Authority {
+        Authority::with(name, vec![name.to_owned()])
+    }
+
+    fn with(name: &str, hosts: Vec<String>) -> Authority {
+        let mut params = CertificateParams::new(hosts).expect("parameters");
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::CrlSign,
+        ];
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         Authority { certificate, issuer: Issuer::new(params, key) }
@@ -68,6 +81,14 @@ impl Authority {
         let key = KeyPair::generate_for(algorithm).expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Leaf { certificate, key }
+    }
+
+    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.certificate.der().clone()]
+    }
+
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.issuer.key().serialize_der()).into()
     }
 
     pub(crate) fn pem(&self) -> String {

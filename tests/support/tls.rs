@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
@@ -103,6 +104,15 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 
 /// How an origin speaks TLS; with `clients` it demands their certificates.
 pub(crate) fn server(leaf: &Leaf, clients: Option<&Authority>) -> Arc<ServerConfig> {
+    server_of(leaf.chain(), leaf.key(), clients)
+}
+
+/// The same with any certificate.
+pub(crate) fn server_of(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    clients: Option<&Authority>,
+) -> Arc<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .expect("versions");
@@ -114,7 +124,7 @@ pub(crate) fn server(leaf: &Leaf, clients: Option<&Authority>) -> Arc<ServerConf
         }
         None => builder.with_no_client_auth(),
     };
-    Arc::new(builder.with_single_cert(leaf.chain(), leaf.key()).expect("a certificate"))
+    Arc::new(builder.with_single_cert(chain, key).expect("a certificate"))
 }
 
 pub(crate) fn server_connection(config: &Arc<ServerConfig>) -> ServerConnection {

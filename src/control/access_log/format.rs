@@ -8,7 +8,7 @@ use crate::proxy::access_log::{Record, Text};
 
 /// The "combined" form of Apache and nginx, then ringway's own columns:
 /// `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" host="H" listener=L pool=P member=M
-/// reason=R us=N`. What is not known is `-`. Where the request was sent more than once, or a retry was
+/// reason=R us=N`, and for clients that speak TLS ` tls=VERSION`. What is not known is `-`. Where the request was sent more than once, or a retry was
 /// refused, ` tries=N` and ` no_retry=R` follow.
 pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     // Writing to a vector cannot fail.
@@ -45,6 +45,9 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
         None => out.extend_from_slice(b" reason=-"),
     }
     _ = write!(out, " us={}", record.took.as_micros());
+    if let Some(version) = record.tls {
+        _ = write!(out, " tls={version}");
+    }
     if record.tries > 1 || record.no_retry.is_some() {
         _ = write!(out, " tries={}", record.tries);
     }
@@ -87,6 +90,9 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
         _ = write!(out, ",\"reason\":\"{}_{}\"", reason.side().word(), reason.code());
     }
     _ = write!(out, ",\"us\":{}", record.took.as_micros());
+    if let Some(version) = record.tls {
+        member_text(out, "tls", version.as_bytes());
+    }
     if record.tries > 1 || record.no_retry.is_some() {
         _ = write!(out, ",\"tries\":{}", record.tries);
     }

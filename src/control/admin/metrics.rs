@@ -49,7 +49,22 @@ pub(super) fn text(process: &Process) -> String {
     errors(&mut out, process);
     pools(&mut out, process);
     members(&mut out, process);
+    certificates(&mut out, process);
     out
+}
+
+fn certificates(out: &mut String, process: &Process) {
+    let Some(shelves) = &process.certificates else { return };
+    let name = "ringway_certificate_not_after_seconds";
+    family(out, name, "gauge", "The end of a certificate in use, in seconds since 1970.");
+    for (listener, all) in shelves.list() {
+        for one in all {
+            let chain = one.chain.display().to_string();
+            let labels =
+                format_args!("listener=\"{}\",chain=\"{}\"", Label(listener), Label(&chain));
+            sample(out, name, labels, one.not_after.as_secs());
+        }
+    }
 }
 
 fn about(out: &mut String, process: &Process) {

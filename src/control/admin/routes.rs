@@ -12,7 +12,7 @@ use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 
 use super::refusal::Refusal;
-use super::view::{ChangeView, EvidenceView, PoolView, PoolsView};
+use super::view::{CertificatesView, ChangeView, EvidenceView, PoolView, PoolsView};
 use super::{Process, metrics};
 use crate::balancer::health::Admin;
 use crate::config::{PoolConfig, effective};
@@ -36,6 +36,7 @@ pub(super) fn router(process: Arc<Process>) -> Router {
         .route("/pools/{pool}", get(pool))
         .route("/pools/{pool}/members/{member}", get(member))
         .route("/pools/{pool}/members/{member}/state", post(set_state))
+        .route("/certificates", get(certificates))
         .route("/config", get(configuration))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
@@ -47,8 +48,8 @@ pub(super) fn router(process: Arc<Process>) -> Router {
 async fn nothing_here() -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
-        "there are /stats, /metrics, /pools, /pools/NAME, /pools/NAME/members/ADDRESS, /config, \
-         /livez and /readyz",
+        "there are /stats, /metrics, /pools, /pools/NAME, /pools/NAME/members/ADDRESS, \
+         /certificates, /config, /livez and /readyz",
     )
 }
 
@@ -111,6 +112,10 @@ async fn set_state(
     let changed = process.desk.administer(id, member, admin).await?;
     let member = process.evidence_view(id, pool, member).await?.member;
     Ok(Json(ChangeView { changed, member }))
+}
+
+async fn certificates(State(process): App) -> Json<CertificatesView> {
+    Json(process.certificates.as_ref().map(CertificatesView::of).unwrap_or_default())
 }
 
 async fn configuration(State(process): App) -> Response {

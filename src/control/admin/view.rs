@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::Shelves;
+
 /// Why a request was refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ErrorView {
@@ -140,6 +142,64 @@ pub struct ChangeView {
     pub changed: bool,
     /// The member behind the change.
     pub member: MemberView,
+}
+
+/// `GET /certificates`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CertificatesView {
+    /// In the order of the file, by listener; the first of each is its default.
+    pub certificates: Vec<CertificateView>,
+}
+
+/// A certificate that is shown to clients.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CertificateView {
+    /// The name of the listener.
+    pub listener: String,
+    /// Whether it is for clients that ask for a name that no certificate has.
+    pub default: bool,
+    /// What it is for.
+    pub names: Vec<String>,
+    /// Who it was issued to.
+    pub subject: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// In seconds since 1970.
+    pub not_before: u64,
+    /// In seconds since 1970.
+    pub not_after: u64,
+    /// When it was loaded, in seconds since 1970.
+    pub loaded: u64,
+    /// The file of its chain.
+    pub chain: String,
+    /// The file of its key.
+    pub key: String,
+    /// Whether a response of its issuer's OCSP server is sent along.
+    pub stapled: bool,
+}
+
+impl CertificatesView {
+    /// What is in use now.
+    #[must_use]
+    pub fn of(shelves: &Shelves) -> Self {
+        let mut certificates = Vec::new();
+        for (listener, all) in shelves.list() {
+            certificates.extend(all.into_iter().enumerate().map(|(number, one)| CertificateView {
+                listener: listener.to_owned(),
+                default: number == 0,
+                names: one.names,
+                subject: one.subject,
+                issuer: one.issuer,
+                not_before: one.not_before.as_secs(),
+                not_after: one.not_after.as_secs(),
+                loaded: one.loaded.as_secs(),
+                chain: one.chain.display().to_string(),
+                key: one.key.display().to_string(),
+                stapled: one.stapled,
+            }));
+        }
+        Self { certificates }
+    }
 }
 
 /// `GET /readyz`.

@@ -4,14 +4,17 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
     SignatureScheme,
 };
+
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::certificates::{self, FileFault};
 use super::server::{provider, roots};
@@ -48,7 +51,7 @@ impl fmt::Display for TlsFault {
 }
 
 impl TlsFault {
-    pub(super) const fn of(error: &Error) -> Self {
+    pub(super) fn of(error: &Error) -> Self {
         use CertificateError as C;
         match error {
             Error::InvalidCertificate(
@@ -61,6 +64,8 @@ impl TlsFault {
                 Self::WrongName
             }
             Error::InvalidCertificate(C::UnknownIssuer) => Self::UnknownIssuer,
+            // It vouches for itself, and nobody knows it.
+            error if is_own_issuer(error) => Self::UnknownIssuer,
             Error::InvalidCertificate(_) => Self::Certificate,
             _ => Self::Handshake,
         }
@@ -109,12 +114,14 @@ impl TlsConnector {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(library)?;
-        let builder = if config.verify {
-            builder.with_root_certificates(trusted)
+        let verifier: Arc<dyn ServerCertVerifier> = if config.verify {
+            let pins = config.ca.as_ref().map(|path| certificates::chain(path)).transpose();
+            Pinned::new(trusted, pins.map_err(|fault| vec![fault])?.unwrap_or_default(), &provider)
+                .map_err(|what| vec![FileFault::new("tls".as_ref(), what)])?
         } else {
-            let verifier = Arc::new(Unverified(provider));
-            builder.dangerous().with_custom_certificate_verifier(verifier)
+            Arc::new(Unverified(provider))
         };
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut client = match own {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(library)?,
             None => builder.with_no_client_auth(),
@@ -164,6 +171,94 @@ fn system_roots() -> Result<RootCertStore, FileFault> {
         return Err(FileFault::new("tls".as_ref(), what));
     }
     Ok(roots)
+}
+
+/// Takes certificates of trusted issuers, and a server's certificate that stands in the file of
+/// those itself: what `openssl req -x509` makes is its own issuer, which the library does not take
+/// for a server's.
+#[derive(Debug)]
+struct Pinned {
+    library: Arc<WebPkiServerVerifier>,
+    pins: Vec<CertificateDer<'static>>,
+}
+
+impl Pinned {
+    fn new(
+        trusted: RootCertStore,
+        pins: Vec<CertificateDer<'static>>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<Self>, String> {
+        let (roots, provider) = (Arc::new(trusted), Arc::clone(provider));
+        let library = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+        Ok(Arc::new(Self { library: library.map_err(|error| error.to_string())?, pins }))
+    }
+}
+
+/// Whether a certificate is refused because it is its own issuer's.
+fn is_own_issuer(error: &Error) -> bool {
+    matches!(error, Error::InvalidCertificate(CertificateError::Other(_)))
+        && error.to_string().contains("CaUsedAsEndEntity")
+}
+
+/// The name and the time, which are all that is left to be looked at.
+fn verify_pin(
+    end: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<ServerCertVerified, Error> {
+    verify_server_name(&ParsedCertificate::try_from(end)?, name)?;
+    let bad = |error| Error::InvalidCertificate(error);
+    let (_, parsed) =
+        X509Certificate::from_der(end).map_err(|_| bad(CertificateError::BadEncoding))?;
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let validity = parsed.validity();
+    if now > validity.not_after.timestamp() {
+        return Err(bad(CertificateError::Expired));
+    }
+    if now < validity.not_before.timestamp() {
+        return Err(bad(CertificateError::NotValidYet));
+    }
+    Ok(ServerCertVerified::assertion())
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        staple: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.library.verify_server_cert(end, between, name, staple, now) {
+            Err(error) if is_own_issuer(&error) && self.pins.contains(end) => {
+                verify_pin(end, name, now)
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.library.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.library.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.library.supported_verify_schemes()
+    }
 }
 
 /// Takes any certificate, as `verify = false` says; whoever shows it must have its key.

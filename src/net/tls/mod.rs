@@ -19,6 +19,6 @@ mod watch;
 pub use certificates::{FileFault, LoadedCertificate};
 pub use client::{TlsConnector, TlsFault, TlsPeer};
 pub use handshake::{Refusal, Refused, Shaken};
-pub use server::{Termination, TlsAcceptor};
+pub use server::{Shelf, Termination, TlsAcceptor};
 pub use talk::{Heard, Talk};
 pub use watch::FileChange;

@@ -87,10 +87,22 @@ impl Termination {
         self.acceptor.clone()
     }
 
+    /// For whoever wants to know what is in use.
+    #[must_use]
+    pub fn shelf(&self) -> Shelf {
+        Shelf(Arc::clone(&self.store))
+    }
+}
+
+/// The certificates of a listener, as they are at any time.
+#[derive(Clone, Debug)]
+pub struct Shelf(Arc<Store>);
+
+impl Shelf {
     /// What is in use now, in order: the first is the default.
     #[must_use]
     pub fn certificates(&self) -> Vec<LoadedCertificate> {
-        self.store.about()
+        self.0.about()
     }
 }
 
