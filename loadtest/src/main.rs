@@ -1,12 +1,17 @@
 //! The command line of the load tester.
 
 use clap::{Args, Parser, Subcommand};
-use loadtest::client::{self, Plan};
+use loadtest::cli::load::Load;
+use loadtest::load;
 use loadtest::origin::{self, Options};
-use std::io::{self, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use loadtest::report::{self, hdr_log, html, progress, text};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Load tester and test origin for ringway.
 #[derive(Parser)]
@@ -45,45 +50,33 @@ struct OriginArguments {
 
 #[derive(Args)]
 struct RunArguments {
-    /// For example http://127.0.0.1:8080/1024
-    url: String,
-    #[arg(long, default_value_t = 64)]
-    connections: usize,
-    /// Seconds.
-    #[arg(long, default_value_t = 10.0)]
-    duration: f64,
-    /// Stop after this many requests, should that come first.
-    #[arg(long)]
-    requests: Option<u64>,
-    #[arg(long, default_value = "GET")]
-    method: String,
-    /// A further header line, `Name: value`; may be repeated.
-    #[arg(long = "header")]
-    headers: Vec<String>,
-    /// Send `Connection: close`: one connection per request.
-    #[arg(long)]
-    close: bool,
-    /// The status of a good answer.
-    #[arg(long, default_value_t = 200)]
-    status: u16,
-    /// The body length of a good answer [default: that of the first answer].
-    #[arg(long)]
-    length: Option<u64>,
-    /// Seconds that an exchange may take.
-    #[arg(long, default_value_t = 10.0)]
-    timeout: f64,
-    /// Core to run on.
-    #[arg(long)]
-    core: Option<usize>,
+    #[command(flatten)]
+    load: Load,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Where a report goes.
+#[derive(Args)]
+struct Output {
     /// Report as one line of JSON.
-    #[arg(long)]
+    #[arg(long, help_heading = "Report")]
     json: bool,
+    /// Write the JSON report to this file too.
+    #[arg(long, help_heading = "Report")]
+    json_file: Option<PathBuf>,
+    /// Write the report as a page, with its curves, to this file.
+    #[arg(long, help_heading = "Report")]
+    html: Option<PathBuf>,
+    /// Write the latencies of each second to this file, in HdrHistogram's log format.
+    #[arg(long, help_heading = "Report")]
+    hdr_log: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Origin(arguments) => serve(&arguments),
-        Command::Run(arguments) => load(&arguments),
+        Command::Run(arguments) => run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ringway-loadtest: {error}");
@@ -107,58 +100,55 @@ fn serve(arguments: &OriginArguments) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(arguments: &RunArguments) -> io::Result<ExitCode> {
-    let report = client::run(plan(arguments)?, arguments.core)?;
-    println!("{}", if arguments.json { report.json() } else { report.text() });
-    Ok(if report.failure_count() == 0 && report.answers > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
-fn plan(arguments: &RunArguments) -> io::Result<Plan> {
-    let (host, path) = split_url(&arguments.url)?;
-    let port =
-        if host.rsplit(']').next().is_some_and(|end| end.contains(':')) { "" } else { ":80" };
-    let seconds = |value| Duration::try_from_secs_f64(value).map_err(io::Error::other);
-    let mut request = format!("{} {path} HTTP/1.1\r\nHost: {host}\r\n", arguments.method);
-    for header in &arguments.headers {
-        request.push_str(header);
-        request.push_str("\r\n");
+fn run(arguments: &RunArguments) -> io::Result<ExitCode> {
+    let plan = arguments.load.plan(Path::new(""))?;
+    let files = arguments.output.open()?;
+    let running = load::start(plan.clone())?;
+    progress::watch(&running);
+    let outcome = running.join()?;
+    let document = report::document(&plan, &outcome);
+    if let Some(mut log) = files.hdr_log {
+        hdr_log::write(&mut log, &outcome, wall_clock(outcome.measured_from))?;
+        log.flush()?;
     }
-    if arguments.close {
-        request.push_str("Connection: close\r\n");
+    arguments.output.write(&document)?;
+    let good = outcome.tally.failure_count() == 0 && outcome.tally.answers > 0;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Files that are written to while or after a run; opened before it, so that a mistake shows at once.
+struct Files {
+    hdr_log: Option<BufWriter<File>>,
+}
+
+impl Output {
+    fn open(&self) -> io::Result<Files> {
+        for path in [&self.json_file, &self.html].into_iter().flatten() {
+            create(path)?;
+        }
+        let hdr_log = self.hdr_log.as_ref().map(|path| create(path)).transpose()?;
+        Ok(Files { hdr_log: hdr_log.map(BufWriter::new) })
     }
-    request.push_str("\r\n");
-    Ok(Plan {
-        address: resolve(&format!("{host}{port}"))?,
-        request: request.into_bytes(),
-        is_head: arguments.method == "HEAD",
-        connections: arguments.connections,
-        duration: seconds(arguments.duration)?,
-        requests: arguments.requests,
-        status: arguments.status,
-        length: arguments.length,
-        timeout: seconds(arguments.timeout)?,
-    })
-}
 
-/// Host (with its port, if any) and path of `http://host[:port][/path]`.
-fn split_url(url: &str) -> io::Result<(&str, &str)> {
-    let rest = url.strip_prefix("http://").ok_or_else(|| invalid("the URL begins with http://"))?;
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if host.is_empty() {
-        return Err(invalid("the URL names no host"));
+    fn write(&self, document: &Value) -> io::Result<()> {
+        if let Some(path) = &self.json_file {
+            writeln!(create(path)?, "{document}")?;
+        }
+        if let Some(path) = &self.html {
+            create(path)?.write_all(html::page(document).as_bytes())?;
+        }
+        let shown = if self.json { format!("{document}\n") } else { text::lines(document) };
+        io::stdout().write_all(shown.as_bytes())
     }
-    Ok((host, if path.is_empty() { "/" } else { path }))
 }
 
-#[allow(clippy::disallowed_methods, reason = "before the ring runs")]
-fn resolve(host: &str) -> io::Result<SocketAddr> {
-    host.to_socket_addrs()?.next().ok_or_else(|| invalid("the host has no address"))
+fn create(path: &Path) -> io::Result<File> {
+    File::create(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what)
+/// What a clock on the wall showed at `instant`.
+#[allow(clippy::disallowed_methods, reason = "a log tells when it was made")]
+fn wall_clock(instant: std::time::Instant) -> SystemTime {
+    SystemTime::now() - loadtest::runtime::now().saturating_duration_since(instant)
 }

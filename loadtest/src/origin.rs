@@ -70,7 +70,7 @@ fn listen(bind: SocketAddr, driver: Driver) -> io::Result<TcpListener> {
 
 /// The requests of one connection, one after the other. Errors of the peer just end it.
 async fn serve(stream: TcpStream, options: Options, served: Rc<Cell<u64>>) {
-    let mut wire = Wire::new(stream, RECEIVE_BYTES);
+    let mut wire = Wire::new(stream, None, RECEIVE_BYTES);
     let mut answer = Answer::default();
     while let Ok(true) = exchange(&mut wire, &mut answer, options, &served).await {}
 }

@@ -1,0 +1,9 @@
+//! What the command line says, as options; and what is made of them.
+
+pub mod load;
+
+use std::io;
+
+pub(crate) fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what.into())
+}
