@@ -1,6 +1,7 @@
 //! What the command line says, as options; and what is made of them.
 
 pub mod load;
+pub mod origin;
 
 use std::io;
 

@@ -37,4 +37,6 @@ pub mod load;
 
 pub mod report;
 
+pub mod compare;
+
 pub mod cli;

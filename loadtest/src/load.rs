@@ -13,6 +13,9 @@ use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Sockets are closed through the ring: one more turn of it before it ends, else they stay open.
+const RING_TURN: Duration = Duration::from_millis(5);
+
 /// What a run found.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -182,6 +185,7 @@ impl Part {
                 task.await;
             }
             let (cpu, wall) = (ThreadTime::now().since(before), runtime::now() - from);
+            runtime::sleep(RING_TURN).await;
             let tally = worker.tally.borrow().clone();
             let quantile = |q| tally.latencies.value_at_quantile(q);
             let outcome = ThreadOutcome {

@@ -1,17 +1,18 @@
 //! The command line of the load tester.
 
 use clap::{Args, Parser, Subcommand};
-use loadtest::cli::load::Load;
+use loadtest::cli;
+use loadtest::compare::{self, Verdict};
 use loadtest::load;
-use loadtest::origin::{self, Options};
+use loadtest::origin;
 use loadtest::report::{self, hdr_log, html, progress, text};
+use loadtest::units::share;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Load tester and test origin for ringway.
 #[derive(Parser)]
@@ -24,34 +25,44 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Answer HTTP/1.1 requests: `GET /102400` with 102400 bytes, others with --size.
-    Origin(OriginArguments),
+    Origin(cli::origin::Origin),
     /// Send requests and verify every answer. Exits with 1 if any was bad.
     Run(RunArguments),
-}
-
-#[derive(Args)]
-struct OriginArguments {
-    /// Where to listen; port 0 takes a free one. The address is printed.
-    #[arg(long, default_value = "127.0.0.1:0")]
-    bind: SocketAddr,
-    /// Bytes of an answer whose path is not a number.
-    #[arg(long, default_value_t = 1024)]
-    size: u64,
-    /// Core to run on.
-    #[arg(long)]
-    core: Option<usize>,
-    /// Answer in chunks instead of with a Content-Length.
-    #[arg(long)]
-    chunked: bool,
-    /// Wait before each answer.
-    #[arg(long, default_value_t = 0)]
-    delay_ms: u64,
+    /// Compare two reports: ratios, and whether a difference is more than noise.
+    Compare(CompareArguments),
+    /// Show a saved JSON report as text or as a page.
+    Show(ShowArguments),
 }
 
 #[derive(Args)]
 struct RunArguments {
     #[command(flatten)]
-    load: Load,
+    load: cli::load::Load,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Args)]
+struct CompareArguments {
+    /// A JSON report, or several of the same kind: A1.json,A2.json,A3.json
+    before: String,
+    /// What it is compared with.
+    after: String,
+    /// A difference below this share is taken as noise in any case.
+    #[arg(long, value_parser = share, default_value = "5%")]
+    floor: f64,
+    /// Compare as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Exit with 1 if anything became worse.
+    #[arg(long)]
+    fail: bool,
+}
+
+#[derive(Args)]
+struct ShowArguments {
+    /// A JSON report.
+    report: PathBuf,
     #[command(flatten)]
     output: Output,
 }
@@ -74,9 +85,12 @@ struct Output {
 }
 
 fn main() -> ExitCode {
+    raise_limit();
     let result = match Arguments::parse().command {
         Command::Origin(arguments) => serve(&arguments),
         Command::Run(arguments) => run(&arguments),
+        Command::Compare(arguments) => compare(&arguments),
+        Command::Show(arguments) => show(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ringway-loadtest: {error}");
@@ -84,20 +98,54 @@ fn main() -> ExitCode {
     })
 }
 
-fn serve(arguments: &OriginArguments) -> io::Result<ExitCode> {
-    let options = Options {
-        bind: arguments.bind,
-        size: arguments.size,
-        chunked: arguments.chunked,
-        delay: Duration::from_millis(arguments.delay_ms),
-    };
-    origin::run(options, arguments.core, |address, driver| {
-        let mut out = io::stdout();
-        // Whoever waits for the address has gone: serving is still of use to others.
-        _ = writeln!(out, "listening {address}").and_then(|()| out.flush());
-        eprintln!("runtime: {driver:?}");
-    })?;
+fn serve(arguments: &cli::origin::Origin) -> io::Result<ExitCode> {
+    let origin = origin::start(arguments.options(Path::new(""))?)?;
+    let mut out = io::stdout();
+    for address in origin.addresses() {
+        _ = writeln!(out, "listening {address}"); // whoever waits for it may have gone
+    }
+    _ = out.flush();
+    eprintln!("runtime: {:?}", origin.driver());
+    origin.wait()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn compare(arguments: &CompareArguments) -> io::Result<ExitCode> {
+    let group = |list: &str| list.split(',').map(|path| read(Path::new(path))).collect::<io::Result<Vec<_>>>();
+    let (before, after) = (group(&arguments.before)?, group(&arguments.after)?);
+    let rows = compare::rows(&before, &after, arguments.floor);
+    let shown = if arguments.json {
+        format!("{}\n", compare::json(&rows))
+    } else {
+        compare::text(&rows, &before, &after)
+    };
+    io::stdout().write_all(shown.as_bytes())?;
+    let worse = rows.iter().any(|row| row.verdict == Verdict::Worse);
+    Ok(if worse && arguments.fail { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn show(arguments: &ShowArguments) -> io::Result<ExitCode> {
+    arguments.output.write(&read(&arguments.report)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A saved report.
+fn read(path: &Path) -> io::Result<Value> {
+    let named = |what: String| io::Error::other(format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+    let document: Value = serde_json::from_str(&text).map_err(|error| named(error.to_string()))?;
+    if document["latency_us"].is_null() {
+        return Err(named("no report of this program".to_owned()));
+    }
+    Ok(document)
+}
+
+/// Connections need descriptors: as many as the system grants.
+fn raise_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    _ = setrlimit(Resource::Nofile, limit); // what is there must do
 }
 
 fn run(arguments: &RunArguments) -> io::Result<ExitCode> {

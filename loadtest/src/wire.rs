@@ -30,7 +30,7 @@ impl Wire {
 
     /// Marks the first `count` pending bytes as dealt with.
     pub fn consume(&mut self, count: usize) {
-        self.consumed = self.buffer.len().min(self.consumed + count);
+        self.consumed = self.buffer.len().min(self.consumed.saturating_add(count));
     }
 
     /// Receives more; returns how many bytes came, 0 if the peer has closed.

@@ -4,24 +4,20 @@
 use loadtest::cli::load::Load;
 use loadtest::failure::Failure;
 use loadtest::load;
-use loadtest::origin::{self, Options};
+use loadtest::origin::{self, Options, Origin};
 use loadtest::tally::Tally;
+use loadtest::units::Spread;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-fn origin(size: u64, chunked: bool) -> SocketAddr {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        let options = Options { bind, size, chunked, delay: Duration::ZERO };
-        origin::run(options, None, |address, _| sender.send(address).unwrap())
-    });
-    receiver.recv().expect("the origin starts")
+fn origin(size: u64, chunked: bool) -> Origin {
+    let mut options = Options::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+    (options.behaviour.size, options.behaviour.chunked) = (Spread::Fixed(size as f64), chunked);
+    origin::start(options).unwrap()
 }
 
 /// An origin that answers each request with `answer`, whatever it is, and closes if told so.
@@ -61,7 +57,8 @@ fn run(load: Load) -> Tally {
 #[test]
 fn every_answer_is_verified() {
     for chunked in [false, true] {
-        let address = origin(1024, chunked);
+        let origin = origin(1024, chunked);
+        let address = origin.addresses()[0];
         let check = |path: &str, length: u64, connections: usize, change: &dyn Fn(&mut Load)| {
             let mut load = plan(address, path, 200);
             (load.length, load.connections) = (Some(length), connections);
@@ -88,7 +85,7 @@ fn every_answer_is_verified() {
         };
         assert_eq!(check("/5", 5, 2, &chunked), 2);
         assert_eq!(check("/5", 5, 4, &|load| load.close = true), 200);
-        assert_eq!(check("/5", 5, 2, &|load| load.reconnect = Some(10)), 20);
+        assert_eq!(check("/5", 5, 1, &|load| load.reconnect = Some(10)), 20);
         assert_eq!(check("/5", 5, 2, &|load| load.pipeline = 16), 2);
         let both = |load: &mut Load| (load.pipeline, load.reconnect) = (4, Some(10));
         assert_eq!(check("/5", 5, 1, &both), 20);
@@ -184,7 +181,8 @@ fn a_backlog_is_bounded_and_told() {
 
 #[test]
 fn an_open_loop_keeps_its_rate_over_threads_and_a_warm_up_is_not_counted() {
-    let mut load = plan(origin(10, false), "/", 0);
+    let origin = origin(10, false);
+    let mut load = plan(origin.addresses()[0], "/", 0);
     load.requests = None;
     (load.rate, load.threads) = (Some("1000..3000".to_owned()), Some("2".to_owned()));
     (load.connections, load.duration) = (8, Duration::from_millis(500));
