@@ -41,12 +41,48 @@ struct Figure {
 }
 
 const FIGURES: [Figure; 6] = [
-    Figure { name: "per second", path: &["per_second"], by_time: Some("answers"), more_is_better: true, is_micros: false },
-    Figure { name: "p50", path: &["latency_us", "p50"], by_time: Some("p50_us"), more_is_better: false, is_micros: true },
-    Figure { name: "p90", path: &["latency_us", "p90"], by_time: Some("p50_us"), more_is_better: false, is_micros: true },
-    Figure { name: "p99", path: &["latency_us", "p99"], by_time: Some("p99_us"), more_is_better: false, is_micros: true },
-    Figure { name: "p99.9", path: &["latency_us", "p99.9"], by_time: Some("p99_us"), more_is_better: false, is_micros: true },
-    Figure { name: "max", path: &["latency_us", "max"], by_time: Some("max_us"), more_is_better: false, is_micros: true },
+    Figure {
+        name: "per second",
+        path: &["per_second"],
+        by_time: Some("answers"),
+        more_is_better: true,
+        is_micros: false,
+    },
+    Figure {
+        name: "p50",
+        path: &["latency_us", "p50"],
+        by_time: Some("p50_us"),
+        more_is_better: false,
+        is_micros: true,
+    },
+    Figure {
+        name: "p90",
+        path: &["latency_us", "p90"],
+        by_time: Some("p50_us"),
+        more_is_better: false,
+        is_micros: true,
+    },
+    Figure {
+        name: "p99",
+        path: &["latency_us", "p99"],
+        by_time: Some("p99_us"),
+        more_is_better: false,
+        is_micros: true,
+    },
+    Figure {
+        name: "p99.9",
+        path: &["latency_us", "p99.9"],
+        by_time: Some("p99_us"),
+        more_is_better: false,
+        is_micros: true,
+    },
+    Figure {
+        name: "max",
+        path: &["latency_us", "max"],
+        by_time: Some("max_us"),
+        more_is_better: false,
+        is_micros: true,
+    },
 ];
 /// Standard errors that a difference must exceed.
 const ERRORS: f64 = 3.0;
@@ -67,14 +103,16 @@ fn row(figure: &Figure, before: &[Value], after: &[Value], floor: f64) -> Option
     if first <= 0.0 || second <= 0.0 {
         return None;
     }
-    let spread = (relative_error(figure, before).powi(2) + relative_error(figure, after).powi(2)).sqrt();
+    let spread =
+        (relative_error(figure, before).powi(2) + relative_error(figure, after).powi(2)).sqrt();
     let (ratio, noise) = (second / first, (ERRORS * spread).max(floor));
     // As far below as above: 1/2 is as much as 2.
-    let verdict = match (ratio.max(1.0 / ratio) - 1.0 > noise, (ratio > 1.0) == figure.more_is_better) {
-        (false, _) => Verdict::Noise,
-        (true, true) => Verdict::Better,
-        (true, false) => Verdict::Worse,
-    };
+    let verdict =
+        match (ratio.max(1.0 / ratio) - 1.0 > noise, (ratio > 1.0) == figure.more_is_better) {
+            (false, _) => Verdict::Noise,
+            (true, true) => Verdict::Better,
+            (true, false) => Verdict::Worse,
+        };
     Some(Row { name: figure.name, values: (first, second), ratio, noise, verdict })
 }
 
@@ -94,7 +132,8 @@ fn relative_error(figure: &Figure, documents: &[Value]) -> f64 {
     if samples.len() < 2 || mean <= 0.0 {
         return 0.0;
     }
-    let variance = samples.iter().map(|sample| (sample - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let variance =
+        samples.iter().map(|sample| (sample - mean).powi(2)).sum::<f64>() / (count - 1.0);
     (variance / count).sqrt() / mean
 }
 
@@ -119,7 +158,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 /// The comparison for people.
 #[must_use]
 pub fn text(rows: &[Row], before: &[Value], after: &[Value]) -> String {
-    let mut out = format!("{:12}{:>14}{:>14}{:>9}{:>10}  verdict\n", "", "A", "B", "B / A", "noise");
+    let mut out =
+        format!("{:12}{:>14}{:>14}{:>9}{:>10}  verdict\n", "", "A", "B", "B / A", "noise");
     for row in rows {
         let is_micros = FIGURES.iter().any(|figure| figure.name == row.name && figure.is_micros);
         let show = |value: f64| if is_micros { show_micros(value) } else { format!("{value:.0}") };
@@ -150,12 +190,17 @@ pub fn text(rows: &[Row], before: &[Value], after: &[Value]) -> String {
         out.push_str("noise: 3 standard errors of the difference, from run to run\n");
     }
     for (name, documents) in [("A", before), ("B", after)] {
-        let limited = |document: &&Value| document["tester"]["busy_share"].as_f64().unwrap_or(0.0) > 0.9;
+        let limited =
+            |document: &&Value| document["tester"]["busy_share"].as_f64().unwrap_or(0.0) > 0.9;
         if documents.iter().any(|document| limited(&document)) {
-            _ = writeln!(out, "NOTE: the tester was the bottleneck in {name}: its throughput is not the target's");
+            _ = writeln!(
+                out,
+                "NOTE: the tester was the bottleneck in {name}: its throughput is not the target's"
+            );
         }
     }
-    let plans = |documents: &[Value]| documents.first().map(|document| comparable(&document["plan"]));
+    let plans =
+        |documents: &[Value]| documents.first().map(|document| comparable(&document["plan"]));
     if plans(before) != plans(after) {
         out.push_str("NOTE: the plans of A and B differ\n");
     }
@@ -194,8 +239,10 @@ mod tests {
 
     /// A run whose throughput per interval goes through `answers`.
     fn run(answers: &[u64], p99: u64) -> Value {
-        let points: Vec<_> =
-            answers.iter().map(|n| json!({"answers": n, "p50_us": 10, "p99_us": p99, "max_us": p99})).collect();
+        let points: Vec<_> = answers
+            .iter()
+            .map(|n| json!({"answers": n, "p50_us": 10, "p99_us": p99, "max_us": p99}))
+            .collect();
         let per_second = answers.iter().sum::<u64>() as f64 / answers.len() as f64;
         json!({
             "per_second": per_second, "errors": 1, "plan": {"loop": "closed"},
@@ -244,7 +291,9 @@ mod tests {
         other[0]["plan"]["loop"] = "open".into();
         other[0]["tester"]["busy_share"] = 0.95.into();
         let text = text(&rows(&a, &other, 0.05), &a, &other);
-        for part in ["1.500", "B is better", "plans of A and B differ", "bottleneck in B", "Give several"] {
+        for part in
+            ["1.500", "B is better", "plans of A and B differ", "bottleneck in B", "Give several"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

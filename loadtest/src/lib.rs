@@ -40,3 +40,6 @@ pub mod report;
 pub mod compare;
 
 pub mod cli;
+
+pub mod capacity;
+pub mod scenario;

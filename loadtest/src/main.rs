@@ -1,18 +1,20 @@
 //! The command line of the load tester.
 
 use clap::{Args, Parser, Subcommand};
+use loadtest::capacity::{self, Bound, Search};
 use loadtest::cli;
 use loadtest::compare::{self, Verdict};
-use loadtest::load;
+use loadtest::load::{self, Outcome};
 use loadtest::origin;
 use loadtest::report::{self, hdr_log, html, progress, text};
-use loadtest::units::share;
+use loadtest::scenario;
+use loadtest::units::{share, size, span};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Load tester and test origin for ringway.
 #[derive(Parser)]
@@ -28,6 +30,10 @@ enum Command {
     Origin(cli::origin::Origin),
     /// Send requests and verify every answer. Exits with 1 if any was bad.
     Run(RunArguments),
+    /// Play a scenario: a load, timed events, and what must hold. Exits with 0 if all held, with 1 if not.
+    Scenario(ScenarioArguments),
+    /// Search for the highest rate at which a latency stays under a bound.
+    Capacity(CapacityArguments),
     /// Compare two reports: ratios, and whether a difference is more than noise.
     Compare(CompareArguments),
     /// Show a saved JSON report as text or as a page.
@@ -40,6 +46,41 @@ struct RunArguments {
     load: cli::load::Load,
     #[command(flatten)]
     output: Output,
+}
+
+#[derive(Args)]
+struct ScenarioArguments {
+    /// The scenario, a TOML file (docs/loadtest.md).
+    file: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Args)]
+struct CapacityArguments {
+    #[command(flatten)]
+    load: cli::load::Load,
+    /// The bound of the latency.
+    #[arg(long, value_parser = span, default_value = "10ms", help_heading = "Search")]
+    under: Duration,
+    /// Which latency is bounded: 99, 99.9.
+    #[arg(long, default_value_t = 99.0, help_heading = "Search")]
+    percentile: f64,
+    /// Errors up to this share are borne.
+    #[arg(long, value_parser = share, default_value = "0%", help_heading = "Search")]
+    errors: f64,
+    /// The first rate that is tried.
+    #[arg(long, value_parser = size, default_value = "1000", help_heading = "Search")]
+    from: u64,
+    /// The highest rate that is tried.
+    #[arg(long, value_parser = size, default_value = "10M", help_heading = "Search")]
+    most: u64,
+    /// End when a rate that holds and one that does not are this near each other.
+    #[arg(long, value_parser = share, default_value = "5%", help_heading = "Search")]
+    precision: f64,
+    /// Report as JSON.
+    #[arg(long, help_heading = "Report")]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -89,6 +130,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Origin(arguments) => serve(&arguments),
         Command::Run(arguments) => run(&arguments),
+        Command::Scenario(arguments) => play(&arguments),
+        Command::Capacity(arguments) => search(&arguments),
         Command::Compare(arguments) => compare(&arguments),
         Command::Show(arguments) => show(&arguments),
     };
@@ -110,8 +153,60 @@ fn serve(arguments: &cli::origin::Origin) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn play(arguments: &ScenarioArguments) -> io::Result<ExitCode> {
+    let scenario = scenario::read(&arguments.file)?;
+    let mut files = arguments.output.open()?;
+    let played = scenario::run::play(&scenario)?;
+    files.write_log(&played.outcome)?;
+    arguments.output.write(&played.document)?;
+    if !arguments.output.json {
+        io::stdout().write_all(scenario::run::verdict(&played.document).as_bytes())?;
+    }
+    Ok(if played.held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn search(arguments: &CapacityArguments) -> io::Result<ExitCode> {
+    let mut load = arguments.load.clone();
+    if load.rate.is_some() || load.requests.is_some() {
+        return Err(io::Error::other(
+            "capacity chooses the rates itself: no --rate, no --requests",
+        ));
+    }
+    load.rate = Some(arguments.from.to_string());
+    if load.warmup.is_zero() {
+        load.warmup = load.duration / 5;
+    }
+    let plan = load.plan(Path::new(""))?;
+    let quantile = arguments.percentile / 100.0;
+    if !(0.0..1.0).contains(&quantile) || arguments.precision <= 0.0 {
+        return Err(io::Error::other("the percentile is below 100, the precision above 0%"));
+    }
+    let bound = Bound { quantile, latency: arguments.under, errors: arguments.errors };
+    let mut search = Search::new(arguments.from as f64, arguments.most as f64, arguments.precision);
+    let mut steps = Vec::new();
+    eprintln!("{}", capacity::heading(&bound));
+    while let Some(rate) = search.next() {
+        let plan = capacity::step_plan(&plan, rate);
+        let running = load::start(plan.clone())?;
+        progress::watch(&running);
+        let step = capacity::judge(rate, &running.join()?, &plan, &bound);
+        eprintln!("{}", capacity::line(&step));
+        search.tell(step.result);
+        steps.push(step);
+    }
+    let shown = if arguments.json {
+        format!("{}\n", capacity::json(&steps, &search, &bound))
+    } else {
+        format!("\n{}", capacity::text(&steps, &search, &bound))
+    };
+    io::stdout().write_all(shown.as_bytes())?;
+    Ok(if search.found().0.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn compare(arguments: &CompareArguments) -> io::Result<ExitCode> {
-    let group = |list: &str| list.split(',').map(|path| read(Path::new(path))).collect::<io::Result<Vec<_>>>();
+    let group = |list: &str| {
+        list.split(',').map(|path| read(Path::new(path))).collect::<io::Result<Vec<_>>>()
+    };
     let (before, after) = (group(&arguments.before)?, group(&arguments.after)?);
     let rows = compare::rows(&before, &after, arguments.floor);
     let shown = if arguments.json {
@@ -150,15 +245,12 @@ fn raise_limit() {
 
 fn run(arguments: &RunArguments) -> io::Result<ExitCode> {
     let plan = arguments.load.plan(Path::new(""))?;
-    let files = arguments.output.open()?;
+    let mut files = arguments.output.open()?;
     let running = load::start(plan.clone())?;
     progress::watch(&running);
     let outcome = running.join()?;
     let document = report::document(&plan, &outcome);
-    if let Some(mut log) = files.hdr_log {
-        hdr_log::write(&mut log, &outcome, wall_clock(outcome.measured_from))?;
-        log.flush()?;
-    }
+    files.write_log(&outcome)?;
     arguments.output.write(&document)?;
     let good = outcome.tally.failure_count() == 0 && outcome.tally.answers > 0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -167,6 +259,14 @@ fn run(arguments: &RunArguments) -> io::Result<ExitCode> {
 /// Files that are written to while or after a run; opened before it, so that a mistake shows at once.
 struct Files {
     hdr_log: Option<BufWriter<File>>,
+}
+
+impl Files {
+    fn write_log(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let Some(log) = &mut self.hdr_log else { return Ok(()) };
+        hdr_log::write(log, outcome, wall_clock(outcome.measured_from))?;
+        log.flush()
+    }
 }
 
 impl Output {
@@ -199,4 +299,15 @@ fn create(path: &Path) -> io::Result<File> {
 #[allow(clippy::disallowed_methods, reason = "a log tells when it was made")]
 fn wall_clock(instant: std::time::Instant) -> SystemTime {
     SystemTime::now() - loadtest::runtime::now().saturating_duration_since(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -47,7 +47,15 @@ impl Options {
     #[must_use]
     pub fn new(bind: SocketAddr) -> Self {
         let behaviour = Behaviour::default();
-        Self { bind, members: 1, cores: vec![None], behaviour, keep_alive: None, tls: None, seed: 1 }
+        Self {
+            bind,
+            members: 1,
+            cores: vec![None],
+            behaviour,
+            keep_alive: None,
+            tls: None,
+            seed: 1,
+        }
     }
 }
 
@@ -189,14 +197,19 @@ fn bind(address: SocketAddr) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?; // inherited by what is accepted
-    socket.bind(&address.into()).map_err(|error| {
-        io::Error::new(error.kind(), format!("{address}: {error}"))
-    })?;
+    socket
+        .bind(&address.into())
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
     Ok(socket)
 }
 
 /// One thread: all members, each with a door of its own.
-fn run(shared: &Arc<Shared>, index: usize, line: control::FarEnd, ready: &dyn Fn(Driver)) -> io::Result<()> {
+fn run(
+    shared: &Arc<Shared>,
+    index: usize,
+    line: control::FarEnd,
+    ready: &dyn Fn(Driver),
+) -> io::Result<()> {
     let core = shared.options.cores.get(index).copied().flatten();
     let shared = Arc::clone(shared);
     runtime::block_on(core, |driver| async move {

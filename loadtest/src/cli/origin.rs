@@ -129,7 +129,9 @@ impl Origin {
     fn behaviour(&self) -> Result<Behaviour, String> {
         let delay = match (&self.delay, self.delay_ms) {
             (Some(text), _) => Some(Spread::of_spans(text)?),
-            (None, Some(millis)) => Some(Duration::from_millis(millis).as_secs_f64()).map(Spread::Fixed),
+            (None, Some(millis)) => {
+                Some(Duration::from_millis(millis).as_secs_f64()).map(Spread::Fixed)
+            }
             (None, None) => None,
         };
         let statuses = self.statuses.iter().map(|text| with_share(text));

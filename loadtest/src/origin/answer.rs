@@ -49,7 +49,12 @@ impl Shape {
 
 impl Answer {
     /// Sends what is wanted; false if the connection is to be reset.
-    pub(super) async fn send(&mut self, wire: &mut Wire, wanted: &Wanted, timer: &Timer) -> io::Result<bool> {
+    pub(super) async fn send(
+        &mut self,
+        wire: &mut Wire,
+        wanted: &Wanted,
+        timer: &Timer,
+    ) -> io::Result<bool> {
         let shape = wanted.shape;
         let is_small = shape.is_bodiless() || shape.size <= PIECE as u64;
         if wanted.fault.is_some() || wanted.pace.is_some() || !is_small {

@@ -151,7 +151,8 @@ impl Behaviour {
             pace: self.pace,
         };
         if let Some(query) = query {
-            let query = std::str::from_utf8(query).map_err(|_| "the query is no text".to_owned())?;
+            let query =
+                std::str::from_utf8(query).map_err(|_| "the query is no text".to_owned())?;
             ask(&mut wanted, query, rng)?;
         }
         Ok(wanted)
@@ -207,9 +208,14 @@ mod tests {
     #[test]
     fn the_path_says_how_much() {
         let behaviour = Behaviour { size: Spread::Fixed(7.0), ..Behaviour::default() };
-        for (target, expected) in
-            [("/", 7), ("/102400", 102_400), ("/10?x=1", 10), ("/10/more", 10), ("/10x", 7), ("*", 7)]
-        {
+        for (target, expected) in [
+            ("/", 7),
+            ("/102400", 102_400),
+            ("/10?x=1", 10),
+            ("/10/more", 10),
+            ("/10x", 7),
+            ("*", 7),
+        ] {
             let found = wanted(&behaviour, target, &mut Rng::new(1)).unwrap();
             assert_eq!(found.shape.size, expected, "{target}");
         }
@@ -219,13 +225,15 @@ mod tests {
     fn the_query_asks_for_more() {
         let target = "/5?status=503&delay=5ms&chunked&close&fault=body&pace=1k/10ms&other=1";
         let found = wanted(&Behaviour::default(), target, &mut Rng::new(1)).unwrap();
-        let shape =
-            Shape { status: 503, size: 5, chunked: true, head_only: false, close: true };
+        let shape = Shape { status: 503, size: 5, chunked: true, head_only: false, close: true };
         let pace = Some(Pace { bytes: 1000, each: Duration::from_millis(10) });
         let delay = Duration::from_millis(5);
         assert_eq!(found, Wanted { shape, delay, fault: Some(Fault::Body), pace });
         for bad in ["status=1000", "status=x", "delay=soon", "fault=x", "pace=0/1ms", "pace=1"] {
-            assert!(wanted(&Behaviour::default(), &format!("/?{bad}"), &mut Rng::new(1)).is_err(), "{bad}");
+            assert!(
+                wanted(&Behaviour::default(), &format!("/?{bad}"), &mut Rng::new(1)).is_err(),
+                "{bad}"
+            );
         }
     }
 

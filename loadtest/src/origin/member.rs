@@ -43,7 +43,12 @@ pub(super) struct Post {
 }
 
 impl Doors {
-    pub(super) fn new(shared: Arc<Shared>, thread: usize, driver: Driver, timer: Rc<Timer>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        thread: usize,
+        driver: Driver,
+        timer: Rc<Timer>,
+    ) -> Self {
         let post = |member: usize| {
             let seed = shared.options.seed.wrapping_add((member << 16 | thread) as u64);
             Rc::new(Post {

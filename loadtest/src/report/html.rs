@@ -8,11 +8,11 @@ use serde_json::Value;
 use std::fmt::Write;
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1b1f24;--soft:#667;--paper:#fff;--grid:#e4e6ea;--a:#1f6feb;--b:#c2410c;--c:#15803d;--bad:#dc2626}\
+:root{color-scheme:light dark;--ink:#1b1f24;--soft:#667;--paper:#fff;--grid:#e4e6ea;--a:#1f6feb;--b:#d97706;--c:#15803d;--bad:#dc2626}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#99a1ab;--paper:#14171b;--grid:#2c3138;--a:#6cb0ff;--b:#fb923c;--c:#4ade80;--bad:#f87171}}\
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:820px;margin:2em auto;padding:0 1em}\
 h1{font-size:1.4em;margin:0 0 .1em}h2{font-size:1.05em;margin:1.6em 0 .4em}p.sub{color:var(--soft);margin:.1em 0 1em}\
-.tiles{display:flex;flex-wrap:wrap;gap:.6em}.tiles div{border:1px solid var(--grid);border-radius:8px;padding:.5em .9em;min-width:6.4em}\
+.tiles{display:flex;flex-wrap:wrap;gap:.6em}.tiles div{border:1px solid var(--grid);border-radius:8px;padding:.5em .8em;min-width:5.2em}\
 .tiles b{display:block;font-size:1.3em;font-variant-numeric:tabular-nums}.tiles span{color:var(--soft);font-size:.85em}.bad b{color:var(--bad)}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.92em}td,th{padding:.28em .5em;text-align:right;border-bottom:1px solid var(--grid)}\
 td:first-child,th:first-child{text-align:left}th{font-weight:600;color:var(--soft)}\
@@ -49,15 +49,20 @@ fn subtitle(document: &Value) -> String {
     let rate = |value: &Value| value.as_f64().unwrap_or(0.0);
     let pace = match &plan["rate"] {
         Value::Array(ends) => match ends.as_slice() {
-            [from, to] if from != to => format!("open loop, {} to {} per second", rate(from), rate(to)),
+            [from, to] if from != to => {
+                format!("open loop, {} to {} per second", rate(from), rate(to))
+            }
             [from, ..] => format!("open loop, {} per second", rate(from)),
             [] => "open loop".to_owned(),
         },
         _ => "closed loop".to_owned(),
     };
     format!(
-        "{pace}; {} connections, {} under way on each; {} threads; {} s",
-        plan["connections"], plan["pipeline"], plan["threads"], document["seconds"]
+        "{pace}; connections: {}, requests under way on each: {}, threads: {}; {:.1} s",
+        plan["connections"],
+        plan["pipeline"],
+        plan["threads"],
+        document["seconds"].as_f64().unwrap_or(0.0)
     )
 }
 
@@ -96,7 +101,12 @@ fn verdict(out: &mut String, document: &Value) {
         let text = |name: &str| escape(assert[name].as_str().unwrap_or_default());
         let (class, word) =
             if assert["held"] == true { ("held", "held") } else { ("broken", "NOT held") };
-        _ = write!(out, "<tr><td>{}<td>{}<td class=\"{class}\">{word}", text("that"), text("found"));
+        _ = write!(
+            out,
+            "<tr><td>{}<td>{}<td class=\"{class}\">{word}",
+            text("that"),
+            text("found")
+        );
     }
     out.push_str("</table>");
 }
@@ -139,8 +149,18 @@ fn percentile_chart(document: &Value) -> String {
         .map(|(percent, micros)| (rarity(percent), micros))
         .collect();
     let furthest = points.last().map_or(10.0, |point| point.0).max(10.0);
-    let words = [(1.0, "0 %"), (2.0, "50 %"), (10.0, "90 %"), (100.0, "99 %"), (1e3, "99.9 %"), (1e4, "99.99 %"), (1e5, "99.999 %"), (1e6, "99.9999 %")];
-    let ticks = words.into_iter().filter(|(at, _)| *at <= furthest).map(|(at, word)| (at, word.to_owned()));
+    let words = [
+        (1.0, "0 %"),
+        (2.0, "50 %"),
+        (10.0, "90 %"),
+        (100.0, "99 %"),
+        (1e3, "99.9 %"),
+        (1e4, "99.99 %"),
+        (1e5, "99.999 %"),
+        (1e6, "99.9999 %"),
+    ];
+    let ticks =
+        words.into_iter().filter(|(at, _)| *at <= furthest).map(|(at, word)| (at, word.to_owned()));
     let across = Axis { ends: (1.0, furthest), logarithmic: true, ticks: ticks.collect() };
     let (least, most) = ends(points.iter().map(|point| point.1));
     Chart {
@@ -161,7 +181,9 @@ fn time_charts(out: &mut String, document: &Value) {
     let whole = points.len().saturating_sub(1).max(1).min(points.len());
     let points = points.get(..whole).unwrap_or_default();
     let line = |name: &str, scale: f64| -> Vec<(f64, f64)> {
-        let value = |point: &Value| Some((point["at"].as_f64()? + interval / 2.0, point[name].as_f64()? * scale));
+        let value = |point: &Value| {
+            Some((point["at"].as_f64()? + interval / 2.0, point[name].as_f64()? * scale))
+        };
         points.iter().filter_map(value).collect()
     };
     let across = || Axis::linear(points.len() as f64 * interval, |at| format!("{} s", short(at)));
@@ -183,8 +205,14 @@ fn time_charts(out: &mut String, document: &Value) {
         ],
         marks: marks.clone(),
     };
-    let (p50, p99, longest) = (line("p50_us", 1.0), line("p99_us", 1.0), line("max_us", 1.0));
-    let (least, most) = ends(p50.iter().chain(&longest).map(|point| point.1).filter(|micros| *micros > 0.0));
+    // Where nothing was answered, there is no latency.
+    let micros = |name: &str| -> Vec<(f64, f64)> {
+        let gap = |(at, micros)| (at, if micros > 0.0 { micros } else { f64::NAN });
+        line(name, 1.0).into_iter().map(gap).collect()
+    };
+    let (p50, p99, longest) = (micros("p50_us"), micros("p99_us"), micros("max_us"));
+    let (least, most) =
+        ends(p50.iter().chain(&longest).map(|point| point.1).filter(|micros| *micros > 0.0));
     let latency = Chart {
         title: "Latency over time",
         across: across(),
@@ -201,7 +229,8 @@ fn time_charts(out: &mut String, document: &Value) {
 }
 
 fn errors(out: &mut String, document: &Value) {
-    let Some(kinds) = document["errors_by_kind"].as_object().filter(|kinds| !kinds.is_empty()) else {
+    let Some(kinds) = document["errors_by_kind"].as_object().filter(|kinds| !kinds.is_empty())
+    else {
         return;
     };
     out.push_str("<h2>Errors</h2><table><tr><th>kind<th>count");
@@ -223,7 +252,8 @@ fn spread(out: &mut String, document: &Value) {
     let answers = values("answers_sorted");
     if answers.len() > 1 {
         let last = (answers.len() - 1) as f64;
-        let points = answers.iter().enumerate().map(|(index, value)| (index as f64 / last * 100.0, *value));
+        let points =
+            answers.iter().enumerate().map(|(index, value)| (index as f64 / last * 100.0, *value));
         let chart = Chart {
             title: "Answers per connection, from the one with the fewest to the one with the most",
             across: Axis::linear(100.0, |at| format!("{at:.0} %")),
@@ -254,7 +284,8 @@ fn spread(out: &mut String, document: &Value) {
 }
 
 fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (least, most) = values.fold((f64::MAX, 0.0_f64), |(a, b), value| (a.min(value), b.max(value)));
+    let (least, most) =
+        values.fold((f64::MAX, 0.0_f64), |(a, b), value| (a.min(value), b.max(value)));
     if least > most { (1.0, 10.0) } else { (least, most) }
 }
 

@@ -1,7 +1,7 @@
 //! What a reader of a report must know before believing it: who was the limit, and what was not sent.
 
 use crate::failure::Failure;
-use crate::load::Outcome;
+use crate::load::{Outcome, ThreadOutcome};
 use crate::plan::{Pace, Plan};
 use crate::units::show_micros;
 
@@ -48,8 +48,16 @@ pub(super) fn of(plan: &Plan, outcome: &Outcome) -> Vec<String> {
             ));
         }
         if !kept_up(plan, outcome) {
+            let disturbed = |thread: &ThreadOutcome| {
+                super::waited(thread) > WAITED || super::busy(thread) > BUSY
+            };
+            let who = if outcome.threads.iter().any(disturbed) {
+                "the target or the tester"
+            } else {
+                "the target"
+            };
             notes.push(format!(
-                "the target did not keep up with {} connections: a request waited up to {} for a free one, which its latency includes",
+                "{who} did not keep up with {} connections: a request waited up to {} for a free one, which its latency includes",
                 plan.connections,
                 show_micros(tally.longest_wait.as_secs_f64() * 1e6)
             ));
@@ -57,7 +65,7 @@ pub(super) fn of(plan: &Plan, outcome: &Outcome) -> Vec<String> {
         let lag = tally.lag.value_at_quantile(0.99);
         if lag > LAG_MICROS {
             notes.push(format!(
-                "the tester itself was up to {} late in 99 % of its sends: it needs a core of its own",
+                "the tester itself sent 1 % of the requests more than {} late: it needs a core of its own",
                 show_micros(lag as f64)
             ));
         }

@@ -22,7 +22,7 @@ pub(super) struct Line<'a> {
     pub(super) name: &'a str,
     /// A class of the page's style sheet.
     pub(super) class: &'a str,
-    /// In units of the axes.
+    /// In units of the axes; where a value is not a number, the line has a gap.
     pub(super) points: Vec<(f64, f64)>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Axis {
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 16.0;
+const RIGHT: f64 = 28.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 30.0;
 
@@ -82,7 +82,10 @@ impl Axis {
 fn step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
     let factors = [1.0, 2.0, 5.0, 10.0].into_iter();
-    factors.map(|factor| factor * power).find(|step| *step >= least * 0.999_999).unwrap_or(power * 10.0)
+    factors
+        .map(|factor| factor * power)
+        .find(|step| *step >= least * 0.999_999)
+        .unwrap_or(power * 10.0)
 }
 
 impl Chart<'_> {
@@ -134,19 +137,33 @@ impl Chart<'_> {
     fn draw_line(&self, out: &mut String, line: &Line<'_>) {
         if line.points.len() == 1 {
             for (x, y) in &line.points {
-                _ = write!(out, "<circle class=\"{}\" r=\"2.5\" cx=\"{:.1}\" cy=\"{:.1}\"/>", line.class, self.x(*x), self.y(*y));
+                _ = write!(
+                    out,
+                    "<circle class=\"{}\" r=\"2.5\" cx=\"{:.1}\" cy=\"{:.1}\"/>",
+                    line.class,
+                    self.x(*x),
+                    self.y(*y)
+                );
             }
             return;
         }
         _ = write!(out, "<path class=\"line {}\" d=\"", line.class);
-        for (index, (x, y)) in line.points.iter().enumerate() {
-            let verb = if index == 0 { 'M' } else { 'L' };
+        let mut verb = 'M';
+        for (x, y) in &line.points {
+            if y.is_nan() {
+                verb = 'M';
+                continue;
+            }
             _ = write!(out, "{verb}{:.1} {:.1}", self.x(*x), self.y(*y));
+            verb = 'L';
         }
         out.push_str("\"/>");
     }
 
     fn draw_legend(&self, out: &mut String) {
+        if self.lines.len() < 2 {
+            return; // the title says it
+        }
         let mut x = WIDTH - RIGHT;
         for line in self.lines.iter().rev() {
             x -= 34.0 + 6.6 * line.name.chars().count() as f64;
@@ -207,11 +224,16 @@ mod tests {
             title: "T & U",
             across: Axis::linear(10.0, show),
             up: Axis::logarithmic(1.0, 100.0, show),
-            lines: vec![line(vec![(0.0, 1.0), (10.0, 100.0), (99.0, 0.0)])],
+            lines: vec![
+                line(vec![(0.0, 1.0), (10.0, 100.0), (10.0, f64::NAN), (99.0, 0.0)]),
+                line(Vec::new()),
+            ],
             marks: vec![(5.0, "kill".to_owned())],
         };
         let drawn = chart.draw();
-        assert!(drawn.contains("d=\"M70.0 210.0L744.0 34.0L744.0 210.0\""), "{drawn}");
-        assert!(drawn.contains("T &amp; U") && drawn.contains("a &lt; b") && drawn.contains("kill"));
+        assert!(drawn.contains("d=\"M70.0 210.0L732.0 34.0M732.0 210.0\""), "{drawn}");
+        assert!(
+            drawn.contains("T &amp; U") && drawn.contains("a &lt; b") && drawn.contains("kill")
+        );
     }
 }
