@@ -1,5 +1,6 @@
 //! Two runs, or two groups of runs, side by side: ratios, and whether a difference is more than noise.
 //! Pure: documents in, table out.
+#![allow(clippy::indexing_slicing, reason = "what a document does not have is null")]
 
 use crate::units::show_micros;
 use serde_json::{Value, json};
@@ -151,7 +152,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = values.get(middle).copied()?;
-    let lower = if values.len() % 2 == 0 { values.get(middle - 1).copied()? } else { upper };
+    let lower =
+        if values.len().is_multiple_of(2) { values.get(middle - 1).copied()? } else { upper };
     Some(f64::midpoint(lower, upper))
 }
 

@@ -1,4 +1,5 @@
 //! The command line of the load tester.
+#![allow(clippy::indexing_slicing, reason = "what a document does not have is null")]
 
 use clap::{Args, Parser, Subcommand};
 use loadtest::capacity::{self, Bound, Search};

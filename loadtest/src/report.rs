@@ -1,4 +1,5 @@
 //! What a run found, as a document with stable names: the JSON report, and the base of all others.
+#![allow(clippy::indexing_slicing, reason = "what a document does not have is null")]
 
 pub mod hdr_log;
 pub mod html;

@@ -12,7 +12,7 @@ impl Rng {
     }
 
     /// Any number, all equally likely.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,12 +22,12 @@ impl Rng {
 
     /// At least 0, less than 1.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.number() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// At least 0, less than `bound`; 0 if `bound` is.
     pub fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.number()) * u128::from(bound)) >> 64) as u64
     }
 }
 
@@ -45,7 +45,7 @@ mod tests {
         }
         assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
         assert_eq!(rng.below(0), 0);
-        let first: Vec<_> = (0..4).map(|_| Rng::new(7).next()).collect();
+        let first: Vec<_> = (0..4).map(|_| Rng::new(7).number()).collect();
         assert!(first.windows(2).all(|pair| pair[0] == pair[1]));
     }
 }

@@ -20,7 +20,8 @@ fn examples_load() {
 #[test]
 fn blocks_of_the_manual_load() {
     let manual = std::fs::read_to_string(root().join("docs/loadtest.md")).unwrap();
-    let blocks: Vec<&str> = manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let blocks: Vec<&str> =
+        manual.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let folder = std::env::temp_dir().join(format!("loadtest-manual-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("block.toml");

@@ -130,7 +130,7 @@ impl Origin {
         let delay = match (&self.delay, self.delay_ms) {
             (Some(text), _) => Some(Spread::of_spans(text)?),
             (None, Some(millis)) => {
-                Some(Duration::from_millis(millis).as_secs_f64()).map(Spread::Fixed)
+                Some(Spread::Fixed(Duration::from_millis(millis).as_secs_f64()))
             }
             (None, None) => None,
         };

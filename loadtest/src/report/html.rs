@@ -1,5 +1,6 @@
 //! The report as one page that needs nothing else: tables, and curves as SVG. Made of the document,
 //! so that a saved report can be drawn later.
+#![allow(clippy::indexing_slicing, reason = "what a document does not have is null")]
 
 use crate::report::QUANTILES;
 use crate::report::svg::{Axis, Chart, Line, escape};

@@ -1,4 +1,5 @@
 //! The report for people. Made of the document, so that a saved report reads the same.
+#![allow(clippy::indexing_slicing, reason = "what a document does not have is null")]
 
 use crate::report::QUANTILES;
 use crate::units::show_micros;

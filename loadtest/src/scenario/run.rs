@@ -1,4 +1,5 @@
 //! Plays a scenario: starts what it needs, drives the events by the clock, judges at the end.
+#![allow(clippy::indexing_slicing, reason = "what a document does not have is null")]
 
 use super::assertion::Assertion;
 use super::event::{Action, Event, Target};
