@@ -145,18 +145,9 @@ fn refused_and_silent_origins_are_errors() {
 
 #[test]
 fn an_open_loop_counts_from_the_moment_meant() {
-    // Answers each request after 20 ms, one at a time: 50 per second at most, 200 are asked for.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = [0; 4096];
-        while stream.read(&mut request).is_ok_and(|n| n > 0) {
-            thread::sleep(Duration::from_millis(20));
-            _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        }
-    });
-    let mut load = plan(address, "/", 20);
+    // 20 ms for each request, one at a time: 50 per second at most, 200 are asked for.
+    let origin = origin(0, false);
+    let mut load = plan(origin.addresses()[0], "/0?delay=20ms", 20);
     load.rate = Some("200".to_owned());
     let found = run(load);
     assert_eq!((found.answers, found.failure_count()), (20, 0), "{found:?}");

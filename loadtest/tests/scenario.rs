@@ -37,7 +37,7 @@ fn a_member_that_stops_is_seen_where_it_should_be() {
             "errors == 0 in start..down-100ms",
             "answers > 10 in start..down-100ms",
             "errors > 0 in down..up",
-            "answers == 0 in down+100ms..up-100ms",
+            "answers == 0 in down+300ms..up-100ms",
             "answers > 10 in up+200ms..end",
             "errors == 0",
         ]
@@ -47,13 +47,13 @@ fn a_member_that_stops_is_seen_where_it_should_be() {
         url = "http://member-1/100"
         rate = "200"
         connections = 8
-        duration = "1500ms"
+        duration = "2s"
         [[event]]
         at = "500ms"
         name = "down"
         stop_member = 1
         [[event]]
-        at = "1s"
+        at = "1200ms"
         name = "up"
         start_member = 1
         "#,
