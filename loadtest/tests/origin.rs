@@ -12,7 +12,7 @@ use loadtest::units::Spread;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn origin(change: &dyn Fn(&mut Options)) -> Origin {
     let mut options = Options::new(SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -166,11 +166,9 @@ fn tls_with_full_and_resumed_handshakes() {
 }
 
 #[test]
-fn delays_are_exact_to_less_than_a_millisecond() {
+fn short_delays_are_not_cut_short() {
     let origin = origin(&|options| options.behaviour.delay = Some(Spread::Fixed(0.0003)));
-    let start = Instant::now();
     let found = ask("http", origin.addresses()[0], "/", &|load| load.requests = Some(100));
     assert_eq!(found.answers, 100);
     assert!(found.service.min() >= 300, "{}", found.service.min());
-    assert!(start.elapsed() >= Duration::from_millis(30));
 }
