@@ -33,7 +33,7 @@ pub struct Step {
     pub errors: u64,
     /// Whether it held, and how far that can be trusted.
     pub result: StepResult,
-    /// The tester had no time left, or its core was taken.
+    /// It failed while the tester had no time left, or the tester's core was taken.
     pub tester_limited: bool,
 }
 
@@ -70,10 +70,11 @@ pub fn judge(rate: f64, outcome: &Outcome, plan: &Plan, bound: &Bound) -> Step {
         (false, false) if held => StepResult::Held,
         (false, false) => StepResult::Failed,
     };
+    let is_good = matches!(result, StepResult::Held | StepResult::Close(true));
     let tester_limited = outcome.threads.iter().any(|thread| {
         let wall = thread.wall.as_secs_f64().max(1e-6);
         let waited = thread.cpu.waited.unwrap_or_default().as_secs_f64();
-        thread.cpu.ran.as_secs_f64() / wall > 0.9 || waited / wall > 0.1
+        thread.cpu.ran.as_secs_f64() / wall > 0.9 && !is_good || waited / wall > 0.1
     });
     Step { rate, per_second, micros, errors: tally.failure_count(), result, tester_limited }
 }
