@@ -87,6 +87,8 @@ const FIGURES: [Figure; 6] = [
 ];
 /// Standard errors that a difference must exceed.
 const ERRORS: f64 = 3.0;
+/// Runs of each that show by themselves how runs differ.
+const ENOUGH_RUNS: usize = 3;
 /// Parts of a run that are taken as measurements of their own.
 const BLOCKS: usize = 10;
 
@@ -121,13 +123,21 @@ fn value(document: &Value, path: &[&str]) -> Option<f64> {
     path.iter().try_fold(document, |value, name| value.get(name))?.as_f64()
 }
 
-/// The standard error of a figure, against the figure: from run to run if there are several, else
-/// from part to part of the only one, which knows nothing of what differs between runs.
+/// The standard error of a figure, against the figure: from run to run. One or two runs tell too little of
+/// that, so there the errors from part to part of each run count as well.
 fn relative_error(figure: &Figure, documents: &[Value]) -> f64 {
-    let samples: Vec<f64> = match documents {
-        [one] => blocks(one, figure.by_time),
-        several => several.iter().filter_map(|document| value(document, figure.path)).collect(),
-    };
+    let runs: Vec<f64> =
+        documents.iter().filter_map(|document| value(document, figure.path)).collect();
+    let between = standard_error(&runs);
+    if documents.len() >= ENOUGH_RUNS {
+        return between;
+    }
+    let within = documents.iter().map(|document| standard_error(&blocks(document, figure.by_time)));
+    within.fold(between, f64::max)
+}
+
+/// Of the mean of `samples`, against that mean.
+fn standard_error(samples: &[f64]) -> f64 {
     let count = samples.len() as f64;
     let mean = samples.iter().sum::<f64>() / count;
     if samples.len() < 2 || mean <= 0.0 {
@@ -184,9 +194,9 @@ pub fn text(rows: &[Row], before: &[Value], after: &[Value]) -> String {
         documents.iter().filter_map(|document| document["errors"].as_u64()).sum()
     };
     _ = writeln!(out, "{:12}{:>14}{:>14}", "errors", errors(before), errors(after));
-    if before.len() < 2 || after.len() < 2 {
+    if before.len() < ENOUGH_RUNS || after.len() < ENOUGH_RUNS {
         out.push_str(
-            "noise: 3 standard errors within each run; what differs from run to run is not in it. Give several runs of each: A1.json,A2.json,A3.json B1.json,B2.json,B3.json\n",
+            "noise: 3 standard errors within the runs; how runs differ is hardly in it. Give three runs of each, or more: A1.json,A2.json,A3.json B1.json,B2.json,B3.json\n",
         );
     } else {
         out.push_str("noise: 3 standard errors of the difference, from run to run\n");
@@ -294,7 +304,7 @@ mod tests {
         other[0]["tester"]["busy_share"] = 0.95.into();
         let text = text(&rows(&a, &other, 0.05), &a, &other);
         for part in
-            ["1.500", "B is better", "plans of A and B differ", "bottleneck in B", "Give several"]
+            ["1.500", "B is better", "plans of A and B differ", "bottleneck in B", "Give three"]
         {
             assert!(text.contains(part), "{part}: {text}");
         }
