@@ -1,4 +1,4 @@
-//! Follows a message body through the bytes received: counts its payload and finds its end.
+//! Follows a message body through the bytes received: counts and sums its payload, finds its end.
 //! Pure: bytes in, counts out.
 
 use crate::head::Framing;
@@ -8,6 +8,7 @@ use crate::head::Framing;
 pub struct Body {
     state: State,
     payload: u64,
+    sum: Option<crc32fast::Hasher>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,19 @@ impl Body {
             Framing::Chunked => State::Size(0, false),
             Framing::UntilClose => State::UntilClose,
         };
-        Self { state, payload: 0 }
+        Self { state, payload: 0, sum: None }
+    }
+
+    /// The same, with a checksum of its payload.
+    #[must_use]
+    pub fn summed(self) -> Self {
+        Self { sum: Some(crc32fast::Hasher::new()), ..self }
+    }
+
+    /// The CRC-32 (that of gzip) of the payload seen so far, if it is summed.
+    #[must_use]
+    pub fn sum(&self) -> Option<u32> {
+        self.sum.clone().map(crc32fast::Hasher::finalize)
     }
 
     /// Payload bytes seen so far.
@@ -92,8 +105,12 @@ impl Body {
     /// Counts up to `left` payload bytes; what is left of them, and the bytes after them.
     fn skip<'a>(&mut self, bytes: &'a [u8], left: u64) -> (u64, &'a [u8]) {
         let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let (payload, rest) = bytes.split_at(here);
         self.payload += here as u64;
-        (left - here as u64, bytes.get(here..).unwrap_or_default())
+        if let Some(sum) = &mut self.sum {
+            sum.update(payload);
+        }
+        (left - here as u64, rest)
     }
 }
 
@@ -149,6 +166,19 @@ mod tests {
         );
         check(Framing::Chunked, b"1\r\na\r\n0\r\nA: b\r\nC: d\r\n\r\n!", Ok((1, 23, true)));
         check(Framing::Chunked, b"5\r\nab", Ok((2, 5, false)));
+    }
+
+    #[test]
+    fn the_payload_is_summed_without_its_coding() {
+        let sum = |framing, bytes: &[u8]| {
+            let mut body = Body::new(framing).summed();
+            body.take(bytes).unwrap();
+            body.sum()
+        };
+        assert_eq!(sum(Framing::Exact(9), b"123456789"), Some(0xcbf4_3926));
+        let chunks = b"3\r\n123\r\n6;x\r\n456789\r\n0\r\n\r\n";
+        assert_eq!(sum(Framing::Chunked, chunks), Some(0xcbf4_3926));
+        assert_eq!(Body::new(Framing::Exact(0)).sum(), None);
     }
 
     #[test]

@@ -1,273 +1,222 @@
-//! A fast keep-alive HTTP/1.1 origin: answers every request with as many bytes as its path says.
+//! A fast HTTP/1.1 origin for tests, as one member of a pool or as many: answers every request with
+//! as many bytes as its path says, and misbehaves as it is told to, in what share it is told to.
 
-use crate::body::Body;
-use crate::head::{self, Framing, Request};
+pub mod behaviour;
+
+mod answer;
+mod control;
+mod filler;
+mod member;
+mod serve;
+
 use crate::runtime::{self, Driver};
-use crate::wire::Wire;
-use monoio::net::{TcpListener, TcpStream};
+use crate::timer::Timer;
+use crate::tls::Server;
+use behaviour::Behaviour;
+use control::{Command, Line};
+use member::Doors;
 use socket2::{Domain, Protocol, Socket, Type};
-use std::cell::Cell;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
-/// How the origin answers.
-#[derive(Clone, Copy, Debug)]
+/// What the origin is and does.
+#[derive(Clone)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// The first member's address; port 0 takes free ones, others are counted up from.
     pub bind: SocketAddr,
-    /// Bytes of an answer whose path is not a number.
-    pub size: u64,
-    /// Answer in chunks instead of with a Content-Length.
-    pub chunked: bool,
-    /// Wait this long before each answer.
-    pub delay: Duration,
+    /// Members, each with an address of its own.
+    pub members: usize,
+    /// Cores to run threads on; `None`: one thread on any.
+    pub cores: Vec<Option<usize>>,
+    /// How requests are answered.
+    pub behaviour: Behaviour,
+    /// A connection ends with this many answers.
+    pub keep_alive: Option<u64>,
+    /// TLS is spoken.
+    pub tls: Option<Server>,
+    /// For what is drawn.
+    pub seed: u64,
 }
 
-const BACKLOG: i32 = 4096;
-/// The longest head of a request.
-const RECEIVE_BYTES: usize = 16 * 1024;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Answers up to this size go out in one send; larger ones in pieces of it.
-const PIECE: usize = 256 * 1024;
-static FILLER: [u8; PIECE] = [b'x'; PIECE];
+impl Options {
+    /// One member on one thread that answers 1024 bytes at once.
+    #[must_use]
+    pub fn new(bind: SocketAddr) -> Self {
+        let behaviour = Behaviour::default();
+        Self {
+            bind,
+            members: 1,
+            cores: vec![None],
+            behaviour,
+            keep_alive: None,
+            tls: None,
+            seed: 1,
+        }
+    }
+}
 
-/// Where the origin says how many requests it has answered, those not counted.
-const SERVED: &[u8] = b"/served";
+/// Requests that a member has answered, by one thread. Written by: that thread only.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Served(AtomicU64);
 
-/// Serves for ever on the calling thread; `listening` is told the address first.
+/// What all threads know.
+struct Shared {
+    options: Options,
+    addresses: Vec<SocketAddr>,
+    /// By member, then by thread.
+    served: Vec<Vec<Served>>,
+}
+
+impl Shared {
+    fn served(&self, member: usize) -> u64 {
+        let threads = self.served.get(member).map(Vec::as_slice).unwrap_or_default();
+        threads.iter().map(|served| served.0.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// An origin that runs.
+pub struct Origin {
+    shared: Arc<Shared>,
+    lines: Vec<Line>,
+    driver: Driver,
+    threads: Vec<thread::JoinHandle<io::Result<()>>>,
+    /// Bound but not listening: the ports stay ours while a member is stopped.
+    _reserved: Vec<Socket>,
+}
+
+/// Starts an origin.
 ///
 /// # Errors
-/// If the core, the runtime or the address cannot be had.
-pub fn run(
-    options: Options,
-    core: Option<usize>,
-    listening: impl FnOnce(SocketAddr, Driver),
-) -> io::Result<()> {
-    runtime::block_on(core, |driver| async move {
-        let listener = listen(options.bind, driver)?;
-        listening(listener.local_addr()?, driver);
-        let served: Rc<Cell<u64>> = Rc::default();
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => drop(monoio::spawn(serve(stream, options, Rc::clone(&served)))),
-                Err(_) => runtime::sleep(ACCEPT_PAUSE).await, // out of descriptors: do not spin
+/// If a core, the runtime or an address cannot be had.
+pub fn start(options: Options) -> io::Result<Origin> {
+    let reserved = (0..options.members)
+        .map(|member| bind(address_of(&options, member)))
+        .collect::<io::Result<Vec<_>>>()?;
+    let addresses = reserved
+        .iter()
+        .map(|socket| socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Other.into()))
+        .collect::<io::Result<Vec<_>>>()?;
+    let threads = options.cores.len();
+    let row = || (0..threads).map(|_| Served::default()).collect();
+    let served = (0..options.members).map(|_| row()).collect();
+    let shared = Arc::new(Shared { options, addresses, served });
+    let (sender, receiver) = mpsc::channel();
+    let (mut lines, mut handles) = (Vec::new(), Vec::new());
+    for index in 0..threads {
+        let (line, far_end) = control::pair()?;
+        lines.push(line);
+        let (shared, sender) = (Arc::clone(&shared), sender.clone());
+        let body = move || {
+            let result = run(&shared, index, far_end, &|driver| _ = sender.send(Ok(driver)));
+            if let Err(error) = &result {
+                _ = sender.send(Err(io::Error::new(error.kind(), error.to_string())));
             }
-        }
-    })?
-}
-
-fn listen(bind: SocketAddr, driver: Driver) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(bind), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_tcp_nodelay(true)?; // inherited by what is accepted
-    socket.set_nonblocking(driver == Driver::Epoll)?;
-    socket.bind(&bind.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
-/// The requests of one connection, one after the other. Errors of the peer just end it.
-async fn serve(stream: TcpStream, options: Options, served: Rc<Cell<u64>>) {
-    let mut wire = Wire::new(stream, RECEIVE_BYTES);
-    let mut answer = Answer::default();
-    while let Ok(true) = exchange(&mut wire, &mut answer, options, &served).await {}
-}
-
-/// One request and its answer; false if the connection ends after it.
-async fn exchange(
-    wire: &mut Wire,
-    answer: &mut Answer,
-    options: Options,
-    served: &Cell<u64>,
-) -> io::Result<bool> {
-    let length = loop {
-        if let Some(length) = head::head_length(wire.pending()) {
-            break length;
-        }
-        if wire.fill().await? == 0 {
-            return Ok(false);
-        }
-    };
-    let request = wire.pending().get(..length).and_then(head::request);
-    let Some(request) = request else {
-        wire.send(
-            &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"[..],
-        )
-        .await?;
-        return Ok(false);
-    };
-    if request.target == SERVED {
-        let count = served.get().to_string();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", count.len());
-        let keep_alive = request.keep_alive;
-        wire.consume(length);
-        wire.send((head + &count).into_bytes()).await?;
-        return Ok(keep_alive);
-    }
-    let wanted = Wanted::new(&request, options);
-    let (framing, keep_alive, waits) = (request.body, request.keep_alive, request.expects_continue);
-    wire.consume(length);
-    if waits {
-        wire.send(&b"HTTP/1.1 100 Continue\r\n\r\n"[..]).await?;
-    }
-    if !drain(wire, framing).await? {
-        return Ok(false);
-    }
-    if !options.delay.is_zero() {
-        runtime::sleep(options.delay).await;
-    }
-    answer.send(wire, wanted).await?;
-    served.set(served.get() + 1);
-    Ok(keep_alive)
-}
-
-/// Receives a body and forgets it; false if it was cut or broken.
-async fn drain(wire: &mut Wire, framing: Framing) -> io::Result<bool> {
-    let mut body = Body::new(framing);
-    while !body.is_done() {
-        if wire.pending().is_empty() && wire.fill().await? == 0 {
-            return Ok(false);
-        }
-        let Ok(taken) = body.take(wire.pending()) else { return Ok(false) };
-        wire.consume(taken);
-    }
-    Ok(true)
-}
-
-/// What an answer depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wanted {
-    size: u64,
-    chunked: bool,
-    head_only: bool,
-    close: bool,
-}
-
-impl Wanted {
-    fn new(request: &Request<'_>, options: Options) -> Self {
-        let named = request.target.strip_prefix(b"/").and_then(|path| {
-            let digits = path.split(|b| matches!(b, b'?' | b'/')).next()?;
-            std::str::from_utf8(digits).ok()?.parse().ok()
-        });
-        Self {
-            size: named.unwrap_or(options.size),
-            chunked: options.chunked,
-            head_only: request.method == b"HEAD",
-            close: !request.keep_alive,
-        }
-    }
-
-    fn head(self) -> Vec<u8> {
-        let mut head =
-            b"HTTP/1.1 200 OK\r\nServer: loadtest\r\nContent-Type: text/plain\r\n".to_vec();
-        if self.close {
-            head.extend_from_slice(b"Connection: close\r\n");
-        }
-        let framing = if self.chunked {
-            "Transfer-Encoding: chunked".to_owned()
-        } else {
-            format!("Content-Length: {}", self.size)
+            result
         };
-        head.extend_from_slice(framing.as_bytes());
-        head.extend_from_slice(b"\r\n\r\n");
-        head
+        handles.push(thread::Builder::new().name(format!("origin-{index}")).spawn(body)?);
     }
+    let mut driver = Driver::Epoll;
+    for _ in 0..threads {
+        driver = receiver.recv().map_err(io::Error::other)??;
+    }
+    Ok(Origin { shared, lines, driver, threads: handles, _reserved: reserved })
 }
 
-/// The bytes of the last answer, kept because the next one is nearly always the same.
-#[derive(Default)]
-struct Answer {
-    built: Option<Wanted>,
-    bytes: Vec<u8>,
-}
+impl Origin {
+    /// The members' addresses.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.shared.addresses
+    }
 
-impl Answer {
-    async fn send(&mut self, wire: &mut Wire, wanted: Wanted) -> io::Result<()> {
-        let bodiless = wanted.head_only || wanted.size == 0 && !wanted.chunked;
-        if !bodiless && wanted.size > PIECE as u64 {
-            return stream_pieces(wire, wanted).await;
+    /// What its threads run on.
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        self.driver
+    }
+
+    /// How many requests `member` has answered.
+    #[must_use]
+    pub fn served(&self, member: usize) -> u64 {
+        self.shared.served(member)
+    }
+
+    /// Takes `member` away as if its process had been killed: its connections are cut, new ones refused.
+    ///
+    /// # Errors
+    /// If there is no such member, or a thread does not answer.
+    pub fn stop(&mut self, member: usize) -> io::Result<()> {
+        self.tell(Command::Stop, member)
+    }
+
+    /// Lets `member` listen again at its address.
+    ///
+    /// # Errors
+    /// If there is no such member, or a thread does not answer or cannot listen.
+    pub fn start(&mut self, member: usize) -> io::Result<()> {
+        self.tell(Command::Start, member)
+    }
+
+    fn tell(&mut self, command: Command, member: usize) -> io::Result<()> {
+        if member >= self.shared.addresses.len() {
+            let what = format!("there is no member {member}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
-        if self.built != Some(wanted) {
-            self.bytes = wanted.head();
-            if !bodiless {
-                append(&mut self.bytes, filler(wanted.size), wanted.chunked)?;
-                append_end(&mut self.bytes, wanted.chunked);
-            }
-            self.built = Some(wanted);
+        self.lines.iter_mut().try_for_each(|line| line.tell(command, member))
+    }
+
+    /// Serves until a thread fails.
+    ///
+    /// # Errors
+    /// Those of the thread.
+    pub fn wait(self) -> io::Result<()> {
+        for thread in self.threads {
+            thread.join().map_err(|_| io::Error::other("a thread panicked"))??;
         }
-        self.bytes = wire.send(std::mem::take(&mut self.bytes)).await?;
         Ok(())
     }
 }
 
-async fn stream_pieces(wire: &mut Wire, wanted: Wanted) -> io::Result<()> {
-    wire.send(wanted.head()).await?;
-    let mut left = wanted.size;
-    let mut bytes = Vec::new();
-    while left > 0 {
-        let piece = filler(left);
-        if wanted.chunked {
-            bytes.clear();
-            append(&mut bytes, piece, true)?;
-            bytes = wire.send(bytes).await?;
-        } else {
-            wire.send(piece).await?;
-        }
-        left -= piece.len() as u64;
+fn address_of(options: &Options, member: usize) -> SocketAddr {
+    let mut address = options.bind;
+    if address.port() != 0 {
+        let member = u16::try_from(member).unwrap_or(u16::MAX);
+        address.set_port(address.port().saturating_add(member));
     }
-    bytes.clear();
-    append_end(&mut bytes, wanted.chunked);
-    if !bytes.is_empty() {
-        wire.send(bytes).await?;
-    }
-    Ok(())
+    address
 }
 
-fn filler(size: u64) -> &'static [u8] {
-    usize::try_from(size).ok().and_then(|size| FILLER.get(..size)).unwrap_or(&FILLER)
+/// A socket at `address` that others of this process may share.
+fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?; // inherited by what is accepted
+    socket
+        .bind(&address.into())
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
+    Ok(socket)
 }
 
-fn append(bytes: &mut Vec<u8>, piece: &[u8], chunked: bool) -> io::Result<()> {
-    if chunked && !piece.is_empty() {
-        write!(bytes, "{:x}\r\n", piece.len())?;
-    }
-    bytes.extend_from_slice(piece);
-    if chunked && !piece.is_empty() {
-        bytes.extend_from_slice(b"\r\n");
-    }
-    Ok(())
-}
-
-fn append_end(bytes: &mut Vec<u8>, chunked: bool) {
-    if chunked {
-        bytes.extend_from_slice(b"0\r\n\r\n");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_says_how_much() {
-        let options = Options {
-            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
-            size: 7,
-            chunked: false,
-            delay: Duration::ZERO,
-        };
-        let check = |target: &str, expected: u64| {
-            let head = format!("GET {target} HTTP/1.1\r\n\r\n");
-            let request = head::request(head.as_bytes()).unwrap();
-            assert_eq!(Wanted::new(&request, options).size, expected, "{target}");
-        };
-        check("/", 7);
-        check("/102400", 102_400);
-        check("/10?x=1", 10);
-        check("/10/more", 10);
-        check("/10x", 7);
-        check("*", 7);
-    }
+/// One thread: all members, each with a door of its own.
+fn run(
+    shared: &Arc<Shared>,
+    index: usize,
+    line: control::FarEnd,
+    ready: &dyn Fn(Driver),
+) -> io::Result<()> {
+    let core = shared.options.cores.get(index).copied().flatten();
+    let shared = Arc::clone(shared);
+    runtime::block_on(core, |driver| async move {
+        let timer = Timer::start()?;
+        let doors = Rc::new(Doors::new(shared, index, driver, timer));
+        doors.open_all()?;
+        ready(driver);
+        control::obey(line, &doors).await
+    })?
 }
