@@ -80,10 +80,15 @@ impl Lease {
         self.pool.put_idle(self.chosen.member, connection.stream);
     }
 
-    /// Ends the lease and tells how the member behaved.
-    pub fn finish(mut self, outcome: Outcome) {
+    /// Tells how the member behaved, and keeps the lease: a connection may last for hours.
+    pub fn settle(&mut self, outcome: Outcome) {
         self.finished = true;
         self.pool.learn(self.chosen, outcome);
+    }
+
+    /// Ends the lease and tells how the member behaved.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.settle(outcome);
     }
 }
 

@@ -248,7 +248,8 @@ impl Pool {
     pub(super) fn learn(&self, chosen: Chosen, outcome: Outcome) {
         let Chosen { member, trial } = chosen;
         // A member that fails fast is not a fast one.
-        if let Outcome::Answered { first_byte, status: ..500 } = outcome
+        if let Outcome::Answered { first_byte, status: ..500 }
+        | Outcome::Connected { took: first_byte } = outcome
             && self.measures()
         {
             self.state.borrow_mut().latency.record(member, first_byte);

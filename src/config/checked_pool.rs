@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::checked_l4::ProxyVersion;
+
 /// `[pool.NAME]`: the members, and how to choose and reach one.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
@@ -26,6 +28,8 @@ pub struct PoolConfig {
     pub retry: Option<RetryConfig>,
     /// What happens when every member is out.
     pub panic: Panic,
+    /// The header that members get in front of each connection. `None`: `"off"`, the default.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// How long a member that came back takes to get its full share. Default 0 s: at once.
     pub slow_start: Duration,
 }

@@ -4,7 +4,7 @@ use super::effective::{line, list, name, quote, size, table};
 use super::scalar::show_duration;
 use super::{
     Balance, EjectConfig, FailureSet, HashKey, HealthConfig, MemberConfig, Panic, PoolConfig,
-    Probe, RetryConfig,
+    Probe, ProxyVersion, RetryConfig,
 };
 
 pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
@@ -32,6 +32,12 @@ pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
         Panic::UseAll => "use-all",
     };
     line(out, "panic", quote(panic));
+    let header = match pool.proxy_protocol {
+        None => "off",
+        Some(ProxyVersion::V1) => "v1",
+        Some(ProxyVersion::V2) => "v2",
+    };
+    line(out, "proxy_protocol", quote(header));
     line(out, "slow_start", time(pool.slow_start));
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address::{AddressError, CidrError};
 use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
+use super::check_l4::Speaks;
 use super::host::HostError;
 use super::keys::Section;
 use super::path::PathError;
@@ -238,6 +239,36 @@ pub enum Mistake {
     BadField(FieldError),
     /// A probe that looks for text in an answer that has none.
     BodyOfHead,
+
+    // Of listeners below HTTP.
+    /// A key that means nothing for what the clients of the listener speak.
+    NotSpoken {
+        /// The key.
+        key: &'static str,
+        /// Where it stands.
+        place: Place,
+        /// What the clients speak.
+        speaks: Speaks,
+        /// The key to use in its place.
+        instead: Option<&'static str>,
+    },
+    /// A route for a listener that gets no requests.
+    NoRequests {
+        /// What its clients speak.
+        speaks: Speaks,
+    },
+    /// A pool that hashes what a connection does not have.
+    NoSuchHash {
+        /// The pool.
+        pool: String,
+        /// What its connections or datagrams are.
+        speaks: Speaks,
+    },
+    /// A pool that announces connections, on a listener for datagrams.
+    NoAnnouncement {
+        /// The pool.
+        pool: String,
+    },
 
     // Warnings.
     /// A pool that no route names.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::keys::Kind::{self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time};
 use super::keys::Section::{
     self, Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts,
-    Member, Pool, PoolTimeouts, Queue, Retry, Root, Route, Server,
+    Member, Passthrough, Pool, PoolTimeouts, ProxyProtocol, Queue, Retry, Root, Route, Server,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -69,19 +69,50 @@ pub const KEYS: &[Key] = &[
         "Wake for a new connection only when it has sent data (TCP_DEFER_ACCEPT): cheaper for many short connections.",
         "defer_accept = true"),
 
-    key(ListenerTimeouts, "head", secs(10), "For a whole request head, from its first byte, or from accept for the first request.", "head = \"10s\""),
+    key(Listener, "protocol", Choice(&["http", "tcp", "udp"]),
+        "What its clients speak. With `tcp` every connection is relayed to the `pool` of the listener, byte by byte, with `udp` every datagram; keys that need requests are mistakes then.",
+        "protocol = \"tcp\""),
+    key(Listener, "pool", Form("the name of a pool", "required with `tcp` and `udp`"),
+        "Where connections or datagrams go. Routes are for `http`.", "pool = \"api\""),
+    key(Listener, "replies", Cap { min: 1, max: 1_000_000 },
+        "With `udp`: datagrams from the member after which a flow ends, such as 1 for DNS. `\"none\"`: it ends by `timeouts.session` alone.",
+        "replies = 1"),
+    key(Listener, "proxy_protocol", Switch { section: ProxyProtocol, on: false },
+        "The PROXY protocol, versions 1 and 2: a load balancer in front says who the client is. Its word becomes the client's address for everything: forwarded headers, hashing, logs.",
+        "proxy_protocol = { trusted = [\"10.0.0.0/8\"] }"),
+    key(Listener, "passthrough", Form("a list of tables, see `[[listener.NAME.passthrough]]`", "none"),
+        "TLS connections that go to a pool untouched, by the name that the client asks for (SNI).",
+        "passthrough = [{ sni = [\"a.example\"], pool = \"api\" }]"),
+    key(Listener, "passthrough_default", Form("the name of a pool", "none: they are closed"),
+        "Where TLS connections go that no `passthrough` takes.", "passthrough_default = \"api\""),
+
+    key(ListenerTimeouts, "head", secs(10), "For a whole request head, from its first byte, or from accept for the first request. Also for a header of the PROXY protocol, and for a TLS ClientHello.", "head = \"10s\""),
     key(ListenerTimeouts, "body", secs(30), "Between two reads of a request body.", "body = \"30s\""),
     key(ListenerTimeouts, "idle", secs(60), "Between two requests of a connection.", "idle = \"60s\""),
     key(ListenerTimeouts, "write", secs(30), "For a client that takes no byte of its answer.", "write = \"30s\""),
-    key(ListenerTimeouts, "tunnel", secs(600), "For an upgraded connection (WebSocket) without a byte in either direction.", "tunnel = \"10m\""),
+    key(ListenerTimeouts, "tunnel", secs(600), "For a connection that is relayed byte by byte (upgraded such as WebSocket, `tcp`, passed through) without a byte in either direction.", "tunnel = \"10m\""),
+    key(ListenerTimeouts, "session", secs(30), "With `udp`: for a flow without a datagram in either direction.", "session = \"30s\""),
 
     key(ListenerLimits, "head", HEAD, "Bytes of a request head: the request line and the fields.", "head = \"32KiB\""),
     key(ListenerLimits, "headers", FIELDS, "Fields of a request head.", "headers = 100"),
     key(ListenerLimits, "connections", Count { default: 100_000, min: 1, max: 10_000_000 },
         "Open connections of this listener, over all workers.", "connections = 100000"),
+    key(ListenerLimits, "sessions", Count { default: 10_000, min: 1, max: 1_000_000 },
+        "With `udp`: flows at a time, per worker. Datagrams of further ones are dropped.", "sessions = 50000"),
     key(ListenerLimits, "body", Size { default: None, min: 0, max: 1 << 50 }, "Bytes of a request body.", "body = \"10MiB\""),
 
-    key(Route, "listeners", Form("a list of listener names", "every listener"), "Where the route applies.", "listeners = [\"web\"]"),
+    key(ProxyProtocol, "trusted", Form("a list of addresses and address blocks", ""),
+        "Peers whose header is believed, and of which it is expected.", "trusted = [\"10.0.0.0/8\"]"),
+    key(ProxyProtocol, "mode", Choice(&["required", "optional"]),
+        "Whether every connection must begin with a header from a trusted peer, and is closed otherwise; or whether trusted peers may send one and others are clients themselves. `optional` waits for the client to speak first.",
+        "mode = \"optional\""),
+
+    key(Passthrough, "sni", Form("a list of host names, exact or `\"*.example.com\"`", ""),
+        "The names it applies to. An exact name comes before wildcards, a longer wildcard before a shorter one.",
+        "sni = [\"a.example\", \"*.tenant.example\"]"),
+    key(Passthrough, "pool", Form("the name of a pool", ""), "Where these connections go.", "pool = \"api\""),
+
+    key(Route, "listeners", Form("a list of listener names", "every listener with requests"), "Where the route applies.", "listeners = [\"web\"]"),
     key(Route, "hosts", Form("a list of host names, exact or `\"*.example.com\"`", "any host"),
         "The hosts it applies to, without a port. `*.example.com` is every name below `example.com`, at any depth, and not `example.com` itself.",
         "hosts = [\"example.com\", \"*.example.com\"]"),
@@ -114,6 +145,9 @@ pub const KEYS: &[Key] = &[
         "retry = { on = [\"connect\", \"reset\", 503], attempts = 1 }"),
     key(Pool, "panic", Choice(&["refuse", "use-all"]),
         "What happens when every member is out: answer 503 at once, or choose as if none were out.", "panic = \"use-all\""),
+    key(Pool, "proxy_protocol", Choice(&["off", "v1", "v2"]),
+        "The PROXY protocol in front of every connection to a member: it says who the client is. Connections are then not used for other requests. Probes send it, too, without a client.",
+        "proxy_protocol = \"v2\""),
     key(Pool, "slow_start", Time { default: Duration::ZERO, min: Duration::ZERO },
         "How long a member that came back takes to get its full share. `\"0s\"`: it gets it at once.", "slow_start = \"30s\""),
 
@@ -180,7 +214,7 @@ pub const KEYS: &[Key] = &[
 #[rustfmt::skip]
 pub const FUTURE: &[(Section, &str)] = &[
     (Server, "admin"),
-    (Listener, "tls"), (Listener, "http2"), (Listener, "protocol"), (Listener, "passthrough"),
+    (Listener, "tls"), (Listener, "http2"),
     (Route, "headers"), (Route, "cookies"), (Route, "query"), (Route, "redirect"), (Route, "respond"),
     (Route, "cache"), (Route, "compress"),
     (Pool, "protocol"), (Pool, "tls"),

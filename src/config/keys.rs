@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use Section::{
     Balance, Eject, Health, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts, Member,
-    Pool, PoolTimeouts, Queue, Retry, Root, Route, Server,
+    Passthrough, Pool, PoolTimeouts, ProxyProtocol, Queue, Retry, Root, Route, Server,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -29,6 +29,10 @@ pub enum Section {
     ListenerTimeouts,
     /// `limits = {...}` of a listener.
     ListenerLimits,
+    /// `proxy_protocol = {...}` of a listener.
+    ProxyProtocol,
+    /// `[[listener.NAME.passthrough]]`
+    Passthrough,
     /// `[[route]]`
     Route,
     /// `[pool.NAME]`
@@ -74,13 +78,15 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Root,
         Server,
         Limits,
         Listener,
         ListenerTimeouts,
         ListenerLimits,
+        ProxyProtocol,
+        Passthrough,
         Route,
         Pool,
         Balance,
@@ -103,6 +109,8 @@ impl Section {
             Listener => "[listener.NAME]",
             ListenerTimeouts => "[listener.NAME.timeouts]",
             ListenerLimits => "[listener.NAME.limits]",
+            ProxyProtocol => "[listener.NAME.proxy_protocol]",
+            Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
@@ -121,7 +129,9 @@ impl Section {
     pub const fn hat(self) -> Hat {
         match self {
             Root | Server | Limits => Hat::Process,
-            Listener | ListenerTimeouts | ListenerLimits | Route => Hat::ReverseProxy,
+            Listener | ListenerTimeouts | ListenerLimits | ProxyProtocol | Passthrough | Route => {
+                Hat::ReverseProxy
+            }
             Pool | Balance | Member | Keepalive | PoolTimeouts | Health | Eject | Queue | Retry => {
                 Hat::LoadBalancer
             }

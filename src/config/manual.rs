@@ -108,6 +108,9 @@ fn section_text(out: &mut String, section: Section) {
     });
     let prose = prose.unwrap_or(match section {
         Section::Balance => "The form of `balance` for a hash.",
+        Section::Passthrough => {
+            "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
+        }
         _ => "The table form of a member.",
     });
     write!(out, "\n{level} `{}`{hat}\n\n{prose}\n\n", section.header()).unwrap_or_default();
@@ -166,6 +169,7 @@ mod tests {
     use toml::{Table, Value};
 
     use super::*;
+    use crate::config::check_l4::elsewhere;
     use crate::config::{effective, load};
 
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
@@ -193,11 +197,21 @@ mod tests {
             effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
         };
         let (file, probing) = (shown(MINIMAL), shown(&format!("{MINIMAL}health = {{}}\n")));
+        let relaying = |more: &str| {
+            let name = "proxy_protocol = { trusted = [\"10.0.0.1\"] }";
+            let name = if more.contains("udp") { "" } else { name };
+            shown(&format!(
+                "[listener.db]\nbind = \"127.0.0.1:0\"\npool = \"db\"\n{more}\n{name}\n\
+                 [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
+            ))
+        };
+        let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
-                Section::Balance => continue,
+                Section::Balance | Section::Passthrough => continue,
+                Section::ProxyProtocol => find(&tcp, section),
                 Section::Health => find(&probing, section),
                 _ => find(&file, section),
             };
@@ -205,7 +219,12 @@ mod tests {
                 let default = default(key);
                 if let Some(text) = default.strip_prefix('`').and_then(|d| d.strip_suffix('`')) {
                     let expected: Table = format!("x = {text}").parse().unwrap();
-                    assert_eq!(table[key.name], expected["x"], "{} {}", section.header(), key.name);
+                    let value = match elsewhere(key) {
+                        None => table[key.name].clone(),
+                        Some("udp") => find(&udp, section)[key.name].clone(),
+                        Some(_) => find(&tcp, section)[key.name].clone(),
+                    };
+                    assert_eq!(value, expected["x"], "{} {}", section.header(), key.name);
                     compared += 1;
                 }
             }
@@ -224,6 +243,14 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
+                Section::ProxyProtocol if key.name == "mode" => {
+                    (&*format!("proxy_protocol = {{ trusted = [\"10.0.0.1\"], {line} }}"), "", "", "")
+                }
+                Section::ProxyProtocol => (&*below("proxy_protocol"), "", "", ""),
+                Section::Passthrough => {
+                    let other = if key.name == "sni" { "pool = \"api\"" } else { "sni = [\"a.b\"]" };
+                    (&*format!("passthrough = [{{ {line}, {other} }}]"), "", "", "")
+                }
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
@@ -240,11 +267,20 @@ mod tests {
             } else {
                 String::new()
             };
+            // A listener that takes the key, and a route if there are requests.
+            let spoken = match elsewhere(key) {
+                Some(word) if key.name == "pool" => format!("protocol = \"{word}\""),
+                Some(word) => format!("protocol = \"{word}\"\npool = \"api\""),
+                None if line == "protocol = \"tcp\"" => "pool = \"api\"".to_owned(),
+                None => String::new(),
+            };
+            let silent = !spoken.is_empty() || listener.starts_with("passthrough");
             let unless = |written: &str, name: &str, other: &'static str| {
                 if written.starts_with(name) { "" } else { other }
             };
             let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
-            let to = unless(route, "pool", "pool = \"api\"");
+            let to = unless(route, "pool", if silent { "" } else { "pool = \"api\"" });
+            let header = if silent { "" } else { "[[route]]\n" };
             let address = unless(member, "address", "address = \"10.0.0.1:80\"");
             let members = unless(pool, "members", "[[pool.api.members]]");
             let fields =
@@ -255,7 +291,7 @@ mod tests {
                 "backup = true\n[[pool.api.members]]\naddress = \"10.0.0.2:80\"",
             );
             let text = format!(
-                "{process}[listener.web]\n{bind}\n{listener}\n[[route]]\n{to}\n{route}\n\
+                "{process}[listener.web]\n{bind}\n{spoken}\n{listener}\n{header}{to}\n{route}\n\
                  [pool.api]\n{pool}\n{members}\n{fields}\n"
             );
             load(&text, key.name).unwrap_or_else(|report| panic!("{report}\n{text}"));

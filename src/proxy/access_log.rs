@@ -7,7 +7,7 @@ use super::context::Context;
 use super::exchange::Facts;
 use crate::clock;
 use crate::http::{Name, RequestHead, Version};
-use crate::ids::{ListenerId, RouteId};
+use crate::ids::{ListenerId, PoolId, RouteId};
 use crate::stats::{Counter, Reason};
 
 /// To the writer's thread; bounded.
@@ -26,12 +26,16 @@ pub struct Record {
     pub listener: ListenerId,
     /// The route, if one matched.
     pub route: Option<RouteId>,
+    /// Where a relayed connection went; that of an exchange is its route's.
+    pub pool: Option<PoolId>,
     /// The member that was tried last.
     pub member: Option<SocketAddr>,
     /// The answer's status; 0: none was sent.
     pub status: u16,
     /// Bytes of the answer's body.
     pub sent: u64,
+    /// Of a relayed connection: bytes that its client sent.
+    pub received: Option<u64>,
     /// What went wrong.
     pub reason: Option<Reason>,
     /// HTTP/1.1 rather than 1.0.
@@ -100,9 +104,11 @@ fn record(
         client: facts.client.get(),
         listener,
         route: facts.route.get(),
+        pool: None,
         member: facts.member.get(),
         status: facts.status.get(),
         sent: facts.sent.get(),
+        received: None,
         reason: facts.reason.get(),
         modern: head.is_none_or(|head| head.version() == Version::Http11),
         text,
@@ -133,4 +139,41 @@ pub(super) fn refused(context: &Context, listener: ListenerId, facts: &Facts) {
     if let Some(log) = &context.access_log {
         hand_over(context, log, record(listener, None, facts, Duration::ZERO));
     }
+}
+
+/// What has become of a relayed connection.
+#[derive(Debug)]
+pub(super) struct Relayed<'a> {
+    pub(super) listener: ListenerId,
+    pub(super) client: IpAddr,
+    pub(super) pool: Option<PoolId>,
+    pub(super) member: Option<SocketAddr>,
+    /// The name that its client asked for.
+    pub(super) server_name: &'a [u8],
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) reason: Option<Reason>,
+    pub(super) took: Duration,
+}
+
+/// Hands a relayed connection to the writer, or counts it as dropped.
+pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
+    let name = relayed.server_name;
+    let record = Record {
+        at: clock::unix(),
+        took: relayed.took,
+        client: relayed.client,
+        listener: relayed.listener,
+        route: None,
+        pool: relayed.pool,
+        member: relayed.member,
+        status: 0,
+        sent: relayed.sent,
+        received: Some(relayed.received),
+        reason: relayed.reason,
+        modern: true,
+        text: name.to_vec(),
+        ends: [0, 0, 0, name.len(), name.len(), name.len()],
+    };
+    hand_over(context, log, record);
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::access_log;
 use super::route::Router;
 use crate::balancer::Pools;
-use crate::config::{Config, ListenerConfig};
+use crate::config::{Config, ListenerConfig, Speaks};
 use crate::http::{RequestHead, ResponseHead};
 use crate::ids::ListenerId;
 use crate::stats::{Counter, Row};
@@ -83,6 +83,12 @@ impl Context {
     #[must_use]
     pub const fn is_cut(&self) -> bool {
         self.cut.get()
+    }
+
+    /// What the clients of a listener speak.
+    #[must_use]
+    pub fn speaks(&self, id: ListenerId) -> Speaks {
+        self.listener(id).map_or(Speaks::Http, ListenerConfig::speaks)
     }
 
     pub(super) fn listener(&self, id: ListenerId) -> Option<&ListenerConfig> {

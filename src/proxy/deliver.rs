@@ -4,15 +4,17 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::answer::{Answered, Buffers, answer};
+use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
 use super::{hash_key, reasons, request, tunnel, upload};
 use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried};
 use crate::http::ResponseHead;
+use crate::ids::PoolId;
 use crate::net::{Buffer, Either, Failure, Stream, TICK, race, sleep};
 use crate::stats::{Counter, Reason};
 
 /// Between two attempts to open a connection when no descriptors are left.
-const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
 
 /// An attempt that failed.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +116,12 @@ fn again(ask: &Ask<'_>, facts: &Facts, outcome: Outcome) -> bool {
         attempts: facts.attempts.get(),
         age: TICK * Stream::tick().saturating_sub(facts.since),
     };
-    let counter = match ask.context.pools.may_retry(ask.route.pool, &attempted) {
+    may_retry(ask.context, ask.route.pool, &attempted)
+}
+
+/// Asks the pool, and counts what it says.
+pub(super) fn may_retry(context: &Context, pool: PoolId, attempted: &Attempted) -> bool {
+    let counter = match context.pools.may_retry(pool, attempted) {
         Ok(()) => Counter::Retries,
         Err(Refusal::NotCovered) => return false,
         Err(Refusal::NotIdempotent) => Counter::RetryNotIdempotent,
@@ -123,7 +130,7 @@ fn again(ask: &Ask<'_>, facts: &Facts, outcome: Outcome) -> bool {
         Err(Refusal::Deadline) => Counter::RetryDeadline,
         Err(Refusal::Budget) => Counter::RetryBudget,
     };
-    ask.context.row.add(counter, 1);
+    context.row.add(counter, 1);
     counter == Counter::Retries
 }
 
@@ -248,7 +255,8 @@ async fn finish(
     let outcome =
         Outcome::Answered { status: response.status(), first_byte: facts.first_byte.get() };
     let Answered::Done { keep_client, keep_upstream } = answered else {
-        let tunnel = tunnel::run(ask, &connection.stream, received, response, buffers, facts);
+        let upstream = (&connection.stream, lease.timeouts().response);
+        let tunnel = tunnel::run(ask, upstream, received, response, buffers, facts);
         let ending = Box::pin(tunnel).await;
         lease.finish(outcome);
         return ending;

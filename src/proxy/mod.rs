@@ -14,6 +14,7 @@ mod forwarded;
 mod hash_key;
 mod reasons;
 mod reject;
+mod relay;
 mod request;
 mod response;
 pub mod route;
@@ -22,3 +23,4 @@ mod upload;
 
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Place};
+pub use relay::relay;

@@ -15,7 +15,7 @@ use crossbeam_channel::Sender;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::balancer::{Observer, Pools, SharedPools};
-use crate::config::Config;
+use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::{self, Acceptor, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::{self, Context, DRAIN_PATIENCE, Place};
@@ -221,7 +221,12 @@ fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::S
     context.row.add(Counter::Accepts, 1);
     // Without a place the connection is closed at once, and counted.
     if let Some(place) = Place::take(context, door.listener) {
-        net::spawn(proxy::serve(place, stream, peer, door.port), count_panic(context));
+        let requests = context.speaks(door.listener) == Speaks::Http;
+        if requests {
+            net::spawn(proxy::serve(place, stream, peer, door.port), count_panic(context));
+        } else {
+            net::spawn(proxy::relay(place, stream, peer), count_panic(context));
+        }
     }
 }
 

@@ -53,6 +53,7 @@ counters! {
     Queued, "queued", "Requests that had to wait because every member that could serve them was at its `max_connections`, or others waited already.";
     QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
+    Relays, "relays", "Connections relayed to a member byte by byte (`tcp`, TLS that passes through).";
     Probes, "probes", "Probes of members that had a result (control).";
     ProbesFailed, "probes_failed", "Probes that failed (control).";
     ProbesSkipped, "probes_skipped", "Probes that this host could not make, for want of descriptors, memory or ports (control).";

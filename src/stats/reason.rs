@@ -86,6 +86,7 @@ reasons! {
     BodyTimeout, Client, "body_timeout", 408, "the request body stalled for timeouts.body of the listener";
     WriteTimeout, Client, "write_timeout", 0, "the client took nothing of its answer for timeouts.write of the listener";
     ClientGone, Client, "gone", 0, "the client closed its connection before its exchange was complete";
+    TunnelIdle, Client, "tunnel_idle", 0, "no byte passed in either direction for timeouts.tunnel of the listener";
     NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
     MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";
@@ -102,6 +103,8 @@ reasons! {
     ShortBody, Member, "short_body", 502, "the member closed the connection in the middle of its answer";
     BadResponseBody, Member, "bad_body", 502, "the member's chunked answer is malformed";
     ResponseBodyTimeout, Member, "body_timeout", 504, "the member stalled in its answer for timeouts.response of the pool";
+    TunnelReset, Member, "tunnel_reset", 0, "the member reset a connection that is relayed";
+    MemberStalled, Member, "write_timeout", 0, "the member took nothing of what a client sent for timeouts.response of the pool";
     NoDescriptors, Proxy, "no_descriptors", 503, "ringway has no file descriptors left (RLIMIT_NOFILE)";
     Internal, Proxy, "internal", 500, "ringway failed at something it should not fail at";
     DrainCut, Proxy, "drain_cut", 503, "the exchange did not end within server.drain_timeout";

@@ -35,4 +35,5 @@ mod routing;
 mod stale;
 mod stats;
 mod streaming;
+mod tcp;
 mod upgrade;

@@ -140,6 +140,7 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
             body: 0,
         }),
         panic: if rng.below(3) == 0 { Panic::UseAll } else { Panic::Refuse },
+        proxy_protocol: None,
         slow_start: if rng.below(3) == 0 { ms(rng.below(2000)) } else { Duration::ZERO },
     }
 }
