@@ -45,3 +45,8 @@ fn target() {
 fn config() {
     replay("config", ringway::config::fuzz::document);
 }
+
+#[test]
+fn proxy_header() {
+    replay("proxy_header", ringway::wire::fuzz::proxy_header);
+}

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::outcome::Outcome;
 use super::pool::{Chosen, Pool};
-use crate::config::PoolTimeouts;
+use crate::config::{PoolTimeouts, ProxyVersion};
 use crate::ids::MemberId;
 use crate::net::{Failure, Stream, dial};
 use crate::stats::Counter;
@@ -51,10 +51,17 @@ impl Lease {
         self.pool.timeouts()
     }
 
+    /// The header that the member gets in front of each connection, which is then its client's
+    /// alone and never used again.
+    #[must_use]
+    pub fn announces(&self) -> Option<ProxyVersion> {
+        self.pool.announces()
+    }
+
     /// An idle connection if there is one. The one request that tries a member goes on a new one.
     #[must_use]
     pub fn reuse(&self) -> Option<Connection> {
-        if self.chosen.trial {
+        if self.chosen.trial || self.announces().is_some() {
             return None;
         }
         let stream = self.pool.take_idle(self.chosen.member)?;
@@ -77,7 +84,9 @@ impl Lease {
     /// Gives a connection back for later use: its exchange is complete in both directions and the
     /// member keeps it open.
     pub fn keep(&self, connection: Connection) {
-        self.pool.put_idle(self.chosen.member, connection.stream);
+        if self.announces().is_none() {
+            self.pool.put_idle(self.chosen.member, connection.stream);
+        }
     }
 
     /// Tells how the member behaved, and keeps the lease: a connection may last for hours.

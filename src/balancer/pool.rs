@@ -18,7 +18,7 @@ use super::selection::{Allowed, Candidates, Selector};
 use super::shared::SharedPool;
 use super::tried::Tried;
 use crate::clock::Instant;
-use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
+use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, ProxyVersion, RetryConfig};
 use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::net::{Stream, TICK, ticks};
 use crate::rng::Rng;
@@ -63,6 +63,7 @@ pub(super) struct Pool {
     addresses: Vec<SocketAddr>,
     balance: Balance,
     timeouts: PoolTimeouts,
+    announces: Option<ProxyVersion>,
     eject: Option<EjectConfig>,
     retry: Option<RetryConfig>,
     state: RefCell<State>,
@@ -130,6 +131,7 @@ impl Pool {
             addresses,
             balance: config.balance.clone(),
             timeouts: config.timeouts,
+            announces: config.proxy_protocol,
             eject: config.eject.clone(),
             retry: config.retry.clone(),
             state: RefCell::new(state),
@@ -309,6 +311,10 @@ impl Pool {
 
     pub(super) const fn timeouts(&self) -> &PoolTimeouts {
         &self.timeouts
+    }
+
+    pub(super) const fn announces(&self) -> Option<ProxyVersion> {
+        self.announces
     }
 
     pub(super) fn row(&self) -> &Row {

@@ -14,11 +14,12 @@ use tokio::time::timeout;
 
 use crate::balancer::health::{ProbeFailure, ProbeResult};
 use crate::clock;
-use crate::config::{HealthConfig, LimitsConfig, Probe};
+use crate::config::{HealthConfig, LimitsConfig, Probe, ProxyVersion};
 use crate::http::{
     ChunkDecoder, Event, Framing, HeadLimits, Method, Parsed, ResponseHead, encode,
     response_framing,
 };
+use crate::wire;
 
 /// How much of a body is looked at.
 const BODY_MOST: usize = 64 * 1024;
@@ -32,6 +33,8 @@ pub(super) struct Prober {
     address: SocketAddr,
     timeout: Duration,
     http: Option<Http>,
+    /// What every connection begins with.
+    header: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +69,21 @@ impl Prober {
         let mut address = member;
         address.set_port(health.port.unwrap_or(member.port()));
         let http = Http::new(&health.probe, limits, member);
-        Self { address, timeout: health.timeout, http }
+        Self { address, timeout: health.timeout, http, header: Vec::new() }
+    }
+
+    /// The same, with the header in front that the member expects of connections; it names no
+    /// client.
+    pub(super) fn announced(mut self, version: Option<ProxyVersion>) -> Self {
+        match version {
+            None => {}
+            Some(ProxyVersion::V1) => wire::local_v1(&mut self.header),
+            Some(ProxyVersion::V2) => wire::local_v2(&mut self.header),
+        }
+        if let Some(http) = &mut self.http {
+            http.request.splice(..0, self.header.iter().copied());
+        }
+        self
     }
 
     /// Makes one probe, which ends within its timeout.
@@ -82,7 +99,11 @@ impl Prober {
         let start = clock::now();
         let connect = timeout(self.timeout, TcpStream::connect(self.address)).await;
         let stream = connect.map_err(|_| ProbeFailure::ConnectTimeout)?.map_err(not_connected)?;
-        let Some(http) = &self.http else { return Ok(()) };
+        let Some(http) = &self.http else {
+            // A fresh connection takes it at once. Whether the member likes it is not asked.
+            _ = stream.try_write(&self.header);
+            return Ok(());
+        };
         let left = self.timeout.saturating_sub(clock::now().since(start));
         let answer = timeout(left, http.ask(stream)).await.map_err(|_| ProbeFailure::Timeout)?;
         Ok(answer?)

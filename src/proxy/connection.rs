@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::context::{Context, Place, Scratch};
-use super::exchange::{Client, Ending, exchange};
+use super::exchange::{Client, Ending, Facts, exchange};
 use super::forwarded::Peer;
-use super::reject;
+use super::greeting::{self, Refused};
+use super::{access_log, reject};
 use crate::config::ListenerConfig;
 use crate::http::{HeadLimits, ParseError, Parsed};
 use crate::net::{Buffer, Failure, Size, Stream};
@@ -26,9 +27,19 @@ pub const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
     let context = place.context();
     let Some(listener) = context.listener(place.listener()) else { return };
-    let peer = Peer::new(peer.ip(), port, &listener.trusted_proxies);
-    let mut client =
-        Client { stream, peer, listener: place.listener(), received: Buffer::default() };
+    let mut received = Buffer::default();
+    let mut ends = None;
+    if listener.proxy_protocol.is_some() {
+        // Rare, and large: kept out of every connection's memory.
+        match Box::pin(greeting::receive(listener, &stream, peer, &mut received)).await {
+            Ok(said) => ends = said,
+            Err(refused) => return refuse(&place, peer, refused),
+        }
+        context.row.add(Counter::BytesIn, received.len() as u64);
+    }
+    let (from, to) = ends.map_or((peer, None), |ends| (ends.client, Some(ends.destination)));
+    let peer = Peer::new(from, port, to, &listener.trusted_proxies);
+    let mut client = Client { stream, peer, listener: place.listener(), received };
     let mut first = true;
     loop {
         let timeouts = &listener.timeouts;
@@ -58,6 +69,16 @@ pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
         }
         first = false;
     }
+}
+
+/// Counts and logs a connection that gets no further than its greeting.
+fn refuse(place: &Place, peer: SocketAddr, refused: Refused) {
+    let Refused::For(reason) = refused else { return };
+    let context = place.context();
+    context.row.error(reason);
+    let facts = Facts::new(peer.ip().to_canonical());
+    facts.reason.set(Some(reason));
+    access_log::refused(context, place.listener(), &facts);
 }
 
 /// Waits for the first byte of the next request; false if there will be none.

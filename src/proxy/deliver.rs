@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::answer::{Answered, Buffers, answer};
 use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
-use super::{hash_key, reasons, request, tunnel, upload};
+use super::{greeting, hash_key, reasons, request, tunnel, upload};
 use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried};
 use crate::http::ResponseHead;
 use crate::ids::PoolId;
@@ -212,6 +212,10 @@ async fn attempt(
     let member = lease.address().ok_or(Reason::Internal)?;
     let (upstream, patience) = (&connection.stream, lease.timeouts().response);
     buffers.out.clear();
+    if let Some(version) = lease.announces() {
+        let ends = ask.peer.ends(ask.stream).ok_or(Reason::ClientGone)?;
+        greeting::announce(buffers.out.tail(), version, ends, None);
+    }
     facts.uploaded.set(false);
     facts.client.set(request::write(buffers.out.tail(), ask, member));
     let Some(body) = facts.whole.get() else {

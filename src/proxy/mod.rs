@@ -11,6 +11,7 @@ mod context;
 mod deliver;
 mod exchange;
 mod forwarded;
+mod greeting;
 mod hash_key;
 mod reasons;
 mod reject;

@@ -9,12 +9,13 @@ use super::access_log;
 use super::context::{Context, Place};
 use super::deliver::{DESCRIPTOR_PAUSE, may_retry};
 use super::tunnel::Tunnel;
-use super::{hash_key, reasons};
+use super::greeting::{self, Ends, Refused};
+use super::{forwarded, hash_key, reasons};
 use crate::balancer::{Attempted, Connection, Fault, Lease, LeaseError, Outcome, Tried};
 use crate::clock;
-use crate::config::{ListenerConfig, Protocol};
+use crate::config::{ListenerConfig, Protocol, ProxyVersion};
 use crate::ids::PoolId;
-use crate::net::{Buffer, Either, Failure, Stream, TICK, race, sleep};
+use crate::net::{Buffer, Either, Failure, Size, Stream, TICK, race, sleep};
 use crate::stats::{Counter, Reason};
 
 /// Serves a connection until it ends.
@@ -23,7 +24,11 @@ pub async fn relay(place: Place, stream: Stream, peer: SocketAddr) {
     let Some(listener) = context.listener(place.listener()) else { return };
     let started = context.access_log.as_ref().map(|_| clock::now());
     let relayed = Relayed::new(SocketAddr::new(peer.ip().to_canonical(), peer.port()));
-    let ended = run(context, listener, &stream, &relayed).await;
+    let ended = match run(context, listener, &stream, &relayed).await {
+        Err(Refused::Silent) => return,
+        Err(Refused::For(reason)) => Err(reason),
+        Ok(()) => Ok(()),
+    };
     if let Err(reason) = ended {
         context.row.error(reason);
         if relayed.received.get() + relayed.sent.get() == 0 && reason != Reason::TunnelIdle {
@@ -50,6 +55,8 @@ pub async fn relay(place: Place, stream: Stream, peer: SocketAddr) {
 /// What has become of a connection so far.
 struct Relayed {
     client: Cell<SocketAddr>,
+    /// Where it connected to, if a header of the PROXY protocol said so.
+    destination: Cell<Option<SocketAddr>>,
     pool: Cell<Option<PoolId>>,
     member: Cell<Option<SocketAddr>>,
     /// Bytes of the client that the member took.
@@ -62,6 +69,7 @@ impl Relayed {
     fn new(client: SocketAddr) -> Self {
         Self {
             client: Cell::new(client),
+            destination: Cell::default(),
             pool: Cell::default(),
             member: Cell::default(),
             received: Cell::default(),
@@ -75,8 +83,18 @@ async fn run(
     listener: &ListenerConfig,
     stream: &Stream,
     relayed: &Relayed,
-) -> Result<(), Reason> {
-    let Protocol::Tcp(pool) = listener.protocol else { return Err(Reason::Internal) };
+) -> Result<(), Refused> {
+    let mut received = Buffer::default();
+    if listener.proxy_protocol.is_some() {
+        // Rare, and large: kept out of every connection's memory.
+        let peer = relayed.client.get();
+        let ends = Box::pin(greeting::receive(listener, stream, peer, &mut received)).await?;
+        if let Some(ends) = ends {
+            relayed.client.set(ends.client);
+            relayed.destination.set(Some(ends.destination));
+        }
+    }
+    let Protocol::Tcp(pool) = listener.protocol else { return Err(Reason::Internal.into()) };
     relayed.pool.set(Some(pool));
     let address = relayed.client.get().ip();
     // Rare, and large: kept out of every connection's memory.
@@ -93,10 +111,29 @@ async fn run(
         received: Cell::default(),
         sent: Cell::default(),
     };
-    let ended = tunnel.run(Buffer::default(), Buffer::default()).await;
+    if let Some(version) = lease.announces() {
+        announce(version, stream, &tunnel, relayed).await?;
+    }
+    let ended = tunnel.run(received, Buffer::default()).await;
     relayed.received.set(tunnel.received.get());
     relayed.sent.set(tunnel.sent.get());
-    ended
+    Ok(ended?)
+}
+
+/// Sends the member the header that it expects. It goes into an empty socket, and does not wait.
+async fn announce(
+    version: ProxyVersion,
+    stream: &Stream,
+    tunnel: &Tunnel<'_>,
+    relayed: &Relayed,
+) -> Result<(), Reason> {
+    let client = relayed.client.get();
+    let destination = relayed.destination.get().or_else(|| forwarded::local(stream));
+    let ends = Ends { client, destination: destination.ok_or(Reason::ClientGone)? };
+    let mut out = Buffer::take(Size::Small);
+    greeting::announce(out.tail(), version, ends, None);
+    let sent = tunnel.upstream.send_within(&mut out, tunnel.patience).await;
+    sent.map_err(|_| Reason::TunnelReset)
 }
 
 /// Finds a member that takes the connection. As nothing of it has been sent, it may be any of them.

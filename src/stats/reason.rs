@@ -86,6 +86,10 @@ reasons! {
     BodyTimeout, Client, "body_timeout", 408, "the request body stalled for timeouts.body of the listener";
     WriteTimeout, Client, "write_timeout", 0, "the client took nothing of its answer for timeouts.write of the listener";
     ClientGone, Client, "gone", 0, "the client closed its connection before its exchange was complete";
+    ProxyUntrusted, Client, "proxy_untrusted", 0, "the peer is not among proxy_protocol.trusted of the listener, which requires a header";
+    NoProxyHeader, Client, "no_proxy_header", 0, "a trusted peer sent no header of the PROXY protocol, which the listener requires";
+    BadProxyHeader, Client, "bad_proxy_header", 0, "the header of the PROXY protocol is malformed, or its checksum is wrong";
+    ProxyHeaderTimeout, Client, "proxy_header_timeout", 0, "the header of the PROXY protocol did not arrive within timeouts.head of the listener";
     TunnelIdle, Client, "tunnel_idle", 0, "no byte passed in either direction for timeouts.tunnel of the listener";
     NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
     NoRoute, Route, "no_route", 404, "no route matches this host and path";

@@ -27,6 +27,7 @@ mod keepalive;
 mod leaving;
 mod life;
 mod limits;
+mod proxy_protocol;
 mod queue;
 mod regressions;
 mod response_splitting;

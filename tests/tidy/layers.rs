@@ -3,8 +3,8 @@
 use super::source::Source;
 
 /// Lowest first.
-pub(crate) const ORDER: [&str; 12] = [
-    "clock", "ids", "rng", "http", "config", "stats", "net", "balancer", "proxy", "control",
+pub(crate) const ORDER: [&str; 13] = [
+    "clock", "ids", "rng", "wire", "http", "config", "stats", "net", "balancer", "proxy", "control",
     "server", "main",
 ];
 
