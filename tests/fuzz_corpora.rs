@@ -50,3 +50,8 @@ fn config() {
 fn proxy_header() {
     replay("proxy_header", ringway::wire::fuzz::proxy_header);
 }
+
+#[test]
+fn client_hello() {
+    replay("client_hello", ringway::wire::fuzz::client_hello);
+}
