@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::access_log;
+use super::passthrough::Passthrough;
 use super::route::Router;
 use crate::balancer::Pools;
 use crate::config::{Config, ListenerConfig, Speaks};
@@ -28,6 +29,8 @@ pub struct Context {
     pub router: Router,
     /// The pools.
     pub pools: Pools,
+    /// By listener: where TLS goes that is not terminated here.
+    pub(super) passthrough: Vec<Option<Passthrough>>,
     /// This worker's counters.
     pub row: Arc<Row>,
     /// Open connections per listener, over all workers.
@@ -59,8 +62,10 @@ impl Context {
         access_log: Option<access_log::Sender>,
     ) -> Self {
         let router = Router::new(&config);
+        let passthrough = config.listeners.iter().map(|listener| listener.passthrough.as_ref());
+        let passthrough = passthrough.map(|passed| passed.map(Passthrough::new)).collect();
         let (draining, cut, scratch) = (Cell::new(false), Cell::new(false), RefCell::default());
-        Self { config, router, pools, row, open, access_log, draining, cut, scratch }
+        Self { config, router, pools, passthrough, row, open, access_log, draining, cut, scratch }
     }
 
     /// From now on every answer closes its connection.

@@ -13,6 +13,7 @@ mod exchange;
 mod forwarded;
 mod greeting;
 mod hash_key;
+mod passthrough;
 mod reasons;
 mod reject;
 mod relay;

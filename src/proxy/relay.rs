@@ -1,6 +1,6 @@
 //! A connection of a listener that reads no requests: a member for it, then bytes both ways.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
@@ -10,13 +10,14 @@ use super::context::{Context, Place};
 use super::deliver::{DESCRIPTOR_PAUSE, may_retry};
 use super::tunnel::Tunnel;
 use super::greeting::{self, Ends, Refused};
-use super::{forwarded, hash_key, reasons};
+use super::{forwarded, hash_key, passthrough, reasons};
 use crate::balancer::{Attempted, Connection, Fault, Lease, LeaseError, Outcome, Tried};
 use crate::clock;
-use crate::config::{ListenerConfig, Protocol, ProxyVersion};
-use crate::ids::PoolId;
+use crate::config::{ListenerConfig, ProxyVersion};
+use crate::ids::{ListenerId, PoolId};
 use crate::net::{Buffer, Either, Failure, Size, Stream, TICK, race, sleep};
 use crate::stats::{Counter, Reason};
+use crate::wire::TlsFacts;
 
 /// Serves a connection until it ends.
 pub async fn relay(place: Place, stream: Stream, peer: SocketAddr) {
@@ -24,14 +25,15 @@ pub async fn relay(place: Place, stream: Stream, peer: SocketAddr) {
     let Some(listener) = context.listener(place.listener()) else { return };
     let started = context.access_log.as_ref().map(|_| clock::now());
     let relayed = Relayed::new(SocketAddr::new(peer.ip().to_canonical(), peer.port()));
-    let ended = match run(context, listener, &stream, &relayed).await {
+    let ended = match run(context, place.listener(), listener, &stream, &relayed).await {
         Err(Refused::Silent) => return,
         Err(Refused::For(reason)) => Err(reason),
         Ok(()) => Ok(()),
     };
     if let Err(reason) = ended {
         context.row.error(reason);
-        if relayed.received.get() + relayed.sent.get() == 0 && reason != Reason::TunnelIdle {
+        let quiet = matches!(reason, Reason::TunnelIdle | Reason::NoPassthrough);
+        if relayed.received.get() + relayed.sent.get() == 0 && !quiet {
             // Nothing of what it asked for was done, and it must not look as if it was.
             stream.reset_on_drop();
         }
@@ -42,7 +44,7 @@ pub async fn relay(place: Place, stream: Stream, peer: SocketAddr) {
             client: relayed.client.get().ip(),
             pool: relayed.pool.get(),
             member: relayed.member.get(),
-            server_name: b"",
+            server_name: &relayed.name.borrow(),
             received: relayed.received.get(),
             sent: relayed.sent.get(),
             reason: ended.err(),
@@ -57,6 +59,8 @@ struct Relayed {
     client: Cell<SocketAddr>,
     /// Where it connected to, if a header of the PROXY protocol said so.
     destination: Cell<Option<SocketAddr>>,
+    /// The name that it asked for, where its TLS passes through.
+    name: RefCell<Vec<u8>>,
     pool: Cell<Option<PoolId>>,
     member: Cell<Option<SocketAddr>>,
     /// Bytes of the client that the member took.
@@ -70,6 +74,7 @@ impl Relayed {
         Self {
             client: Cell::new(client),
             destination: Cell::default(),
+            name: RefCell::default(),
             pool: Cell::default(),
             member: Cell::default(),
             received: Cell::default(),
@@ -80,6 +85,7 @@ impl Relayed {
 
 async fn run(
     context: &Context,
+    id: ListenerId,
     listener: &ListenerConfig,
     stream: &Stream,
     relayed: &Relayed,
@@ -94,7 +100,16 @@ async fn run(
             relayed.destination.set(Some(ends.destination));
         }
     }
-    let Protocol::Tcp(pool) = listener.protocol else { return Err(Reason::Internal.into()) };
+    let sorted = match context.passthrough.get(id.index()) {
+        Some(Some(passed)) => {
+            Box::pin(passed.sort(listener, stream, &mut received, &relayed.name)).await?
+        }
+        _ => listener.pools().next(),
+    };
+    let Some(pool) = sorted else {
+        passthrough::turn_away(listener, stream).await;
+        return Err(Reason::NoPassthrough.into());
+    };
     relayed.pool.set(Some(pool));
     let address = relayed.client.get().ip();
     // Rare, and large: kept out of every connection's memory.
@@ -131,7 +146,11 @@ async fn announce(
     let destination = relayed.destination.get().or_else(|| forwarded::local(stream));
     let ends = Ends { client, destination: destination.ok_or(Reason::ClientGone)? };
     let mut out = Buffer::take(Size::Small);
-    greeting::announce(out.tail(), version, ends, None);
+    {
+        let name = relayed.name.borrow();
+        let tls = TlsFacts { server_name: &name, ..TlsFacts::default() };
+        greeting::announce(out.tail(), version, ends, (!name.is_empty()).then_some(&tls));
+    }
     let sent = tunnel.upstream.send_within(&mut out, tunnel.patience).await;
     sent.map_err(|_| Reason::TunnelReset)
 }

@@ -90,10 +90,13 @@ reasons! {
     NoProxyHeader, Client, "no_proxy_header", 0, "a trusted peer sent no header of the PROXY protocol, which the listener requires";
     BadProxyHeader, Client, "bad_proxy_header", 0, "the header of the PROXY protocol is malformed, or its checksum is wrong";
     ProxyHeaderTimeout, Client, "proxy_header_timeout", 0, "the header of the PROXY protocol did not arrive within timeouts.head of the listener";
+    BadHello, Client, "bad_hello", 0, "the connection does not begin with a TLS ClientHello that can be read";
+    HelloTimeout, Client, "hello_timeout", 0, "the TLS ClientHello did not arrive within timeouts.head of the listener";
     TunnelIdle, Client, "tunnel_idle", 0, "no byte passed in either direction for timeouts.tunnel of the listener";
     NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
     MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";
+    NoPassthrough, Route, "no_passthrough", 0, "no passthrough of the listener takes the name that the client asks for, and there is no passthrough_default";
     NoMember, Pool, "no_member", 503, "the pool has no member that may serve this request";
     QueueFull, Pool, "queue_full", 503, "every member that could serve this request is at its max_connections, and the queue of the pool is full";
     QueueTimeout, Pool, "queue_timeout", 503, "no member that could serve this request had room within queue.timeout of the pool";

@@ -27,6 +27,7 @@ mod keepalive;
 mod leaving;
 mod life;
 mod limits;
+mod passthrough;
 mod proxy_protocol;
 mod queue;
 mod regressions;
