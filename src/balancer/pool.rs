@@ -18,7 +18,9 @@ use super::selection::{Allowed, Candidates, Selector};
 use super::shared::SharedPool;
 use super::tried::Tried;
 use crate::clock::Instant;
-use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, ProxyVersion, RetryConfig};
+use crate::config::{
+    Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, ProxyVersion, RetryConfig,
+};
 use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::net::{Stream, TICK, ticks};
 use crate::rng::Rng;

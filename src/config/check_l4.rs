@@ -12,8 +12,8 @@ use super::checked_l4::{
 use super::checked_pool::{Balance, HashKey, PoolConfig};
 use super::document::{At, Findings, Table, span_of, wrong_type};
 use super::error::{Mistake, Span};
-use super::keys::Section;
 use super::host;
+use super::keys::Section;
 use crate::ids::PoolId;
 
 /// Rules of one listener for TLS that passes through.
@@ -155,9 +155,7 @@ pub(super) fn proxy_protocol(
 
 /// A block of addresses.
 pub(super) fn block(text: At<&str>, findings: &mut Findings) -> Option<Cidr> {
-    address::cidr(text.value)
-        .map_err(|why| findings.add(text.span, Mistake::BadCidr(why)))
-        .ok()
+    address::cidr(text.value).map_err(|why| findings.add(text.span, Mistake::BadCidr(why))).ok()
 }
 
 /// `[[listener.NAME.passthrough]]` and `passthrough_default`.
@@ -222,8 +220,10 @@ fn rule(
 #[cfg(test)]
 pub(super) fn elsewhere(key: &super::keys::Key) -> Option<&'static str> {
     let others = [(Speaks::Tcp, "tcp"), (Speaks::Udp, "udp")];
-    let listener =
-        matches!(key.section, Section::Listener | Section::ListenerTimeouts | Section::ListenerLimits);
+    let listener = matches!(
+        key.section,
+        Section::Listener | Section::ListenerTimeouts | Section::ListenerLimits
+    );
     if !listener || Speaks::Http.takes(key.section, key.name) {
         return None;
     }
@@ -249,9 +249,10 @@ impl ListenerConfig {
             Protocol::Tcp(pool) => Some(*pool),
             Protocol::Udp(udp) => Some(udp.pool),
         };
-        let passed = self.passthrough.iter().flat_map(|passed| {
-            passed.rules.iter().map(|rule| rule.pool).chain(passed.default)
-        });
+        let passed = self
+            .passthrough
+            .iter()
+            .flat_map(|passed| passed.rules.iter().map(|rule| rule.pool).chain(passed.default));
         own.into_iter().chain(passed)
     }
 }

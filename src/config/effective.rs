@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::scalar::{show_duration as time, show_size};
 use super::{
-    AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, PathPattern, RouteConfig,
-    Workers, effective_listener, effective_pool,
+    AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, PathPattern, RouteConfig, Workers,
+    effective_listener, effective_pool,
 };
 
 /// The whole configuration as a file that says everything.

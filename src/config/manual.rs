@@ -243,12 +243,16 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
-                Section::ProxyProtocol if key.name == "mode" => {
-                    (&*format!("proxy_protocol = {{ trusted = [\"10.0.0.1\"], {line} }}"), "", "", "")
-                }
+                Section::ProxyProtocol if key.name == "mode" => (
+                    &*format!("proxy_protocol = {{ trusted = [\"10.0.0.1\"], {line} }}"),
+                    "",
+                    "",
+                    "",
+                ),
                 Section::ProxyProtocol => (&*below("proxy_protocol"), "", "", ""),
                 Section::Passthrough => {
-                    let other = if key.name == "sni" { "pool = \"api\"" } else { "sni = [\"a.b\"]" };
+                    let other =
+                        if key.name == "sni" { "pool = \"api\"" } else { "sni = [\"a.b\"]" };
                     (&*format!("passthrough = [{{ {line}, {other} }}]"), "", "", "")
                 }
                 Section::Route => ("", line, "", ""),

@@ -14,7 +14,10 @@ impl Mistake {
             }
             Self::NotSpoken { key, place, speaks, .. } => {
                 let word = speaks.word();
-                write!(f, "{key:?} means nothing in {place}: it relays {word} and reads no requests")
+                write!(
+                    f,
+                    "{key:?} means nothing in {place}: it relays {word} and reads no requests"
+                )
             }
             Self::NoRequests { speaks } => {
                 write!(f, "this listener relays {} and has no requests to route", speaks.word())

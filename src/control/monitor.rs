@@ -218,8 +218,8 @@ fn start_probes(config: &Config, results: &Sender<Told>) -> JoinSet<()> {
             // Each begins in a part of the interval of its own, so that they do not come in bursts.
             let part = health.interval / count;
             let first = part * u32::from(number) + share(part, &mut rng);
-            let prober = Prober::new(health, &config.limits, member.address)
-                .announced(pool.proxy_protocol);
+            let prober =
+                Prober::new(health, &config.limits, member.address).announced(pool.proxy_protocol);
             let (interval, results) = (health.interval, results.clone());
             probes.spawn(async move {
                 sleep(first).await;

@@ -4,10 +4,12 @@
 #![allow(unsafe_code)]
 
 mod buffer;
+mod datagram;
 mod deadline;
 mod driver;
 mod inbox;
 mod listen;
+mod packet;
 mod pair;
 mod relay;
 mod runtime;
@@ -16,6 +18,7 @@ mod splice;
 mod stream;
 
 pub use buffer::{Buffer, Size};
+pub use datagram::{Correspondent, Datagrams, Envelope, bind_datagrams};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
 pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
 pub use inbox::{Inbox, Messages, Ringer, inbox};

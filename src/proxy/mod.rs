@@ -10,6 +10,7 @@ mod connection;
 mod context;
 mod deliver;
 mod exchange;
+mod flows;
 mod forwarded;
 mod greeting;
 mod hash_key;
@@ -25,4 +26,5 @@ mod upload;
 
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Place};
+pub use flows::Flows;
 pub use relay::relay;

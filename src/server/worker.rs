@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::balancer::{Observer, Pools, SharedPools};
 use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
-use crate::net::{self, Acceptor, Driver, Inbox, Ringer, Stream, TICK};
-use crate::proxy::{self, Context, DRAIN_PATIENCE, Place};
+use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
+use crate::proxy::{self, Context, DRAIN_PATIENCE, Flows, Place};
 use crate::stats::{Counter, Reason, Row};
 
 /// How long accepting pauses when the process has no descriptors left: trying at once would burn
@@ -52,6 +52,7 @@ pub(super) struct Plan {
     pub(super) access_log: Option<proxy::access_log::Sender>,
     pub(super) observer: Observer,
     pub(super) sockets: Vec<(ListenerId, TcpListener)>,
+    pub(super) datagrams: Vec<(ListenerId, UdpSocket)>,
     pub(super) inbox: Inbox<Command>,
     /// To every worker, in order.
     pub(super) peers: Vec<Ringer<Command>>,
@@ -121,6 +122,19 @@ impl Plan {
                 }
             }
         }
+        let mut flows = Vec::new();
+        for (listener, socket) in self.datagrams {
+            match Datagrams::new(socket) {
+                Ok(socket) => flows.push(Rc::new(Flows::new(&context, listener, socket))),
+                Err(error) => {
+                    _ = self.started.send(Err(error));
+                    return;
+                }
+            }
+        }
+        for flows in &flows {
+            net::spawn(Rc::clone(flows).serve(), count_panic(&context));
+        }
         for door in &doors {
             let task = accept_all(Rc::clone(door), Rc::clone(&context));
             net::spawn(task, count_panic(&context));
@@ -150,7 +164,7 @@ impl Plan {
         };
         net::spawn(inbox, count_panic(&context));
         _ = self.started.send(Ok(()));
-        net::sweep(|tick| housekeep(&context, &doors, tick)).await;
+        net::sweep(|tick| housekeep(&context, &doors, &flows, tick)).await;
         context.pools.close_idle();
     }
 }
@@ -178,13 +192,22 @@ fn count_panic(context: &Rc<Context>) -> impl FnOnce() + 'static {
     move || row.add(Counter::Panics, 1)
 }
 
-fn housekeep(context: &Context, doors: &[Rc<Door>], tick: u32) -> ControlFlow<()> {
+fn housekeep(
+    context: &Context,
+    doors: &[Rc<Door>],
+    flows: &[Rc<Flows>],
+    tick: u32,
+) -> ControlFlow<()> {
+    if context.is_draining() {
+        flows.iter().for_each(|flows| flows.close_when_over());
+    }
     context.pools.housekeep(tick);
     context.row.set(Counter::Completions, net::completions());
     context.row.set(Counter::Wakes, net::wakes());
     let over = context.is_cut()
         || context.is_draining()
             && doors.iter().all(|door| door.closed.get())
+            && flows.iter().all(|flows| flows.is_closed())
             && context.row.get(Counter::ConnectionsActive) == 0;
     if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

@@ -42,7 +42,10 @@ fn message(extensions: &[Vec<u8>]) -> Vec<u8> {
 
 /// The message in records of at most `size` bytes.
 fn records(message: &[u8], size: usize) -> Vec<u8> {
-    message.chunks(size).flat_map(|part| [&[22, 3, 1][..], &with_length::<2>(part)].concat()).collect()
+    message
+        .chunks(size)
+        .flat_map(|part| [&[22, 3, 1][..], &with_length::<2>(part)].concat())
+        .collect()
 }
 
 fn read(bytes: &[u8]) -> Result<Option<ClientHello>, HelloError> {

@@ -148,12 +148,14 @@ fn fields(text: &str) -> Option<Source> {
 
 /// A port in its one spelling.
 fn port(text: &str) -> Option<u16> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
 }
 
 fn binary(bytes: &[u8]) -> Result<Parsed, HeaderError> {
-    let Some(&[command, family, high, low]) = bytes.get(12..16).and_then(|b| b.first_chunk()) else {
+    let Some(&[command, family, high, low]) = bytes.get(12..16).and_then(|b| b.first_chunk())
+    else {
         return Ok(Parsed::Partial);
     };
     let rest = usize::from(u16::from_be_bytes([high, low]));

@@ -19,7 +19,10 @@ fn lines() {
     let long = "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
     let far = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
     for (line, expected) in [
-        ("PROXY TCP4 192.0.2.1 198.51.100.2 1 65535\r\n", client("192.0.2.1:1", "198.51.100.2:65535")),
+        (
+            "PROXY TCP4 192.0.2.1 198.51.100.2 1 65535\r\n",
+            client("192.0.2.1:1", "198.51.100.2:65535"),
+        ),
         ("PROXY TCP6 2001:db8::1 ::1 0 443\r\n", client("[2001:db8::1]:0", "[::1]:443")),
         ("PROXY TCP6 ::ffff:10.0.0.1 ::1 5 443\r\n", client("10.0.0.1:5", "[::1]:443")),
         ("PROXY UNKNOWN\r\n", Source::Own),
@@ -63,7 +66,8 @@ fn lines_that_are_refused() {
 
 #[test]
 fn other_beginnings() {
-    for bytes in ["GET / HTTP/1.1\r\n", "PROXYTCP4", "PROXX", "proxy ", "\r\n\r\nX", "\x16\x03\x01"] {
+    for bytes in ["GET / HTTP/1.1\r\n", "PROXYTCP4", "PROXX", "proxy ", "\r\n\r\nX", "\x16\x03\x01"]
+    {
         assert_eq!(parse(bytes.as_bytes()), Ok(Parsed::Absent), "{bytes:?}");
     }
     for bytes in ["", "P", "PROXY", "\r\n\r\n\0\r\nQUIT"] {
@@ -127,7 +131,10 @@ fn binary_headers_that_are_refused() {
         assert_eq!(parse(&bytes), Err(expected), "{bytes:?}");
     }
     // Told from the first 16 bytes, without waiting for what they announce.
-    assert_eq!(parse(&[&SIGNATURE[..], &[0x21, 0x11, 0xFF, 0xFF]].concat()), Err(HeaderError::TooLong));
+    assert_eq!(
+        parse(&[&SIGNATURE[..], &[0x21, 0x11, 0xFF, 0xFF]].concat()),
+        Err(HeaderError::TooLong)
+    );
 }
 
 #[test]
@@ -159,15 +166,25 @@ fn what_is_written_can_be_read() {
 #[test]
 fn what_is_written_is_as_agreed() {
     let mut out = Vec::new();
-    write_v1(&mut out, "192.168.0.1:56324".parse().expect("from"), "192.168.0.11:443".parse().expect("to"));
+    write_v1(
+        &mut out,
+        "192.168.0.1:56324".parse().expect("from"),
+        "192.168.0.11:443".parse().expect("to"),
+    );
     assert_eq!(out, b"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n");
     out.clear();
     let tls = TlsFacts { server_name: b"a.b", alpn: b"h2", version: b"TLSv1.3" };
-    write_v2(&mut out, "192.0.2.1:4660".parse().expect("from"), "198.51.100.2:80".parse().expect("to"), Some(&tls));
+    write_v2(
+        &mut out,
+        "192.0.2.1:4660".parse().expect("from"),
+        "198.51.100.2:80".parse().expect("to"),
+        Some(&tls),
+    );
     let mut expected = SIGNATURE.to_vec();
     expected.extend([0x21, 0x11, 0, 12 + 5 + 6 + 18 + 7]);
     expected.extend(V4);
-    expected.extend(b"\x01\0\x02h2\x02\0\x03a.b\x20\0\x0f\x01\0\0\0\x01\x21\0\x07TLSv1.3\x03\0\x04");
+    expected
+        .extend(b"\x01\0\x02h2\x02\0\x03a.b\x20\0\x0f\x01\0\0\0\x01\x21\0\x07TLSv1.3\x03\0\x04");
     assert_eq!(out[..out.len() - 4], expected);
 }
 

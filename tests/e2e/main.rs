@@ -38,4 +38,5 @@ mod stale;
 mod stats;
 mod streaming;
 mod tcp;
+mod udp;
 mod upgrade;

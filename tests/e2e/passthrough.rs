@@ -151,7 +151,9 @@ fn everything_passes_untouched_both_ways() {
 fn a_name_that_nobody_has_is_turned_away() {
     let (a, b) = (named("a"), named("b"));
     let proxy = between(&a, &b, "").start();
-    for bytes in [asking_for("other.example"), asking_for("tenant.example"), records(&hello(None), 99)] {
+    for bytes in
+        [asking_for("other.example"), asking_for("tenant.example"), records(&hello(None), 99)]
+    {
         let mut client = Client::connect(proxy.address());
         client.send(bytes);
         assert_eq!(client.rest(), (UNRECOGNIZED.to_vec(), End::Clean));

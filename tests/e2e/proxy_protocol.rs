@@ -290,12 +290,16 @@ fn requests_are_announced_and_no_connection_is_anothers() {
         let mut client = Client::connect(proxy.address());
         let here: SocketAddr = client.wire.stream().local_addr().unwrap();
         for _ in 0..2 {
-            let expected =
-                format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {}", here.port(), proxy.address().port());
+            let expected = format!(
+                "PROXY TCP4 127.0.0.1 127.0.0.1 {} {}",
+                here.port(),
+                proxy.address().port()
+            );
             assert_eq!(client.get("/").text(), expected);
         }
         // With a body that streams, too.
-        let ask = "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        let ask =
+            "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
         lines.push(client.ask(ask).text());
     }
     assert_ne!(lines[0], lines[1]);

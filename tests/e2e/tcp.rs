@@ -262,10 +262,8 @@ fn a_member_takes_no_more_than_it_may_and_others_wait() {
         "[pool.main]\nmembers = [{{ address = \"{member}\", max_connections = 1 }}]\n\
          queue = {{ length = 1, timeout = \"15s\" }}\n"
     );
-    let proxy = Setup::with_body(body)
-        .listener("protocol = \"tcp\"\npool = \"main\"")
-        .workers(1)
-        .start();
+    let proxy =
+        Setup::with_body(body).listener("protocol = \"tcp\"\npool = \"main\"").workers(1).start();
     let mut first = Client::connect(proxy.address());
     first.wire.exactly(4).unwrap();
     let mut second = Client::connect(proxy.address());
@@ -309,9 +307,8 @@ fn hashing_by_address_keeps_a_client_with_its_member() {
     let origins = [named("a"), named("b"), named("c")];
     let refs: Vec<_> = origins.iter().collect();
     let proxy = relaying(&refs, "balance = { hash = \"client-ip\" }").start();
-    let names: Vec<_> = (0..12)
-        .map(|_| Client::connect(proxy.address()).wire.exactly(1).unwrap())
-        .collect();
+    let names: Vec<_> =
+        (0..12).map(|_| Client::connect(proxy.address()).wire.exactly(1).unwrap()).collect();
     assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
 }
 

@@ -4,8 +4,8 @@ use super::source::Source;
 
 /// Lowest first.
 pub(crate) const ORDER: [&str; 13] = [
-    "clock", "ids", "rng", "wire", "http", "config", "stats", "net", "balancer", "proxy", "control",
-    "server", "main",
+    "clock", "ids", "rng", "wire", "http", "config", "stats", "net", "balancer", "proxy",
+    "control", "server", "main",
 ];
 
 /// Every mention of a layer above the file's own.
