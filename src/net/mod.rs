@@ -24,7 +24,7 @@ pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
 pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};
 pub use pair::{Either, both, race};
-pub use relay::{Flow, FlowEnd};
+pub use relay::{Direction, DirectionEnd};
 pub use runtime::{block_on, completions, cores, descriptors, pin, sleep, spawn, wakes};
 pub use splice::{Relayed, splice};
 pub use stream::{Failure, Stream, dial};

@@ -25,7 +25,7 @@ const EBBS: u32 = 4;
 
 /// How one direction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlowEnd {
+pub enum DirectionEnd {
     /// The source ended its side, and the destination was told.
     Finished,
     /// The source failed, or was silent for too long.
@@ -36,7 +36,7 @@ pub enum FlowEnd {
 
 /// One direction between two connections.
 #[derive(Debug)]
-pub struct Flow<'a> {
+pub struct Direction<'a> {
     /// The source.
     pub from: &'a Stream,
     /// The destination.
@@ -56,13 +56,13 @@ pub struct Flow<'a> {
 enum Ebb {
     /// There is less to move, or nothing to move it by.
     Calm,
-    Ended(FlowEnd),
+    Ended(DirectionEnd),
 }
 
-impl Flow<'_> {
+impl Direction<'_> {
     /// Moves what is in `buffer`, then everything until the end, which is passed on; `moved` is
     /// told of bytes that the destination took.
-    pub async fn run(&self, mut buffer: Buffer, moved: impl Fn(u64)) -> FlowEnd {
+    pub async fn run(&self, mut buffer: Buffer, moved: impl Fn(u64)) -> DirectionEnd {
         let mut floods = true;
         loop {
             if let Err(end) = self.send(&mut buffer, &moved).await {
@@ -109,23 +109,23 @@ impl Flow<'_> {
         self.to.arm_read(self.idle);
     }
 
-    fn ended(&self, failure: Failure) -> FlowEnd {
+    fn ended(&self, failure: Failure) -> DirectionEnd {
         match failure {
-            Failure::Closed if self.broken.get() => FlowEnd::From(Failure::Reset),
+            Failure::Closed if self.broken.get() => DirectionEnd::From(Failure::Reset),
             Failure::Closed => {
                 self.to.finish();
-                FlowEnd::Finished
+                DirectionEnd::Finished
             }
-            failure => FlowEnd::From(failure),
+            failure => DirectionEnd::From(failure),
         }
     }
 
-    fn to_failed(&self, failure: Failure) -> FlowEnd {
+    fn to_failed(&self, failure: Failure) -> DirectionEnd {
         self.broken.set(true);
-        FlowEnd::To(failure)
+        DirectionEnd::To(failure)
     }
 
-    async fn send(&self, buffer: &mut Buffer, moved: &impl Fn(u64)) -> Result<(), FlowEnd> {
+    async fn send(&self, buffer: &mut Buffer, moved: &impl Fn(u64)) -> Result<(), DirectionEnd> {
         if buffer.is_empty() {
             return Ok(());
         }
@@ -153,73 +153,115 @@ impl Flow<'_> {
             *floods = false;
             return Ebb::Calm;
         };
-        let (mut inside, mut rounds, mut ebbs, mut since) = (0usize, 0, 0, 0usize);
-        let mut failed = None;
+        let mut flood = Flood { pipe, inside: 0, since: 0, failed: None };
+        let (mut rounds, mut ebbs) = (0, 0);
         loop {
-            if let (Some(failure), 0) = (failed, inside) {
-                return Ebb::Ended(self.ended(failure));
-            }
-            if inside < PIPE_BYTES && failed.is_none() {
-                match call(self.from.fd(), pipe.write.as_raw_fd(), PIPE_BYTES - inside) {
-                    Ok(0) if inside == 0 => {
-                        pipe.keep();
-                        let failure = self.from.explain(Failure::Closed);
-                        return Ebb::Ended(self.ended(failure));
-                    }
-                    // What is in the pipe still goes out; the next round meets the end again.
-                    Ok(0) => {}
-                    Ok(got) => {
-                        inside += got;
-                        since += got;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && inside == 0 => {
-                        ebbs = if since < FLOOD { ebbs + 1 } else { 0 };
-                        if ebbs >= EBBS {
-                            pipe.keep();
-                            return Ebb::Calm;
-                        }
-                        (since, rounds) = (0, 0);
-                        self.touch();
-                        if let Err(failure) = self.from.readable().await {
-                            return Ebb::Ended(self.ended(failure));
-                        }
-                        continue;
-                    }
-                    Err(error) if error.raw_os_error() == Some(libc::EINVAL) && inside == 0 => {
-                        *floods = false;
+            match flood.fill(self.from) {
+                Fill::Some => {}
+                Fill::Nothing => {
+                    ebbs = if flood.since < FLOOD { ebbs + 1 } else { 0 };
+                    if ebbs >= EBBS {
+                        flood.pipe.keep();
                         return Ebb::Calm;
                     }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // It is told only once, and what is in the pipe still goes out.
-                    Err(error) => {
-                        failed = Some(self.from.explain(Failure::of(&error)));
-                        continue;
+                    (flood.since, rounds) = (0, 0);
+                    self.touch();
+                    if let Err(failure) = self.from.readable().await {
+                        return Ebb::Ended(self.ended(failure));
                     }
+                    continue;
+                }
+                Fill::Over(failure) => {
+                    flood.pipe.keep();
+                    return Ebb::Ended(self.ended(failure));
+                }
+                Fill::Unavailable => {
+                    *floods = false;
+                    return Ebb::Calm;
                 }
             }
-            match call(pipe.read.as_raw_fd(), self.to.fd(), inside) {
+            match flood.drain(self.to) {
+                Ok(0) => rounds = ROUNDS,
                 Ok(sent) => {
-                    inside -= sent.min(inside);
-                    moved(sent as u64);
+                    moved(sent);
                     rounds += 1;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => rounds = ROUNDS,
-                Err(error) => {
-                    let failure = self.to.explain(Failure::of(&error));
-                    return Ebb::Ended(self.to_failed(failure));
-                }
+                Err(failure) => return Ebb::Ended(self.to_failed(failure)),
             }
             if rounds >= ROUNDS {
                 rounds = 0;
-                self.touch();
-                self.stuck.set(true);
-                self.to.arm_write(self.stall);
-                if let Err(failure) = self.to.writable().await {
-                    return Ebb::Ended(self.to_failed(failure));
+                if let Err(end) = self.wait_writable().await {
+                    return Ebb::Ended(end);
                 }
-                self.to.disarm_write();
-                self.stuck.set(false);
             }
+        }
+    }
+
+    async fn wait_writable(&self) -> Result<(), DirectionEnd> {
+        self.touch();
+        self.stuck.set(true);
+        self.to.arm_write(self.stall);
+        let writable = self.to.writable().await;
+        self.to.disarm_write();
+        self.stuck.set(false);
+        writable.map_err(|failure| self.to_failed(failure))
+    }
+}
+
+/// Bytes on their way through a pipe.
+struct Flood {
+    pipe: Pipe,
+    inside: usize,
+    /// Bytes since they were last waited for.
+    since: usize,
+    /// The source's failure, which the kernel tells only once: behind what is in the pipe.
+    failed: Option<Failure>,
+}
+
+/// What filling a pipe came to.
+enum Fill {
+    /// There is something to pass on.
+    Some,
+    /// There is nothing yet, here or at the source.
+    Nothing,
+    /// The source ended, or failed, and the pipe is empty.
+    Over(Failure),
+    /// Not for these sockets.
+    Unavailable,
+}
+
+impl Flood {
+    fn fill(&mut self, from: &Stream) -> Fill {
+        if self.inside < PIPE_BYTES && self.failed.is_none() {
+            match call(from.fd(), self.pipe.write.as_raw_fd(), PIPE_BYTES - self.inside) {
+                Ok(0) => self.failed = Some(from.explain(Failure::Closed)),
+                Ok(got) => {
+                    self.inside += got;
+                    self.since += got;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) && self.inside == 0 => {
+                    return Fill::Unavailable;
+                }
+                Err(error) => self.failed = Some(from.explain(Failure::of(&error))),
+            }
+        }
+        match self.failed {
+            _ if self.inside > 0 => Fill::Some,
+            Some(failure) => Fill::Over(failure),
+            None => Fill::Nothing,
+        }
+    }
+
+    /// Passes on what the destination takes at once; 0: it must be waited for.
+    fn drain(&mut self, to: &Stream) -> Result<u64, Failure> {
+        match call(self.pipe.read.as_raw_fd(), to.fd(), self.inside) {
+            Ok(sent) => {
+                self.inside -= sent.min(self.inside);
+                Ok(sent as u64)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(to.explain(Failure::of(&error))),
         }
     }
 }

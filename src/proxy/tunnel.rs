@@ -8,7 +8,7 @@ use super::answer::Buffers;
 use super::exchange::{Ask, Ending, Facts};
 use super::response;
 use crate::http::ResponseHead;
-use crate::net::{Buffer, Either, Failure, Flow, FlowEnd, Stream, race};
+use crate::net::{Buffer, Direction, DirectionEnd, Either, Failure, Stream, race};
 use crate::stats::{Counter, Reason, Row};
 
 /// Passes the 101 on, then everything.
@@ -70,9 +70,9 @@ impl Tunnel<'_> {
         let (client, upstream, idle) = (self.client, self.upstream, self.idle);
         let (broken, stuck_up, stuck_down) = (&Cell::default(), &Cell::default(), &Cell::default());
         let stall = self.patience;
-        let up = Flow { from: client, to: upstream, idle, stall, broken, stuck: stuck_up };
+        let up = Direction { from: client, to: upstream, idle, stall, broken, stuck: stuck_up };
         let stall = self.write;
-        let down = Flow { from: upstream, to: client, idle, stall, broken, stuck: stuck_down };
+        let down = Direction { from: upstream, to: client, idle, stall, broken, stuck: stuck_down };
         let went_up = |bytes| {
             self.row.add(Counter::BytesIn, bytes);
             self.received.set(self.received.get() + bytes);
@@ -85,13 +85,13 @@ impl Tunnel<'_> {
         let mut down = pin!(down.run(to_client, went_down));
         // What a broken connection had still to say was received already, and goes on.
         let ended = match race(up.as_mut(), down.as_mut()).await {
-            Either::First(FlowEnd::Finished) => reason_down(down.await),
-            Either::Second(FlowEnd::Finished) => reason_up(up.await),
-            Either::First(end @ FlowEnd::To(Failure::Reset | Failure::Closed)) => {
+            Either::First(DirectionEnd::Finished) => reason_down(down.await),
+            Either::Second(DirectionEnd::Finished) => reason_up(up.await),
+            Either::First(end @ DirectionEnd::To(Failure::Reset | Failure::Closed)) => {
                 down.await;
                 reason_up(end)
             }
-            Either::Second(end @ FlowEnd::To(Failure::Reset | Failure::Closed)) => {
+            Either::Second(end @ DirectionEnd::To(Failure::Reset | Failure::Closed)) => {
                 up.await;
                 reason_down(end)
             }
@@ -115,22 +115,22 @@ impl Tunnel<'_> {
     }
 }
 
-const fn reason_up(end: FlowEnd) -> Option<Reason> {
+const fn reason_up(end: DirectionEnd) -> Option<Reason> {
     match end {
-        FlowEnd::Finished => None,
-        FlowEnd::From(Failure::TimedOut) => Some(Reason::TunnelIdle),
-        FlowEnd::From(_) => Some(Reason::ClientGone),
-        FlowEnd::To(Failure::TimedOut) => Some(Reason::MemberStalled),
-        FlowEnd::To(_) => Some(Reason::TunnelReset),
+        DirectionEnd::Finished => None,
+        DirectionEnd::From(Failure::TimedOut) => Some(Reason::TunnelIdle),
+        DirectionEnd::From(_) => Some(Reason::ClientGone),
+        DirectionEnd::To(Failure::TimedOut) => Some(Reason::MemberStalled),
+        DirectionEnd::To(_) => Some(Reason::TunnelReset),
     }
 }
 
-const fn reason_down(end: FlowEnd) -> Option<Reason> {
+const fn reason_down(end: DirectionEnd) -> Option<Reason> {
     match end {
-        FlowEnd::Finished => None,
-        FlowEnd::From(Failure::TimedOut) => Some(Reason::TunnelIdle),
-        FlowEnd::From(_) => Some(Reason::TunnelReset),
-        FlowEnd::To(Failure::TimedOut) => Some(Reason::WriteTimeout),
-        FlowEnd::To(_) => Some(Reason::ClientGone),
+        DirectionEnd::Finished => None,
+        DirectionEnd::From(Failure::TimedOut) => Some(Reason::TunnelIdle),
+        DirectionEnd::From(_) => Some(Reason::TunnelReset),
+        DirectionEnd::To(Failure::TimedOut) => Some(Reason::WriteTimeout),
+        DirectionEnd::To(_) => Some(Reason::ClientGone),
     }
 }

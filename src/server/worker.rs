@@ -104,34 +104,14 @@ impl Plan {
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
         let context =
             Rc::new(Context::new(self.config, pools, self.row, self.open, self.access_log));
-        let most = net::descriptors() / 4 * 3;
-        let mut doors = Vec::new();
-        for (listener, socket) in self.sockets {
-            let port = socket.local_addr().map_or(0, |address| address.port());
-            match Acceptor::new(socket, self.driver) {
-                Ok(acceptor) => doors.push(Rc::new(Door {
-                    acceptor,
-                    listener,
-                    port,
-                    most,
-                    closed: Cell::new(false),
-                })),
-                Err(error) => {
-                    _ = self.started.send(Err(error));
-                    return;
-                }
+        let opened = open(self.sockets, self.datagrams, self.driver, &context);
+        let (doors, flows) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                _ = self.started.send(Err(error));
+                return;
             }
-        }
-        let mut flows = Vec::new();
-        for (listener, socket) in self.datagrams {
-            match Datagrams::new(socket) {
-                Ok(socket) => flows.push(Rc::new(Flows::new(&context, listener, socket))),
-                Err(error) => {
-                    _ = self.started.send(Err(error));
-                    return;
-                }
-            }
-        }
+        };
         for flows in &flows {
             net::spawn(Rc::clone(flows).serve(), count_panic(&context));
         }
@@ -167,6 +147,30 @@ impl Plan {
         net::sweep(|tick| housekeep(&context, &doors, &flows, tick)).await;
         context.pools.close_idle();
     }
+}
+
+/// The sockets of this worker, those for connections and those for datagrams.
+type Opened = (Vec<Rc<Door>>, Vec<Rc<Flows>>);
+
+/// Takes the sockets into the worker's loop.
+fn open(
+    sockets: Vec<(ListenerId, TcpListener)>,
+    datagrams: Vec<(ListenerId, UdpSocket)>,
+    driver: Driver,
+    context: &Rc<Context>,
+) -> io::Result<Opened> {
+    let most = net::descriptors() / 4 * 3;
+    let (mut doors, mut flows) = (Vec::new(), Vec::new());
+    for (listener, socket) in sockets {
+        let port = socket.local_addr().map_or(0, |address| address.port());
+        let acceptor = Acceptor::new(socket, driver)?;
+        let closed = Cell::new(false);
+        doors.push(Rc::new(Door { acceptor, listener, port, most, closed }));
+    }
+    for (listener, socket) in datagrams {
+        flows.push(Rc::new(Flows::new(context, listener, Datagrams::new(socket)?)));
+    }
+    Ok((doors, flows))
 }
 
 /// A listening socket of this worker.

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::{TlsFacts, local_v1, local_v2, write_v1, write_v2};
 use super::*;
+use crate::wire::{TlsFacts, local_v1, local_v2, write_v1, write_v2};
 
 fn client(client: &str, destination: &str) -> Source {
     let socket = |text: &str| text.parse().expect("a socket address");

@@ -135,7 +135,7 @@ fn everything_passes_untouched_both_ways() {
     let bytes = asking_for("x.tenant.example");
     client.send(&bytes);
     client.wire.exactly(1 + bytes.len()).unwrap();
-    let block: Vec<u8> = (0..SIZE).map(|at| (at * at >> 7) as u8).collect();
+    let block: Vec<u8> = (0..SIZE).map(|at| ((at * at) >> 7) as u8).collect();
     let mut writer = Wire::new(client.wire.stream().try_clone().unwrap());
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -91,7 +91,7 @@ fn datagrams_of_every_size_pass_whole() {
     let proxy = relaying(&[&member], "", "").start();
     let client = client(&proxy);
     for size in [0, 1, 512, 1400, 1500, 9000, 65_507] {
-        let bytes: Vec<u8> = (0..size).map(|at: usize| (at * 7 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..size).map(|at: usize| ((at * 7) >> 3) as u8).collect();
         assert!(ask(&client, &bytes) == bytes, "{size} bytes");
     }
     proxy.wait_stat("datagrams_out", 7);
