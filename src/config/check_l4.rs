@@ -113,6 +113,16 @@ pub(super) fn misplaced(table: &Table<'_>, speaks: Speaks, findings: &mut Findin
     }
 }
 
+/// Reports a time for a head where none is read.
+pub(super) fn nothing_to_read(timeouts: &Table<'_>, findings: &mut Findings) {
+    if let Some((key, value)) = timeouts.get("head") {
+        let place = timeouts.place().clone();
+        let speaks = Speaks::Tcp;
+        let mistake = Mistake::NotSpoken { key: key.name, place, speaks, instead: None };
+        findings.add(span_of(value), mistake);
+    }
+}
+
 /// `protocol`, with what goes with it.
 pub(super) fn protocol(
     table: &Table<'_>,

@@ -26,12 +26,16 @@ pub(super) fn listener(
     for table in [table, &timeouts, &limits] {
         check_l4::misplaced(table, speaks, findings);
     }
+    let proxy_protocol = check_l4::proxy_protocol(table, findings);
+    if speaks == Speaks::Tcp && proxy_protocol.is_none() {
+        check_l4::nothing_to_read(&timeouts, findings);
+    }
     ListenerConfig {
         name: name.to_owned(),
         bind: bind(table, speaks, binds, findings),
         protocol: check_l4::protocol(table, speaks, pools, findings),
         passthrough: check_l4::passthrough(table, pools, findings),
-        proxy_protocol: check_l4::proxy_protocol(table, findings),
+        proxy_protocol,
         timeouts: ListenerTimeouts {
             head: timeouts.time("head", findings),
             body: timeouts.time("body", findings),

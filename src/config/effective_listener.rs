@@ -21,7 +21,10 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
         ("tunnel", t.tunnel),
         ("session", t.session),
     ];
-    let taken = times.iter().filter(|(key, _)| speaks.takes(Section::ListenerTimeouts, key));
+    let unread = speaks == Speaks::Tcp && listener.proxy_protocol.is_none();
+    let taken = times.iter().filter(|(key, _)| {
+        speaks.takes(Section::ListenerTimeouts, key) && !(unread && *key == "head")
+    });
     line(out, "timeouts", table(taken.map(|(key, value)| (key, quote(&time(*value))))));
     let l = &listener.limits;
     let limits = [
