@@ -11,6 +11,8 @@ pub mod clock;
 pub mod ids;
 pub mod rng;
 
+pub mod wire;
+
 pub mod http;
 
 pub mod config;

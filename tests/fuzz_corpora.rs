@@ -45,3 +45,13 @@ fn target() {
 fn config() {
     replay("config", ringway::config::fuzz::document);
 }
+
+#[test]
+fn proxy_header() {
+    replay("proxy_header", ringway::wire::fuzz::proxy_header);
+}
+
+#[test]
+fn client_hello() {
+    replay("client_hello", ringway::wire::fuzz::client_hello);
+}

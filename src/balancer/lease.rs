@@ -6,9 +6,9 @@ use super::membership::Site;
 use super::outcome::Outcome;
 use super::pool::{Chosen, Pool};
 use super::pools::LeaseError;
-use crate::config::PoolTimeouts;
+use crate::config::{PoolTimeouts, ProxyVersion};
 use crate::ids::MemberId;
-use crate::net::{Failure, Stream, dial};
+use crate::net::{Buffer, Failure, Stream, dial};
 use crate::stats::Counter;
 
 /// A member counted as busy with this exchange, until dropped.
@@ -70,10 +70,17 @@ impl Lease {
         self.pool.timeouts()
     }
 
+    /// The header that the member gets in front of each connection, which is then its client's
+    /// alone and never used again.
+    #[must_use]
+    pub fn announces(&self) -> Option<ProxyVersion> {
+        self.pool.announces()
+    }
+
     /// An idle connection if there is one. The one request that tries a member goes on a new one.
     #[must_use]
     pub fn reuse(&self) -> Option<Connection> {
-        if self.chosen.trial {
+        if self.chosen.trial || self.announces().is_some() {
             return None;
         }
         let mut connection = self.pool.take_idle(self.chosen.member, &self.site)?;
@@ -83,14 +90,20 @@ impl Lease {
         Some(connection)
     }
 
-    /// A new connection.
+    /// A new connection, which begins with `header`, in front of TLS: that of [`Lease::announces`].
     ///
     /// # Errors
     /// The member refused or could not be reached within `timeouts.connect`, or this host has no
     /// descriptors left.
-    pub async fn dial(&self) -> Result<Connection, Failure> {
+    pub async fn dial(&self, header: &[u8]) -> Result<Connection, Failure> {
         let patience = self.pool.timeouts().connect;
         let mut stream = dial(&self.site.address, patience).await?;
+        if !header.is_empty() {
+            let mut out = Buffer::holding(header.len());
+            out.tail().extend_from_slice(header);
+            // Into an empty socket, where it does not wait.
+            stream.send_within(&mut out, patience).await?;
+        }
         if let Some(peer) = self.pool.tls(self.chosen.member) {
             // Large, and most pools do without.
             let connected = Box::pin(stream.connect_tls(&peer, patience)).await;
@@ -106,13 +119,20 @@ impl Lease {
     /// Gives a connection back for later use: its exchange is complete in both directions and the
     /// member keeps it open. It is closed if it is worn out, or its member is not to be used.
     pub fn keep(&self, connection: Connection) {
-        self.pool.put_idle(self.chosen.member, &self.site, connection);
+        if self.announces().is_none() {
+            self.pool.put_idle(self.chosen.member, &self.site, connection);
+        }
+    }
+
+    /// Tells how the member behaved, and keeps the lease: a connection may last for hours.
+    pub fn settle(&mut self, outcome: Outcome) {
+        self.finished = true;
+        self.pool.learn(self.chosen, &self.site, outcome);
     }
 
     /// Ends the lease and tells how the member behaved.
     pub fn finish(mut self, outcome: Outcome) {
-        self.finished = true;
-        self.pool.learn(self.chosen, &self.site, outcome);
+        self.settle(outcome);
     }
 }
 

@@ -28,6 +28,11 @@ pub enum Outcome {
         /// From the request sent whole to the answer's head.
         first_byte: Duration,
     },
+    /// It took a connection, of whose bytes nothing is known.
+    Connected {
+        /// From the attempt to the connection.
+        took: Duration,
+    },
     /// It failed.
     Failed(Fault),
     /// The client left, or failed itself: nothing is learnt.
@@ -40,6 +45,7 @@ impl Outcome {
     pub fn is_failure(self, set: &FailureSet) -> Option<bool> {
         match self {
             Self::Answered { status, .. } => Some(set.statuses.contains(&status)),
+            Self::Connected { .. } => Some(false),
             Self::Failed(Fault::Connect) => Some(set.connect),
             Self::Failed(Fault::Reset) => Some(set.reset),
             Self::Failed(Fault::Timeout) => Some(set.timeout),

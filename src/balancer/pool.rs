@@ -23,7 +23,9 @@ use super::staying::{Lines, Wish};
 use super::sticky::Sticky;
 use super::tried::Tried;
 use crate::clock::Instant;
-use crate::config::{Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, RetryConfig};
+use crate::config::{
+    Balance, EjectConfig, HashKey, PoolConfig, PoolTimeouts, ProxyVersion, RetryConfig,
+};
 use crate::ids::{MemberId, PoolId, WorkerId};
 use crate::net::tls::{TlsConnector, TlsPeer};
 use crate::net::{Stream, ticks};
@@ -84,6 +86,7 @@ pub(super) struct Pool {
     size: usize,
     pub(super) balance: Balance,
     timeouts: PoolTimeouts,
+    announces: Option<ProxyVersion>,
     eject: Option<EjectConfig>,
     retry: Option<RetryConfig>,
     pub(super) state: RefCell<State>,
@@ -160,6 +163,7 @@ impl Pool {
             size,
             balance: config.balance.clone(),
             timeouts: config.timeouts,
+            announces: config.proxy_protocol,
             eject: config.eject.clone(),
             retry: config.retry.clone(),
             state: RefCell::new(state),
@@ -323,7 +327,8 @@ impl Pool {
             return;
         }
         // A member that fails fast is not a fast one.
-        if let Outcome::Answered { first_byte, status: ..500 } = outcome
+        if let Outcome::Answered { first_byte, status: ..500 }
+        | Outcome::Connected { took: first_byte } = outcome
             && self.measures()
         {
             self.state.borrow_mut().latency.record(member, first_byte);
@@ -394,6 +399,10 @@ impl Pool {
 
     pub(super) const fn timeouts(&self) -> &PoolTimeouts {
         &self.timeouts
+    }
+
+    pub(super) const fn announces(&self) -> Option<ProxyVersion> {
+        self.announces
     }
 
     pub(super) fn row(&self) -> &Row {

@@ -96,6 +96,24 @@ impl Pools {
         Lease::new(Rc::clone(pool), chosen)
     }
 
+    /// As [`Pools::lease`], without waiting: where every member is at its maximum the queue counts
+    /// as full.
+    ///
+    /// # Errors
+    /// There is nobody left, or everybody is at its maximum.
+    pub fn lease_now(&self, pool: PoolId, wish: Wish, tried: &Tried) -> Result<Lease, LeaseError> {
+        let pool = self.pool(pool).ok_or(LeaseError::Nobody)?;
+        if pool.must_wait(wish, tried) {
+            return Err(LeaseError::QueueFull);
+        }
+        match pool.choose(wish, tried) {
+            Ok(chosen) => Lease::new(Rc::clone(pool), chosen),
+            Err(Unchosen::Nobody) => Err(LeaseError::Nobody),
+            Err(Unchosen::Deserted) => Err(LeaseError::Deserted),
+            Err(Unchosen::Full) => Err(LeaseError::QueueFull),
+        }
+    }
+
     /// Another worker freed a slot for a waiter of this one.
     pub fn poke(&self, pool: PoolId) {
         if let Some(pool) = self.pool(pool) {

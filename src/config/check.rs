@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::check_l4::Speaks;
 use super::check_listener::{self, Binds};
 use super::checked::Config;
 use super::document::{At, Findings, Reader, Table, in_order, span_of, wrong_type};
 use super::error::{ConfigError, Mistake, Place, Span};
 use super::keys::Section;
 use super::nearest::nearest;
-use super::{check_pool, check_route, check_server};
+use super::{check_l4, check_pool, check_route, check_server};
 use crate::ids::{ListenerId, PoolId, RouteId};
 
 /// Sections of a kind: their ids are 16 bits wide.
@@ -109,18 +110,28 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
     let mut binds = Binds::default();
     let listeners: Vec<_> = named_listeners
         .iter()
-        .map(|n| check_listener::listener(n.name.value, &n.table, &mut binds, findings))
+        .map(|n| {
+            check_listener::listener(n.name.value, &n.table, &names.pools, &mut binds, findings)
+        })
         .collect();
     let pools: Vec<_> = named_pools
         .iter()
         .map(|named| check_pool::pool(named.name.value, &named.table, findings))
         .collect();
-    let written = routes(&root, findings);
-    let routes: Vec<_> =
-        written.iter().map(|table| check_route::route(text, table, &names, findings)).collect();
+    let http = listeners.iter().any(|listener| listener.speaks() == Speaks::Http);
+    let written = routes(&root, http || listeners.is_empty(), findings);
+    let routes: Vec<_> = written
+        .iter()
+        .map(|table| check_route::route(text, table, &names, &listeners, findings))
+        .collect();
 
     let config = Config { server, limits, listeners, routes, pools };
-    // A mistake leaves a stand-in behind, of which a warning would be wrong.
+    // A mistake leaves a stand-in behind, of which more would be wrong.
+    if !findings.has_errors() {
+        for (listener, named) in config.listeners.iter().zip(&named_listeners) {
+            check_l4::pools(listener, named.name.span, &config.pools, findings);
+        }
+    }
     if !findings.has_errors() {
         let spans: Vec<_> = written.iter().map(|table| table.span).collect();
         check_route::shadowed(&config.routes, &spans, findings);
@@ -169,10 +180,12 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(good)
 }
 
-/// The tables of `[[route]]`.
-fn routes<'a>(root: &Table<'a>, findings: &mut Findings) -> Vec<Table<'a>> {
+/// The tables of `[[route]]`, of which there must be one if somebody sends requests.
+fn routes<'a>(root: &Table<'a>, needed: bool, findings: &mut Findings) -> Vec<Table<'a>> {
     let Some((known, value)) = root.get("route") else {
-        findings.add(Span::default(), Mistake::MissingSection(Section::Route));
+        if needed {
+            findings.add(Span::default(), Mistake::MissingSection(Section::Route));
+        }
         return Vec::new();
     };
     let DeValue::Array(items) = value.get_ref() else {
@@ -200,7 +213,7 @@ fn routes<'a>(root: &Table<'a>, findings: &mut Findings) -> Vec<Table<'a>> {
     found
 }
 
-/// Warns of pools and listeners that no route names.
+/// Warns of pools that nobody uses, and of listeners that no route names.
 fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], findings: &mut Findings) {
     let mut pool_used = vec![false; pools.len()];
     let mut listener_used = vec![false; listeners.len()];
@@ -216,6 +229,14 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
                         *used = true;
                     }
                 }
+            }
+        }
+    }
+    for (listener, used) in config.listeners.iter().zip(&mut listener_used) {
+        *used |= listener.speaks() != Speaks::Http;
+        for pool in listener.pools() {
+            if let Some(used) = pool_used.get_mut(pool.index()) {
+                *used = true;
             }
         }
     }

@@ -3,37 +3,52 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::address;
+use super::check::Names;
+use super::check_l4::Speaks;
 use super::checked::{Cidr, ListenerConfig, ListenerLimits, ListenerTimeouts};
 use super::document::{Findings, Table};
 use super::error::{Mistake, Span};
-use super::{check_https, check_tls};
+use super::{address, check_https, check_l4, check_tls};
 
-/// The addresses that listeners bind, and where that is said.
-pub(super) type Binds = HashMap<SocketAddr, Span>;
+/// The addresses that listeners bind, whether for datagrams, and where that is said.
+pub(super) type Binds = HashMap<(SocketAddr, bool), Span>;
 
 pub(super) fn listener(
     name: &str,
     table: &Table<'_>,
+    pools: &Names<'_>,
     binds: &mut Binds,
     findings: &mut Findings,
 ) -> ListenerConfig {
+    let speaks = check_l4::speaks(table);
     let timeouts = table.table("timeouts", findings);
     let limits = table.table("limits", findings);
+    for table in [table, &timeouts, &limits] {
+        check_l4::misplaced(table, speaks, findings);
+    }
+    let proxy_protocol = check_l4::proxy_protocol(table, findings);
+    if speaks == Speaks::Tcp && proxy_protocol.is_none() {
+        check_l4::nothing_to_read(&timeouts, findings);
+    }
     ListenerConfig {
         name: name.to_owned(),
-        bind: bind(table, binds, findings),
+        bind: bind(table, speaks, binds, findings),
+        protocol: check_l4::protocol(table, speaks, pools, findings),
+        passthrough: check_l4::passthrough(table, pools, findings),
+        proxy_protocol,
         timeouts: ListenerTimeouts {
             head: timeouts.time("head", findings),
             body: timeouts.time("body", findings),
             idle: timeouts.time("idle", findings),
             write: timeouts.time("write", findings),
             tunnel: timeouts.time("tunnel", findings),
+            session: timeouts.time("session", findings),
         },
         limits: ListenerLimits {
             head: limits.bounded("head", findings),
             headers: limits.count("headers", findings),
             connections: limits.count("connections", findings),
+            sessions: limits.count("sessions", findings),
             body: limits.size("body", findings),
         },
         trusted_proxies: trusted_proxies(table, findings),
@@ -44,7 +59,12 @@ pub(super) fn listener(
     }
 }
 
-fn bind(table: &Table<'_>, binds: &mut Binds, findings: &mut Findings) -> Vec<SocketAddr> {
+fn bind(
+    table: &Table<'_>,
+    speaks: Speaks,
+    binds: &mut Binds,
+    findings: &mut Findings,
+) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     if table.required("bind", findings).is_none() {
         return addresses;
@@ -55,10 +75,11 @@ fn bind(table: &Table<'_>, binds: &mut Binds, findings: &mut Findings) -> Vec<So
             // Each port 0 is another port.
             Ok(address) if address.port() == 0 => addresses.push(address),
             Ok(address) => {
-                if let Some(&first) = binds.get(&address) {
+                let key = (address, speaks == Speaks::Udp);
+                if let Some(&first) = binds.get(&key) {
                     findings.add(text.span, Mistake::DuplicateBind { first });
                 }
-                binds.entry(address).or_insert(text.span);
+                binds.entry(key).or_insert(text.span);
                 addresses.push(address);
             }
         }
@@ -76,10 +97,7 @@ fn trusted_proxies(table: &Table<'_>, findings: &mut Findings) -> Vec<Cidr> {
     }
     let mut blocks = Vec::new();
     for text in table.texts("trusted_proxies", true, findings).unwrap_or_default() {
-        match address::cidr(text.value) {
-            Ok(block) => blocks.push(block),
-            Err(why) => findings.add(text.span, Mistake::BadCidr(why)),
-        }
+        blocks.extend(check_l4::block(text, findings));
     }
     blocks
 }

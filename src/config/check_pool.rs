@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use toml::de::DeValue;
 
+use super::checked_l4::ProxyVersion;
 use super::checked_pool::{
     KeepaliveConfig, MemberConfig, MemberState, Panic, PoolConfig, PoolTimeouts, QueueConfig,
 };
@@ -47,6 +48,11 @@ pub(super) fn pool(name: &str, table: &Table<'_>, findings: &mut Findings) -> Po
         panic: match table.choice("panic", findings) {
             0 => Panic::Refuse,
             _ => Panic::UseAll,
+        },
+        proxy_protocol: match table.choice("proxy_protocol", findings) {
+            1 => Some(ProxyVersion::V1),
+            2 => Some(ProxyVersion::V2),
+            _ => None,
         },
         slow_start: table.time("slow_start", findings),
         tls: check_tls::pool(table, findings),

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::check;
-use super::checked::{HostPattern, HostPolicy, PathPattern, RouteConfig};
+use super::check_l4::Speaks;
+use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
 use super::error::{Mistake, Span};
 use super::nearest::nearest;
@@ -22,6 +23,7 @@ pub(super) fn route(
     source: &str,
     table: &Table<'_>,
     names: &Names<'_>,
+    checked: &[ListenerConfig],
     findings: &mut Findings,
 ) -> RouteConfig {
     let mut pool = None;
@@ -31,7 +33,7 @@ pub(super) fn route(
         pool = names.pools.find(name, findings);
     }
     RouteConfig {
-        listeners: listeners(table, names, findings),
+        listeners: listeners(table, names, checked, findings),
         hosts: hosts(table, findings),
         path: path_pattern(source, table, findings),
         methods: methods(table, findings),
@@ -44,12 +46,18 @@ pub(super) fn route(
 fn listeners(
     table: &Table<'_>,
     names: &Names<'_>,
+    checked: &[ListenerConfig],
     findings: &mut Findings,
 ) -> Option<Vec<ListenerId>> {
     let mut ids: Vec<(ListenerId, Span)> = Vec::new();
     for name in table.texts("listeners", true, findings)? {
         if let Some(id) = names.listeners.find(name, findings) {
             push_once(&mut ids, ListenerId(id), name.span, findings);
+            if let Some(speaks) = checked.get(usize::from(id)).map(ListenerConfig::speaks)
+                && speaks != Speaks::Http
+            {
+                findings.add(name.span, Mistake::NoRequests { speaks });
+            }
         }
     }
     Some(ids.into_iter().map(|(id, _)| id).collect())

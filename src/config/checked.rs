@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin_address::AdminAddress;
+use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
 use super::checked_pool::PoolConfig;
 use super::checked_tls::TlsConfig;
 use crate::ids::{ListenerId, PoolId};
@@ -95,6 +96,12 @@ pub struct ListenerConfig {
     pub name: String,
     /// Addresses to bind.
     pub bind: Vec<SocketAddr>,
+    /// What its clients speak. Default HTTP.
+    pub protocol: Protocol,
+    /// TLS that passes through; without termination, all that the listener does.
+    pub passthrough: Option<PassthroughConfig>,
+    /// The header of a load balancer in front. Default none.
+    pub proxy_protocol: Option<ProxyProtocolConfig>,
     /// Deadlines on the client's side.
     pub timeouts: ListenerTimeouts,
     /// Bounds on the client's side.
@@ -133,8 +140,11 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// For a client that takes no byte of its answer. Default 30 s.
     pub write: Duration,
-    /// For an upgraded connection without a byte in either direction. Default 10 min.
+    /// For a connection that is relayed (upgraded, TCP, passed through) without a byte in either
+    /// direction. Default 10 min.
     pub tunnel: Duration,
+    /// For a flow of datagrams without one in either direction. Default 30 s.
+    pub session: Duration,
 }
 
 /// `limits = {...}` of a listener.
@@ -146,6 +156,8 @@ pub struct ListenerLimits {
     pub headers: usize,
     /// Open connections of this listener, over all workers. Default 100,000.
     pub connections: usize,
+    /// Flows of datagrams of this listener, per worker. Default 10,000.
+    pub sessions: usize,
     /// Bytes of a request body; `None`: no bound, the default (`"none"`).
     pub body: Option<u64>,
 }

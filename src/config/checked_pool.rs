@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::checked_l4::ProxyVersion;
 use super::checked_sticky::StickyConfig;
 use super::checked_tls::PoolTlsConfig;
 use super::member_address::MemberAddress;
@@ -34,6 +35,8 @@ pub struct PoolConfig {
     pub retry: Option<RetryConfig>,
     /// What happens when every member is out.
     pub panic: Panic,
+    /// The header that members get in front of each connection. `None`: `"off"`, the default.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// How long a member that came back takes to get its full share. Default 0 s: at once.
     pub slow_start: Duration,
     /// TLS to members. `None`, the default, or `tls = "off"`: plain HTTP.

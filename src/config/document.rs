@@ -172,6 +172,16 @@ impl<'a> Table<'a> {
         Self { place, span: self.span, entries: Vec::new() }
     }
 
+    /// What is written, in file order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'static Key, Value<'a>)> {
+        self.entries.iter().copied()
+    }
+
+    /// Which table this is.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// The value of a key, if it stands there.
     pub(super) fn get(&self, name: &str) -> Option<(&'static Key, Value<'a>)> {
         self.entries.iter().find(|(key, _)| key.name == name).copied()

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::scalar::{show_duration as time, show_size};
 use super::{
-    AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, ListenerConfig, PathPattern,
-    RouteConfig, Workers, effective_pool, effective_tls,
+    AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, PathPattern, RouteConfig, Workers,
+    effective_listener, effective_pool,
 };
 
 /// The whole configuration as a file that says everything.
@@ -14,7 +14,7 @@ pub fn effective(config: &Config) -> String {
     let mut out = String::new();
     process(&mut out, config);
     for it in &config.listeners {
-        listener(&mut out, it);
+        effective_listener::listener(&mut out, config, it);
     }
     for it in &config.routes {
         route(&mut out, config, it);
@@ -66,32 +66,6 @@ fn process(out: &mut String, config: &Config) {
     line(out, "trailers", size(limits.trailers as u64));
 }
 
-fn listener(out: &mut String, listener: &ListenerConfig) {
-    out.push_str(&format!("\n[listener.{}]\n", name(&listener.name)));
-    line(out, "bind", list(listener.bind.iter().map(|address| quote(&address.to_string()))));
-    let t = &listener.timeouts;
-    let times = [
-        ("head", t.head),
-        ("body", t.body),
-        ("idle", t.idle),
-        ("write", t.write),
-        ("tunnel", t.tunnel),
-    ];
-    line(out, "timeouts", table(times.map(|(key, value)| (key, quote(&time(value))))));
-    let l = &listener.limits;
-    let limits = [
-        ("head", size(l.head as u64)),
-        ("headers", l.headers.to_string()),
-        ("connections", l.connections.to_string()),
-        ("body", l.body.map_or_else(|| quote("none"), size)),
-    ];
-    line(out, "limits", table(limits));
-    let blocks = listener.trusted_proxies.iter().map(|block| quote(&block.to_string()));
-    line(out, "trusted_proxies", list(blocks));
-    line(out, "defer_accept", listener.defer_accept);
-    effective_tls::listener(out, listener);
-}
-
 fn route(out: &mut String, config: &Config, route: &RouteConfig) {
     out.push_str("\n[[route]]\n");
     if let Some(ids) = &route.listeners {
@@ -99,11 +73,7 @@ fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         line(out, "listeners", list(names));
     }
     if !route.hosts.is_empty() {
-        let hosts = route.hosts.iter().map(|host| match host {
-            HostPattern::Exact(host) => quote(host),
-            HostPattern::Wildcard(suffix) => quote(&format!("*{suffix}")),
-        });
-        line(out, "hosts", list(hosts));
+        line(out, "hosts", list(route.hosts.iter().map(host)));
     }
     match &route.path {
         PathPattern::Any => {}
@@ -122,6 +92,14 @@ fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         HostPolicy::Literal(text) => line(out, "host", quote(text)),
     }
     line(out, "via", route.via);
+}
+
+/// A host as it is written.
+pub(super) fn host(host: &HostPattern) -> String {
+    match host {
+        HostPattern::Exact(host) => quote(host),
+        HostPattern::Wildcard(suffix) => quote(&format!("*{suffix}")),
+    }
 }
 
 pub(super) fn size(bytes: u64) -> String {

@@ -5,8 +5,8 @@ use super::effective_tls;
 use super::scalar::show_duration;
 use super::{
     Balance, Comparison, EjectConfig, FailureSet, HashKey, HealthConfig, LatencyConfig,
-    MemberConfig, MemberState, Panic, PoolConfig, Probe, RetryConfig, SameSite, StickyConfig,
-    StickyKey, SuccessRateConfig,
+    MemberConfig, MemberState, Panic, PoolConfig, Probe, ProxyVersion, RetryConfig, SameSite,
+    StickyConfig, StickyKey, SuccessRateConfig,
 };
 
 pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
@@ -41,6 +41,12 @@ pub(super) fn pool(out: &mut String, pool: &PoolConfig) {
         Panic::UseAll => "use-all",
     };
     line(out, "panic", quote(panic));
+    let header = match pool.proxy_protocol {
+        None => "off",
+        Some(ProxyVersion::V1) => "v1",
+        Some(ProxyVersion::V2) => "v2",
+    };
+    line(out, "proxy_protocol", quote(header));
     line(out, "slow_start", time(pool.slow_start));
     effective_tls::pool(out, pool.tls.as_ref());
 }

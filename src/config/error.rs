@@ -7,6 +7,7 @@ use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
+use super::check_l4::{Speaks, Unfit};
 use super::check_sticky::StickyError;
 use super::host::HostError;
 use super::keys::Section;
@@ -277,6 +278,44 @@ pub enum Mistake {
     },
     /// A redirection to HTTPS on a listener that has it.
     RedirectOnTls,
+    // Of listeners below HTTP.
+    /// A key that means nothing for what the clients of the listener speak.
+    NotSpoken {
+        /// The key.
+        key: &'static str,
+        /// Where it stands.
+        place: Place,
+        /// What the clients speak.
+        speaks: Speaks,
+        /// The key to use in its place.
+        instead: Option<&'static str>,
+    },
+    /// A route for a listener that gets no requests.
+    NoRequests {
+        /// What its clients speak.
+        speaks: Speaks,
+    },
+    /// A pool that hashes what a connection does not have.
+    NoSuchHash {
+        /// The pool.
+        pool: String,
+        /// What its connections or datagrams are.
+        speaks: Speaks,
+    },
+    /// A pool that cannot serve what its listener sends there.
+    UnfitPool {
+        /// The pool.
+        pool: String,
+        /// What its connections or datagrams are.
+        speaks: Speaks,
+        /// Why it cannot.
+        unfit: Unfit,
+    },
+    /// A pool that announces connections, on a listener for datagrams.
+    NoAnnouncement {
+        /// The pool.
+        pool: String,
+    },
 
     // Warnings.
     /// Members that need not prove who they are.

@@ -39,8 +39,11 @@ mod tests {
 
     use super::document;
 
-    const SEEDS: [&str; 2] =
-        [include_str!("../../examples/edge.toml"), include_str!("../../examples/balanced.toml")];
+    const SEEDS: [&str; 3] = [
+        include_str!("../../examples/edge.toml"),
+        include_str!("../../examples/balanced.toml"),
+        include_str!("../../examples/connections.toml"),
+    ];
 
     /// Whether the files at hand load is for `tests/examples.rs`.
     #[test]

@@ -7,8 +7,9 @@ use super::keys::Kind::{
 };
 use super::keys::Section::{
     self, Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive,
-    Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Pool, PoolTimeouts, PoolTls, Queue,
-    Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts,
+    PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets,
+    Tls,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -95,16 +96,36 @@ pub const KEYS: &[Key] = &[
         "Adds `Strict-Transport-Security` to every answer, in place of the members' own: clients then refuse plain HTTP for so long. Only on a listener with `tls`.",
         "hsts = \"365d\""),
 
-    key(ListenerTimeouts, "head", secs(10), "For a whole request head, from its first byte, or from accept for the first request; for the TLS handshake as much again.", "head = \"10s\""),
+    key(Listener, "protocol", Choice(&["http", "tcp", "udp"]),
+        "What its clients speak. With `tcp` every connection is relayed to the `pool` of the listener, byte by byte, with `udp` every datagram; keys that need requests are mistakes then.",
+        "protocol = \"tcp\""),
+    key(Listener, "pool", Form("the name of a pool", "required with `tcp` and `udp`"),
+        "Where connections or datagrams go. Routes are for `http`.", "pool = \"api\""),
+    key(Listener, "replies", Cap { min: 1, max: 1_000_000 },
+        "With `udp`: datagrams from the member after which a flow ends, such as 1 for DNS. `\"none\"`: it ends by `timeouts.session` alone.",
+        "replies = 1"),
+    key(Listener, "proxy_protocol", Switch { section: ProxyProtocol, on: false },
+        "The PROXY protocol, versions 1 and 2: a load balancer in front says who the client is. Its word becomes the client's address for everything: forwarded headers, hashing, logs.",
+        "proxy_protocol = { trusted = [\"10.0.0.0/8\"] }"),
+    key(Listener, "passthrough", Form("a list of tables, see `[[listener.NAME.passthrough]]`", "none"),
+        "TLS connections that go to a pool untouched, by the name that the client asks for (SNI).",
+        "passthrough = [{ sni = [\"a.example\"], pool = \"api\" }]"),
+    key(Listener, "passthrough_default", Form("the name of a pool", "none: they are closed"),
+        "Where TLS connections go that no `passthrough` takes.", "passthrough_default = \"api\""),
+
+    key(ListenerTimeouts, "head", secs(10), "For a whole request head, from its first byte, or from accept for the first request. For a header of the PROXY protocol, for a ClientHello that may pass through, and for a TLS handshake as much again each.", "head = \"10s\""),
     key(ListenerTimeouts, "body", secs(30), "Between two reads of a request body.", "body = \"30s\""),
     key(ListenerTimeouts, "idle", secs(60), "Between two requests of a connection.", "idle = \"60s\""),
     key(ListenerTimeouts, "write", secs(30), "For a client that takes no byte of its answer.", "write = \"30s\""),
-    key(ListenerTimeouts, "tunnel", secs(600), "For an upgraded connection (WebSocket) without a byte in either direction.", "tunnel = \"10m\""),
+    key(ListenerTimeouts, "tunnel", secs(600), "For a connection that is relayed byte by byte (upgraded such as WebSocket, `tcp`, passed through) without a byte in either direction.", "tunnel = \"10m\""),
+    key(ListenerTimeouts, "session", secs(30), "With `udp`: for a flow without a datagram in either direction.", "session = \"30s\""),
 
     key(ListenerLimits, "head", HEAD, "Bytes of a request head: the request line and the fields.", "head = \"32KiB\""),
     key(ListenerLimits, "headers", FIELDS, "Fields of a request head.", "headers = 100"),
     key(ListenerLimits, "connections", Count { default: 100_000, min: 1, max: 10_000_000 },
         "Open connections of this listener, over all workers.", "connections = 100000"),
+    key(ListenerLimits, "sessions", Count { default: 10_000, min: 1, max: 1_000_000 },
+        "With `udp`: flows at a time, per worker. Datagrams of further ones are dropped.", "sessions = 50000"),
     key(ListenerLimits, "body", Size { default: None, min: 0, max: 1 << 50 }, "Bytes of a request body.", "body = \"10MiB\""),
 
     key(Tls, "certificates", Form("a list of `{ chain, key, ocsp }`", "none"),
@@ -144,7 +165,18 @@ pub const KEYS: &[Key] = &[
     key(Hsts, "subdomains", Flag { default: false }, "For all names below the host, too.", "subdomains = true"),
     key(Hsts, "preload", Flag { default: false }, "The host may be put on the lists that browsers come with.", "preload = true"),
 
-    key(Route, "listeners", Form("a list of listener names", "every listener"), "Where the route applies.", "listeners = [\"web\"]"),
+    key(ProxyProtocol, "trusted", Form("a list of addresses and address blocks", ""),
+        "Peers whose header is believed, and of which it is expected.", "trusted = [\"10.0.0.0/8\"]"),
+    key(ProxyProtocol, "mode", Choice(&["required", "optional"]),
+        "Whether every connection must begin with a header from a trusted peer, and is closed otherwise; or whether trusted peers may send one and others are clients themselves. `optional` waits for the client to speak first.",
+        "mode = \"optional\""),
+
+    key(Passthrough, "sni", Form("a list of host names, exact or `\"*.example.com\"`", ""),
+        "The names it applies to. An exact name comes before wildcards, a longer wildcard before a shorter one.",
+        "sni = [\"a.example\", \"*.tenant.example\"]"),
+    key(Passthrough, "pool", Form("the name of a pool", ""), "Where these connections go.", "pool = \"api\""),
+
+    key(Route, "listeners", Form("a list of listener names", "every listener with requests"), "Where the route applies.", "listeners = [\"web\"]"),
     key(Route, "hosts", Form("a list of host names, exact or `\"*.example.com\"`", "any host"),
         "The hosts it applies to, without a port. `*.example.com` is every name below `example.com`, at any depth, and not `example.com` itself.",
         "hosts = [\"example.com\", \"*.example.com\"]"),
@@ -183,6 +215,9 @@ pub const KEYS: &[Key] = &[
         "retry = { on = [\"connect\", \"reset\", 503], attempts = 1 }"),
     key(Pool, "panic", Choice(&["refuse", "use-all"]),
         "What happens when every member is out: answer 503 at once, or choose as if none were out, but those that an operator took out. With `refuse`, ejected members whose time out is over serve all the same: one of their requests is the trial, and the others would fail for certain.", "panic = \"use-all\""),
+    key(Pool, "proxy_protocol", Choice(&["off", "v1", "v2"]),
+        "The PROXY protocol in front of every connection to a member: it says who the client is. Connections are then not used for other requests. Probes send it, too, without a client.",
+        "proxy_protocol = \"v2\""),
     key(Pool, "slow_start", Time { default: Duration::ZERO, min: Duration::ZERO },
         "How long a member that came back takes to get its full share. `\"0s\"`: it gets it at once.", "slow_start = \"30s\""),
 
@@ -313,7 +348,7 @@ pub const KEYS: &[Key] = &[
 /// Keys that a later version brings, with the section each will stand in.
 #[rustfmt::skip]
 pub const FUTURE: &[(Section, &str)] = &[
-    (Listener, "http2"), (Listener, "protocol"), (Listener, "passthrough"),
+    (Listener, "http2"),
     (Route, "headers"), (Route, "cookies"), (Route, "query"), (Route, "redirect"), (Route, "respond"),
     (Route, "cache"), (Route, "compress"),
     (Pool, "protocol"),

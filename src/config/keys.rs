@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use Section::{
     Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
-    Listener, ListenerLimits, ListenerTimeouts, Member, Pool, PoolTimeouts, PoolTls, Queue, Retry,
-    Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls,
+    ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -40,6 +40,10 @@ pub enum Section {
     Tickets,
     /// `hsts = {...}` of a listener: the form that takes more than an age.
     Hsts,
+    /// `proxy_protocol = {...}` of a listener.
+    ProxyProtocol,
+    /// `[[listener.NAME.passthrough]]`
+    Passthrough,
     /// `[[route]]`
     Route,
     /// `[pool.NAME]`
@@ -95,7 +99,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Root,
         Server,
         Limits,
@@ -107,6 +111,8 @@ impl Section {
         ClientAuth,
         Tickets,
         Hsts,
+        ProxyProtocol,
+        Passthrough,
         Route,
         Pool,
         Balance,
@@ -139,6 +145,8 @@ impl Section {
             ClientAuth => "[listener.NAME.tls.client_auth]",
             Tickets => "[listener.NAME.tls.tickets]",
             Hsts => "[listener.NAME.hsts]",
+            ProxyProtocol => "[listener.NAME.proxy_protocol]",
+            Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
@@ -163,7 +171,7 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | Route => Hat::ReverseProxy,
+            | Tickets | Hsts | ProxyProtocol | Passthrough | Route => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

@@ -110,6 +110,9 @@ fn section_text(out: &mut String, section: Section) {
         Section::Balance => "The form of `balance` for a hash.",
         Section::Certificate => "One of the certificates of a listener.",
         Section::Hsts => "The table form of `hsts`.",
+        Section::Passthrough => {
+            "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
+        }
         _ => "The table form of a member.",
     });
     write!(out, "\n{level} `{}`{hat}\n\n{prose}\n\n", section.header()).unwrap_or_default();
@@ -171,6 +174,7 @@ mod tests {
     use toml::{Table, Value};
 
     use super::*;
+    use crate::config::check_l4::elsewhere;
     use crate::config::{effective, load};
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
@@ -210,11 +214,21 @@ mod tests {
             "tls.client_certificate = { chain = \"a\", key = \"b\" }",
             "hsts.max_age = \"1s\"\ntls = { certificates_dir = \"d\", client_auth.ca = \"c\" }",
         );
+        let relaying = |more: &str| {
+            let name = "proxy_protocol = { trusted = [\"10.0.0.1\"] }";
+            let name = if more.contains("udp") { "" } else { name };
+            shown(&format!(
+                "[listener.db]\nbind = \"127.0.0.1:0\"\npool = \"db\"\n{more}\n{name}\n\
+                 [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
+            ))
+        };
+        let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
-                Section::Balance => continue,
+                Section::Balance | Section::Passthrough => continue,
+                Section::ProxyProtocol => find(&tcp, section),
                 Section::Health
                 | Section::Sticky
                 | Section::SuccessRate
@@ -232,7 +246,12 @@ mod tests {
                 let default = default(key);
                 if let Some(text) = default.strip_prefix('`').and_then(|d| d.strip_suffix('`')) {
                     let expected: Table = format!("x = {text}").parse().unwrap();
-                    assert_eq!(table[key.name], expected["x"], "{} {}", section.header(), key.name);
+                    let value = match elsewhere(key) {
+                        None => table[key.name].clone(),
+                        Some("udp") => find(&udp, section)[key.name].clone(),
+                        Some(_) => find(&tcp, section)[key.name].clone(),
+                    };
+                    assert_eq!(value, expected["x"], "{} {}", section.header(), key.name);
                     compared += 1;
                 }
             }
@@ -270,6 +289,29 @@ mod tests {
         }
     }
 
+    /// An example of what comes before the requests, with what else it takes.
+    fn below_http(key: &Key) -> String {
+        let line = key.example;
+        match (key.section, key.name) {
+            (Section::ProxyProtocol, "mode") => {
+                format!("proxy_protocol = {{ trusted = [\"10.0.0.1\"], {line} }}")
+            }
+            (Section::ProxyProtocol, _) => format!("proxy_protocol.{line}"),
+            (_, "sni") => format!("passthrough = [{{ {line}, pool = \"api\" }}]"),
+            _ => format!("passthrough = [{{ {line}, sni = [\"a.b\"] }}]"),
+        }
+    }
+
+    /// What makes a listener take the key, if it is not one of requests.
+    fn spoken(key: &Key) -> String {
+        match elsewhere(key) {
+            Some(word) if key.name == "pool" => format!("protocol = \"{word}\""),
+            Some(word) => format!("protocol = \"{word}\"\npool = \"api\""),
+            None if key.example == "protocol = \"tcp\"" => "pool = \"api\"".to_owned(),
+            None => String::new(),
+        }
+    }
+
     #[test]
     fn every_example_is_understood() {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
@@ -283,6 +325,7 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
+                Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
@@ -310,11 +353,14 @@ mod tests {
             } else {
                 String::new()
             };
+            let spoken = spoken(key);
+            let silent = !spoken.is_empty() || listener.starts_with("passthrough");
             let unless = |written: &str, name: &str, other: &'static str| {
                 if written.starts_with(name) { "" } else { other }
             };
             let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
-            let to = unless(route, "pool", "pool = \"api\"");
+            let to = unless(route, "pool", if silent { "" } else { "pool = \"api\"" });
+            let header = if silent { "" } else { "[[route]]\n" };
             let address = unless(member, "address", "address = \"api.internal:80\"");
             let members = unless(pool, "members", "[[pool.api.members]]");
             let fields =
@@ -325,7 +371,7 @@ mod tests {
                 "backup = true\n[[pool.api.members]]\naddress = \"10.0.0.2:80\"",
             );
             let text = format!(
-                "{process}[listener.web]\n{bind}\n{listener}\n[[route]]\n{to}\n{route}\n\
+                "{process}[listener.web]\n{bind}\n{spoken}\n{listener}\n{header}{to}\n{route}\n\
                  [pool.api]\n{pool}\n{members}\n{fields}\n"
             );
             load(&text, key.name).unwrap_or_else(|report| panic!("{report}\n{text}"));

@@ -90,6 +90,11 @@ impl Mistake {
             Self::BadCore => f.write_str("a core id is a number from 0 to 1023"),
             Self::BadAdmin(why) => write!(f, "this is no place for the admin interface: {why}"),
             Self::BadAccessLog { .. } => f.write_str("this is no place for an access log"),
+            Self::NotSpoken { .. }
+            | Self::NoRequests { .. }
+            | Self::NoSuchHash { .. }
+            | Self::UnfitPool { .. }
+            | Self::NoAnnouncement { .. } => self.fmt_l4(f),
             pool => pool.fmt_pool(f),
         }
     }
@@ -187,6 +192,11 @@ impl Mistake {
                 Some("write \"off\", \"stdout\" or a path with a \"/\" in it".to_owned())
             }
             Self::FutureKey { .. } => Some("leave it out for now".to_owned()),
+            Self::NotSpoken { .. }
+            | Self::NoRequests { .. }
+            | Self::NoSuchHash { .. }
+            | Self::UnfitPool { .. }
+            | Self::NoAnnouncement { .. } => self.help_l4(),
             pool => pool.help_pool(),
         }
     }

@@ -183,7 +183,8 @@ impl Watch {
             let (health, limits) = (pool.health.as_ref(), &self.config.limits);
             let count = pool.places().count();
             let tls = tls.get(id.index()).cloned().flatten();
-            let mut probes = Probes::new(id, count, health, limits, tls, results.clone());
+            let header = pool.proxy_protocol;
+            let mut probes = Probes::new(id, count, health, limits, tls, header, results.clone());
             for member in (0u16..).take(count).map(MemberId) {
                 if let Some(site) = self.places.get(id.index()).and_then(|all| all.site(member)) {
                     probes.start(member, site);

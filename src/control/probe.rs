@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use memchr::memmem;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
@@ -16,13 +17,14 @@ use super::channel::Channel;
 use crate::balancer::Site;
 use crate::balancer::health::{ProbeFailure, ProbeResult};
 use crate::clock;
-use crate::config::{HealthConfig, LimitsConfig, Probe};
+use crate::config::{HealthConfig, LimitsConfig, Probe, ProxyVersion};
 use crate::http::{
     ChunkDecoder, Event, Framing, HeadLimits, Method, Parsed, ResponseHead, encode,
     response_framing,
 };
 use crate::net::Address;
 use crate::net::tls::{TlsConnector, TlsPeer};
+use crate::wire;
 
 /// How much of a body is looked at.
 const BODY_MOST: usize = 64 * 1024;
@@ -37,6 +39,8 @@ pub(super) struct Prober {
     timeout: Duration,
     http: Option<Http>,
     tls: Option<TlsPeer>,
+    /// What every connection begins with.
+    header: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +83,18 @@ impl Prober {
         }
         let http = Http::new(&health.probe, limits, &site.host);
         let tls = tls.map(|tls| tls.peer(&site.host));
-        Self { address, timeout: health.timeout, http, tls }
+        Self { address, timeout: health.timeout, http, tls, header: Vec::new() }
+    }
+
+    /// The same, with the header in front that the member expects of connections; it names no
+    /// client.
+    pub(super) fn announced(mut self, version: Option<ProxyVersion>) -> Self {
+        match version {
+            None => {}
+            Some(ProxyVersion::V1) => wire::local_v1(&mut self.header),
+            Some(ProxyVersion::V2) => wire::local_v2(&mut self.header),
+        }
+        self
     }
 
     /// Makes one probe, which ends within its timeout.
@@ -100,7 +115,11 @@ impl Prober {
         Ok(rest?)
     }
 
-    async fn go_on(&self, stream: TcpStream) -> Result<(), ProbeFailure> {
+    async fn go_on(&self, mut stream: TcpStream) -> Result<(), ProbeFailure> {
+        if !self.header.is_empty() {
+            // Whether the member likes it shows in its answer, if one is asked for.
+            _ = stream.write_all(&self.header).await;
+        }
         let channel = match &self.tls {
             None => Channel::plain(stream),
             Some(peer) => Channel::secure(stream, peer).await.map_err(ProbeFailure::Tls)?,

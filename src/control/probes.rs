@@ -9,7 +9,7 @@ use super::monitor::{Told, share};
 use super::probe::Prober;
 use crate::balancer::Site;
 use crate::clock;
-use crate::config::{HealthConfig, LimitsConfig};
+use crate::config::{HealthConfig, LimitsConfig, ProxyVersion};
 use crate::ids::{MemberId, PoolId};
 use crate::net::tls::TlsConnector;
 use crate::rng::{Rng, mix};
@@ -21,6 +21,7 @@ pub(super) struct Probes {
     health: Option<HealthConfig>,
     limits: LimitsConfig,
     tls: Option<TlsConnector>,
+    announces: Option<ProxyVersion>,
     results: Sender<Told>,
     tasks: JoinSet<()>,
     /// By place.
@@ -36,12 +37,13 @@ impl Probes {
         health: Option<&HealthConfig>,
         limits: &LimitsConfig,
         tls: Option<TlsConnector>,
+        announces: Option<ProxyVersion>,
         results: Sender<Told>,
     ) -> Self {
         let running = (0..places).map(|_| None).collect();
         let seed = mix(clock::unix().as_nanos() as u64 ^ (u64::from(pool.0) << 16));
         let (health, limits) = (health.cloned(), limits.clone());
-        Self { pool, health, limits, tls, results, tasks: JoinSet::new(), running, seed }
+        Self { pool, health, limits, tls, announces, results, tasks: JoinSet::new(), running, seed }
     }
 
     /// Probes who is at a place now, and nobody who was there before.
@@ -53,7 +55,8 @@ impl Probes {
         // Each begins in a part of the interval of its own, so that they do not come in bursts.
         let part = health.interval / count;
         let first = part * u32::from(member.0) + share(part, &mut rng);
-        let prober = Prober::new(health, &self.limits, site, self.tls.as_ref());
+        let prober =
+            Prober::new(health, &self.limits, site, self.tls.as_ref()).announced(self.announces);
         let (interval, results) = (health.interval, self.results.clone());
         let (pool, epoch) = (self.pool, site.epoch);
         let task = self.tasks.spawn(async move {

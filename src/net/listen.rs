@@ -16,13 +16,13 @@ use super::{runtime, socket};
 /// `net.core.somaxconn` may lower it).
 const BACKLOG: i32 = 4096;
 
-/// A bound address: a listening socket for each worker.
+/// A bound address: a socket for each worker.
 #[derive(Debug)]
-pub struct Listening {
+pub struct Listening<S = StdTcpListener> {
     /// The address, with the port that the kernel chose if 0 was asked for.
     pub address: SocketAddr,
     /// One socket per worker.
-    pub sockets: Vec<StdTcpListener>,
+    pub sockets: Vec<S>,
 }
 
 /// An address could not be bound.

@@ -5,12 +5,15 @@
 
 mod address;
 mod buffer;
+mod datagram;
 mod deadline;
 mod dial;
 mod driver;
 mod inbox;
 mod listen;
+mod packet;
 mod pair;
+mod relay;
 mod runtime;
 mod socket;
 mod splice;
@@ -20,12 +23,14 @@ mod unix;
 
 pub use address::Address;
 pub use buffer::{Buffer, Size};
+pub use datagram::{Correspondent, Datagrams, Envelope, bind_datagrams};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
 pub use dial::dial;
 pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
 pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};
 pub use pair::{Either, both, race};
+pub use relay::{Direction, DirectionEnd};
 pub use runtime::{block_on, completions, cores, descriptors, pin, sleep, spawn, wakes};
 pub use splice::{Relayed, splice};
 pub use stream::{Failure, Stream};

@@ -11,17 +11,18 @@ use std::time::Duration;
 use super::stream::{Failure, Stream};
 
 /// Bytes that a pipe holds: what a slow reader of an endless answer costs in the kernel.
-const PIPE_BYTES: usize = 512 << 10;
+pub(super) const PIPE_BYTES: usize = 512 << 10;
 
 /// Pipes that a worker keeps for later.
 const KEPT: usize = 16;
 
 /// Rounds without waiting after which others get their turn.
-const ROUNDS: u32 = 8;
+pub(super) const ROUNDS: u32 = 8;
 
-struct Pipe {
-    read: OwnedFd,
-    write: OwnedFd,
+/// A pipe of this worker.
+pub(super) struct Pipe {
+    pub(super) read: OwnedFd,
+    pub(super) write: OwnedFd,
 }
 
 thread_local! {
@@ -29,7 +30,7 @@ thread_local! {
 }
 
 impl Pipe {
-    fn take() -> io::Result<Self> {
+    pub(super) fn take() -> io::Result<Self> {
         if let Some(pipe) = FREE.with_borrow_mut(Vec::pop) {
             return Ok(pipe);
         }
@@ -47,7 +48,8 @@ impl Pipe {
         Ok(Self { read, write })
     }
 
-    fn keep(self) {
+    /// Keeps it for later; it must be empty.
+    pub(super) fn keep(self) {
         FREE.with_borrow_mut(|free| {
             if free.len() < KEPT {
                 free.push(self);
@@ -74,7 +76,8 @@ pub enum Relayed {
     Unavailable,
 }
 
-fn call(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
+/// Moves up to `count` bytes without waiting.
+pub(super) fn call(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
     let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
     // SAFETY: null offsets are what sockets and pipes take; no memory of ours is touched.
     let moved =

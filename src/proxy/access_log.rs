@@ -8,7 +8,7 @@ use super::exchange::Facts;
 use crate::balancer::Refusal;
 use crate::clock;
 use crate::http::{Name, RequestHead, Version};
-use crate::ids::{ListenerId, RouteId};
+use crate::ids::{ListenerId, PoolId, RouteId};
 use crate::net::Address;
 use crate::stats::{Counter, Reason};
 
@@ -28,12 +28,16 @@ pub struct Record {
     pub listener: ListenerId,
     /// The route, if one matched.
     pub route: Option<RouteId>,
+    /// Where a relayed connection went; that of an exchange is its route's.
+    pub pool: Option<PoolId>,
     /// The member that was tried last.
     pub member: Option<Address>,
     /// The answer's status; 0: none was sent.
     pub status: u16,
     /// Bytes of the answer's body.
     pub sent: u64,
+    /// Of a relayed connection: bytes that its client sent.
+    pub received: Option<u64>,
     /// What went wrong.
     pub reason: Option<Reason>,
     /// Times that the request was sent, or that a member was not reached for it.
@@ -108,9 +112,11 @@ fn record(
         client: facts.client.get(),
         listener,
         route: facts.route.get(),
+        pool: None,
         member: facts.site.borrow().as_ref().map(|site| site.address.clone()),
         status: facts.status.get(),
         sent: facts.sent.get(),
+        received: None,
         reason: facts.reason.get(),
         tries: facts.attempts.get(),
         no_retry: facts.no_retry.get(),
@@ -144,4 +150,44 @@ pub(super) fn refused(context: &Context, listener: ListenerId, facts: &Facts) {
     if let Some(log) = &context.access_log {
         hand_over(context, log, record(listener, None, facts, Duration::ZERO));
     }
+}
+
+/// What has become of a relayed connection.
+#[derive(Debug)]
+pub(super) struct Relayed<'a> {
+    pub(super) listener: ListenerId,
+    pub(super) client: IpAddr,
+    pub(super) pool: Option<PoolId>,
+    pub(super) member: Option<Address>,
+    /// The name that its client asked for.
+    pub(super) server_name: &'a [u8],
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) reason: Option<Reason>,
+    pub(super) took: Duration,
+}
+
+/// Hands a relayed connection to the writer, or counts it as dropped.
+pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
+    let name = relayed.server_name;
+    let record = Record {
+        at: clock::unix(),
+        took: relayed.took,
+        client: relayed.client,
+        listener: relayed.listener,
+        route: None,
+        pool: relayed.pool,
+        member: relayed.member.clone(),
+        status: 0,
+        sent: relayed.sent,
+        received: Some(relayed.received),
+        reason: relayed.reason,
+        tries: 1,
+        no_retry: None,
+        tls: None,
+        modern: true,
+        text: name.to_vec(),
+        ends: [0, 0, 0, name.len(), name.len(), name.len()],
+    };
+    hand_over(context, log, record);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::context::{Context, Place, Scratch};
 use super::exchange::{Client, Ending, exchange};
 use super::forwarded::Peer;
+use super::relay::{self, Greeted};
 use super::{reasons, reject};
 use crate::config::ListenerConfig;
 use crate::http::{HeadLimits, ParseError, Parsed};
@@ -30,14 +31,18 @@ pub const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
     let context = place.context();
     let Some(listener) = context.listener(place.listener()) else { return };
-    let peer = Peer::new(peer.ip(), port, &listener.trusted_proxies);
-    let mut client = Client {
-        stream,
-        peer,
-        listener: place.listener(),
-        received: Buffer::default(),
-        identity: None,
-    };
+    let mut received = Buffer::default();
+    let mut ends = None;
+    if listener.proxy_protocol.is_some() || listener.passthrough.is_some() {
+        // Rare, and large: kept out of every connection's memory.
+        match Box::pin(relay::greet(&place, listener, &stream, peer, &mut received)).await {
+            Greeted::Here(said) => ends = said,
+            Greeted::Over => return,
+        }
+    }
+    let (from, to) = ends.map_or((peer, None), |ends| (ends.client, Some(ends.destination)));
+    let peer = Peer::new(from, port, to, &listener.trusted_proxies);
+    let mut client = Client { stream, peer, listener: place.listener(), received, identity: None };
     if let Some(acceptor) = context.acceptor(client.listener)
         && !Box::pin(secure(context, listener, &mut client, acceptor)).await
     {
@@ -81,7 +86,8 @@ async fn secure(
     client: &mut Client,
     acceptor: &TlsAcceptor,
 ) -> bool {
-    match client.stream.accept_tls(acceptor, listener.timeouts.head).await {
+    let first = std::mem::take(&mut client.received);
+    match client.stream.accept_tls(acceptor, first, listener.timeouts.head).await {
         Ok(shaken) => {
             context.row.add(Counter::TlsHandshakes, 1);
             context.row.add(Counter::TlsResumed, u64::from(shaken.resumed));

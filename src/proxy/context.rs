@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::access_log;
+use super::passthrough::Passthrough;
 use super::route::Router;
 use crate::balancer::Pools;
-use crate::config::{Config, ListenerConfig};
+use crate::config::{Config, ListenerConfig, Speaks};
 use crate::http::{RequestHead, ResponseHead};
 use crate::ids::ListenerId;
 use crate::net::tls::TlsAcceptor;
@@ -29,6 +30,8 @@ pub struct Context {
     pub router: Router,
     /// The pools.
     pub pools: Pools,
+    /// By listener: where TLS goes that is not terminated here.
+    pub(super) passthrough: Vec<Option<Passthrough>>,
     /// This worker's counters.
     pub row: Arc<Row>,
     /// Open connections per listener, over all workers.
@@ -63,8 +66,22 @@ impl Context {
         tls: Arc<[Option<TlsAcceptor>]>,
     ) -> Self {
         let router = Router::new(&config);
+        let passthrough = config.listeners.iter().map(|listener| listener.passthrough.as_ref());
+        let passthrough = passthrough.map(|passed| passed.map(Passthrough::new)).collect();
         let (draining, cut, scratch) = (Cell::new(false), Cell::new(false), RefCell::default());
-        Self { config, router, pools, row, open, access_log, tls, draining, cut, scratch }
+        Self {
+            config,
+            router,
+            pools,
+            passthrough,
+            row,
+            open,
+            access_log,
+            tls,
+            draining,
+            cut,
+            scratch,
+        }
     }
 
     /// From now on every answer closes its connection.
@@ -92,6 +109,17 @@ impl Context {
     /// How TLS is spoken with clients of a listener, if it is.
     pub(super) fn acceptor(&self, id: ListenerId) -> Option<&TlsAcceptor> {
         self.tls.get(id.index())?.as_ref()
+    }
+
+    /// Which connections of a listener pass through with their TLS, if any do.
+    pub(super) fn passes(&self, id: ListenerId) -> Option<&Passthrough> {
+        self.passthrough.get(id.index())?.as_ref()
+    }
+
+    /// What the clients of a listener speak.
+    #[must_use]
+    pub fn speaks(&self, id: ListenerId) -> Speaks {
+        self.listener(id).map_or(Speaks::Http, ListenerConfig::speaks)
     }
 
     pub(super) fn listener(&self, id: ListenerId) -> Option<&ListenerConfig> {

@@ -5,17 +5,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::answer::{Answered, Buffers, answer};
+use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
 use super::patience::Patience;
 use super::replay::Body;
-use super::{hash_key, reasons, request, sticky, tunnel, upload};
+use super::{greeting, hash_key, reasons, request, sticky, tunnel, upload};
 use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried, Wish};
 use crate::http::ResponseHead;
-use crate::net::{Buffer, Either, Failure, Stream, TICK, race, sleep};
+use crate::ids::PoolId;
+use crate::net::{Buffer, Either, Failure, Size, Stream, TICK, race, sleep};
 use crate::stats::{Counter, Reason};
 
 /// Between two attempts to open a connection when no descriptors are left.
-const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
 
 /// An attempt that failed.
 #[derive(Clone, Copy, Debug)]
@@ -126,19 +128,35 @@ fn again(ask: &Ask<'_>, facts: &Facts, outcome: Outcome) -> bool {
         attempts: facts.attempts.get(),
         age: age(facts),
     };
-    let refusal = ask.context.pools.may_retry(ask.route.pool, &attempted).err();
-    let counter = match refusal {
-        None => Counter::Retries,
-        Some(Refusal::NotCovered) => return false,
-        Some(Refusal::NotIdempotent) => Counter::RetryNotIdempotent,
-        Some(Refusal::BodyGone) => Counter::RetryBodyGone,
-        Some(Refusal::Attempts) => Counter::RetryAttempts,
-        Some(Refusal::Deadline) => Counter::RetryDeadline,
-        Some(Refusal::Budget) => Counter::RetryBudget,
+    match may_retry(ask.context, ask.route.pool, &attempted) {
+        Ok(()) => true,
+        Err(refusal) => {
+            if refusal != Refusal::NotCovered {
+                facts.no_retry.set(Some(refusal));
+            }
+            false
+        }
+    }
+}
+
+/// Asks the pool, and counts what it says.
+pub(super) fn may_retry(
+    context: &Context,
+    pool: PoolId,
+    attempted: &Attempted,
+) -> Result<(), Refusal> {
+    let answer = context.pools.may_retry(pool, attempted);
+    let counter = match answer {
+        Ok(()) => Counter::Retries,
+        Err(Refusal::NotCovered) => return answer,
+        Err(Refusal::NotIdempotent) => Counter::RetryNotIdempotent,
+        Err(Refusal::BodyGone) => Counter::RetryBodyGone,
+        Err(Refusal::Attempts) => Counter::RetryAttempts,
+        Err(Refusal::Deadline) => Counter::RetryDeadline,
+        Err(Refusal::Budget) => Counter::RetryBudget,
     };
-    ask.context.row.add(counter, 1);
-    facts.no_retry.set(refusal);
-    refusal.is_none()
+    context.row.add(counter, 1);
+    answer
 }
 
 fn age(facts: &Facts) -> Duration {
@@ -177,7 +195,7 @@ async fn try_member(
     fresh: bool,
 ) -> Result<(Connection, Answered), Stop> {
     facts.attempts.set(facts.attempts.get() + 1);
-    let connection = match reach(lease, fresh).await {
+    let connection = match reach(ask, lease, fresh).await {
         Ok(connection) => connection,
         Err(failure) => return Err(Stop::Lost(reasons::connect(failure).into())),
     };
@@ -198,20 +216,21 @@ async fn try_member(
     }
 }
 
-async fn reach(lease: &Lease, fresh: bool) -> Result<Connection, Failure> {
+async fn reach(ask: &Ask<'_>, lease: &Lease, fresh: bool) -> Result<Connection, Failure> {
     if !fresh && let Some(connection) = lease.reuse() {
         return Ok(connection);
     }
     // Rare, and large: kept out of every connection's memory.
-    Box::pin(dial(lease)).await
+    Box::pin(dial(ask, lease)).await
 }
 
 /// A new connection. Where no descriptors are left it waits for one, or for a connection that
 /// another exchange gives back, as long as it would wait for the member.
-async fn dial(lease: &Lease) -> Result<Connection, Failure> {
+async fn dial(ask: &Ask<'_>, lease: &Lease) -> Result<Connection, Failure> {
+    let header = header(ask, lease);
     let mut waited = Duration::ZERO;
     loop {
-        match lease.dial().await {
+        match lease.dial(header.data()).await {
             Err(Failure::NoDescriptors) if waited < lease.timeouts().connect => {}
             other => return other,
         }
@@ -221,6 +240,18 @@ async fn dial(lease: &Lease) -> Result<Connection, Failure> {
             return Ok(connection);
         }
     }
+}
+
+/// The header of the PROXY protocol that the member expects in front of the connection.
+fn header(ask: &Ask<'_>, lease: &Lease) -> Buffer {
+    let mut header = Buffer::default();
+    if let Some(version) = lease.announces()
+        && let Some(ends) = ask.peer.ends(ask.stream)
+    {
+        header = Buffer::take(Size::Small);
+        greeting::announce(header.tail(), version, ends, None);
+    }
+    header
 }
 
 /// Sends the request and brings the answer, but for its last bytes, which stay in `buffers.out`.
@@ -277,7 +308,8 @@ async fn finish(
     let outcome =
         Outcome::Answered { status: response.status(), first_byte: facts.first_byte.get() };
     let Answered::Done { keep_client, keep_upstream } = answered else {
-        let tunnel = tunnel::run(ask, &connection.stream, received, response, buffers, facts);
+        let upstream = (&connection.stream, lease.timeouts().response);
+        let tunnel = tunnel::run(ask, upstream, received, response, buffers, facts);
         let ending = Box::pin(tunnel).await;
         lease.finish(outcome);
         return ending;

@@ -3,11 +3,12 @@
 //! What an untrusted peer says about itself is dropped. From a trusted one the chain is kept and
 //! walked from right to left: the first address that is not itself trusted is the client.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use super::greeting::Ends;
 use crate::config::Cidr;
 use crate::http::{Name, RequestHead, encode::decimal, encode::field};
-use crate::net::{Buffer, Size};
+use crate::net::{Buffer, Size, Stream};
 
 /// Text of an address, formatted once per connection.
 #[derive(Clone, Copy, Debug)]
@@ -40,19 +41,45 @@ pub(super) struct Peer {
     pub(super) text: AddressText,
     /// Whether its `X-Forwarded-*` is believed.
     pub(super) trusted: bool,
-    /// The listener's port.
+    /// The port that the client connected to.
     pub(super) port: u16,
     /// The version of TLS that it speaks with us, if it does.
     pub(super) tls: Option<&'static str>,
+    /// The port that it connected from.
+    pub(super) source_port: u16,
+    /// Where it connected to, if a header of the PROXY protocol said so.
+    pub(super) destination: Option<SocketAddr>,
 }
 
 impl Peer {
-    pub(super) fn new(address: IpAddr, port: u16, trusted: &[Cidr]) -> Self {
+    pub(super) fn new(
+        peer: SocketAddr,
+        port: u16,
+        destination: Option<SocketAddr>,
+        trusted: &[Cidr],
+    ) -> Self {
         // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d.
-        let address = address.to_canonical();
+        let (address, source_port) = (peer.ip().to_canonical(), peer.port());
+        let port = destination.map_or(port, |destination| destination.port());
         let trusted = is_trusted(address, trusted);
-        Self { address, text: AddressText::new(address), trusted, port, tls: None }
+        let text = AddressText::new(address);
+        Self { address, text, trusted, port, tls: None, source_port, destination }
     }
+}
+
+impl Peer {
+    /// Both ends of its connection; `None`: it is gone.
+    pub(super) fn ends(&self, stream: &Stream) -> Option<Ends> {
+        let client = SocketAddr::new(self.address, self.source_port);
+        let destination = self.destination.or_else(|| local(stream))?;
+        Some(Ends { client, destination })
+    }
+}
+
+/// Where the client of a connection connected to.
+pub(super) fn local(stream: &Stream) -> Option<SocketAddr> {
+    let local = stream.local_address()?;
+    Some(SocketAddr::new(local.ip().to_canonical(), local.port()))
 }
 
 fn is_trusted(address: IpAddr, trusted: &[Cidr]) -> bool {
@@ -66,7 +93,7 @@ fn parse_entry(entry: &[u8]) -> Option<IpAddr> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_canonical());
     }
-    let socket = text.parse::<std::net::SocketAddr>().ok();
+    let socket = text.parse::<SocketAddr>().ok();
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
     socket.map(|s| s.ip()).or_else(bracketed).map(|address| address.to_canonical())
 }

@@ -1,5 +1,7 @@
 //! What of a request decides its member, in a pool that hashes.
 
+use std::net::IpAddr;
+
 use super::exchange::Ask;
 use super::forwarded;
 use crate::balancer;
@@ -31,11 +33,16 @@ pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
         Some(text) => balancer::hash_key(text),
         None => {
             let trusted = &ask.listener.trusted_proxies;
-            match forwarded::client(ask.head, ask.peer, trusted) {
-                std::net::IpAddr::V4(address) => balancer::hash_key(&address.octets()),
-                std::net::IpAddr::V6(address) => balancer::hash_key(&address.octets()),
-            }
+            of_address(forwarded::client(ask.head, ask.peer, trusted))
         }
+    }
+}
+
+/// The hash of a client's address.
+pub(super) fn of_address(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => balancer::hash_key(&address.octets()),
+        IpAddr::V6(address) => balancer::hash_key(&address.octets()),
     }
 }
 

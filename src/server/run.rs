@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use super::drain::{Crew, Outcome};
 use super::worker::Plan;
 use crate::balancer::{self, SharedPools};
-use crate::config::{Config, Workers};
+use crate::config::{Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
@@ -107,7 +108,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
-    let listening = bind_all(&config, cores.len())?;
+    let (listening, datagrams) = bind_all(&config, cores.len())?;
     let admin = config.server.admin.as_ref().map(admin::bind);
     let admin = admin.transpose().map_err(StartError::Admin)?;
     let (log_sender, log_writer) = open_access_log(&config)?;
@@ -126,12 +127,14 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
+    let mut datagrams = by_worker(datagrams, cores.len());
     let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
     let (peers, inboxes): (Vec<_>, Vec<_>) =
         inboxes.map_err(StartError::System)?.into_iter().unzip();
     let ringers = peers.clone();
-    let hands = cores.iter().copied().zip(&rows).zip(sockets.drain(..)).zip(inboxes).zip(ringers);
-    for (number, ((((core, row), sockets), inbox), ringer)) in (0u16..).zip(hands) {
+    let bound = sockets.drain(..).zip(datagrams.drain(..));
+    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(ringers);
+    for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
             id: WorkerId(number),
             core,
@@ -144,6 +147,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             tls: certificates.acceptors(),
             observer: observer.clone(),
             sockets,
+            datagrams,
             inbox,
             peers: peers.clone(),
             started: started.clone(),
@@ -233,25 +237,33 @@ fn choose_cores(workers: &Workers) -> Result<Vec<Option<usize>>, StartError> {
     }
 }
 
-fn bind_all(config: &Config, workers: usize) -> Result<Vec<(ListenerId, Listening)>, StartError> {
-    let mut all = Vec::new();
+/// The bound addresses of each listener, those for connections and those for datagrams.
+type Bound = (Vec<(ListenerId, Listening)>, Vec<(ListenerId, Listening<UdpSocket>)>);
+
+fn bind_all(config: &Config, workers: usize) -> Result<Bound, StartError> {
+    let (mut all, mut datagrams) = Bound::default();
     for (listener, id) in config.listeners.iter().zip(0u16..) {
         for address in &listener.bind {
-            let listening =
-                net::bind(*address, workers, listener.defer_accept).map_err(StartError::Bind)?;
-            let address = listening.address;
+            let address = if listener.speaks() == Speaks::Udp {
+                let bound = net::bind_datagrams(*address, workers).map_err(StartError::Bind)?;
+                let address = bound.address;
+                datagrams.push((ListenerId(id), bound));
+                address
+            } else {
+                let bound = net::bind(*address, workers, listener.defer_accept);
+                let bound = bound.map_err(StartError::Bind)?;
+                let address = bound.address;
+                all.push((ListenerId(id), bound));
+                address
+            };
             tracing::info!(listener = %listener.name, %address, "listening");
-            all.push((ListenerId(id), listening));
         }
     }
-    Ok(all)
+    Ok((all, datagrams))
 }
 
 /// Deals each address's sockets out to the workers.
-fn by_worker(
-    all: Vec<(ListenerId, Listening)>,
-    workers: usize,
-) -> Vec<Vec<(ListenerId, std::net::TcpListener)>> {
+fn by_worker<S>(all: Vec<(ListenerId, Listening<S>)>, workers: usize) -> Vec<Vec<(ListenerId, S)>> {
     let mut dealt: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
     for (listener, listening) in all {
         for (hand, socket) in dealt.iter_mut().zip(listening.sockets) {

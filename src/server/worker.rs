@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crossbeam_channel::Sender;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::balancer::{Observer, Pools, SharedPools};
-use crate::config::Config;
+use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
-use crate::net::{self, Acceptor, Driver, Inbox, Ringer, Stream, TICK};
-use crate::proxy::{self, Context, DRAIN_PATIENCE, Place};
+use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
+use crate::proxy::{self, Context, DRAIN_PATIENCE, Flows, Place};
 use crate::stats::{Counter, Reason, Row};
 
 /// How long accepting pauses when the process has no descriptors left: trying at once would burn
@@ -55,6 +55,7 @@ pub(super) struct Plan {
     pub(super) tls: Arc<[Option<TlsAcceptor>]>,
     pub(super) observer: Observer,
     pub(super) sockets: Vec<(ListenerId, TcpListener)>,
+    pub(super) datagrams: Vec<(ListenerId, UdpSocket)>,
     pub(super) inbox: Inbox<Command>,
     /// To every worker, in order.
     pub(super) peers: Vec<Ringer<Command>>,
@@ -104,25 +105,18 @@ impl Plan {
             }
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
-        let (open, log) = (self.open, self.access_log);
-        let context = Rc::new(Context::new(self.config, pools, self.row, open, log, self.tls));
-        let most = net::descriptors() / 4 * 3;
-        let mut doors = Vec::new();
-        for (listener, socket) in self.sockets {
-            let port = socket.local_addr().map_or(0, |address| address.port());
-            match Acceptor::new(socket, self.driver) {
-                Ok(acceptor) => doors.push(Rc::new(Door {
-                    acceptor,
-                    listener,
-                    port,
-                    most,
-                    closed: Cell::new(false),
-                })),
-                Err(error) => {
-                    _ = self.started.send(Err(error));
-                    return;
-                }
+        let (sharing, log) = (self.open, self.access_log);
+        let context = Rc::new(Context::new(self.config, pools, self.row, sharing, log, self.tls));
+        let opened = open(self.sockets, self.datagrams, self.driver, &context);
+        let (doors, flows) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                _ = self.started.send(Err(error));
+                return;
             }
+        };
+        for flows in &flows {
+            net::spawn(Rc::clone(flows).serve(), count_panic(&context));
         }
         for door in &doors {
             let task = accept_all(Rc::clone(door), Rc::clone(&context));
@@ -153,9 +147,33 @@ impl Plan {
         };
         net::spawn(inbox, count_panic(&context));
         _ = self.started.send(Ok(()));
-        net::sweep(|tick| housekeep(&context, &doors, tick)).await;
+        net::sweep(|tick| housekeep(&context, &doors, &flows, tick)).await;
         context.pools.close_idle();
     }
+}
+
+/// The sockets of this worker, those for connections and those for datagrams.
+type Opened = (Vec<Rc<Door>>, Vec<Rc<Flows>>);
+
+/// Takes the sockets into the worker's loop.
+fn open(
+    sockets: Vec<(ListenerId, TcpListener)>,
+    datagrams: Vec<(ListenerId, UdpSocket)>,
+    driver: Driver,
+    context: &Rc<Context>,
+) -> io::Result<Opened> {
+    let most = net::descriptors() / 4 * 3;
+    let (mut doors, mut flows) = (Vec::new(), Vec::new());
+    for (listener, socket) in sockets {
+        let port = socket.local_addr().map_or(0, |address| address.port());
+        let acceptor = Acceptor::new(socket, driver)?;
+        let closed = Cell::new(false);
+        doors.push(Rc::new(Door { acceptor, listener, port, most, closed }));
+    }
+    for (listener, socket) in datagrams {
+        flows.push(Rc::new(Flows::new(context, listener, Datagrams::new(socket)?)));
+    }
+    Ok((doors, flows))
 }
 
 /// A listening socket of this worker.
@@ -181,13 +199,22 @@ fn count_panic(context: &Rc<Context>) -> impl FnOnce() + 'static {
     move || row.add(Counter::Panics, 1)
 }
 
-fn housekeep(context: &Context, doors: &[Rc<Door>], tick: u32) -> ControlFlow<()> {
+fn housekeep(
+    context: &Context,
+    doors: &[Rc<Door>],
+    flows: &[Rc<Flows>],
+    tick: u32,
+) -> ControlFlow<()> {
+    if context.is_draining() {
+        flows.iter().for_each(|flows| flows.close_when_over());
+    }
     context.pools.housekeep(tick);
     context.row.set(Counter::Completions, net::completions());
     context.row.set(Counter::Wakes, net::wakes());
     let over = context.is_cut()
         || context.is_draining()
             && doors.iter().all(|door| door.closed.get())
+            && flows.iter().all(|flows| flows.is_closed())
             && context.row.get(Counter::ConnectionsActive) == 0;
     if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
@@ -224,7 +251,12 @@ fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::S
     context.row.add(Counter::Accepts, 1);
     // Without a place the connection is closed at once, and counted.
     if let Some(place) = Place::take(context, door.listener) {
-        net::spawn(proxy::serve(place, stream, peer, door.port), count_panic(context));
+        let requests = context.speaks(door.listener) == Speaks::Http;
+        if requests {
+            net::spawn(proxy::serve(place, stream, peer, door.port), count_panic(context));
+        } else {
+            net::spawn(proxy::relay(place, stream, peer), count_panic(context));
+        }
     }
 }
 

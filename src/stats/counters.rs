@@ -57,6 +57,14 @@ counters! {
     Queued, "queued", "Requests that had to wait because every member that could serve them, or the pool, was at its `max_connections`, or others waited already.";
     QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
+    Relays, "relays", "Connections relayed to a member byte by byte (`tcp`, TLS that passes through).";
+    Flows, "flows", "Flows of datagrams begun (`udp`).";
+    FlowsActive, "flows_active", "Flows of datagrams now (a gauge).";
+    DatagramsIn, "datagrams_in", "Datagrams passed on from clients to members.";
+    DatagramsOut, "datagrams_out", "Datagrams passed on from members to clients.";
+    DatagramsNoFlow, "datagrams_no_flow", "Datagrams of clients dropped because there were `limits.sessions` flows already, or ringway drains.";
+    DatagramsNoMember, "datagrams_no_member", "Datagrams of clients dropped because no member could take their flow.";
+    DatagramsUnsent, "datagrams_unsent", "Datagrams either way dropped because the kernel had no room for them or refused them.";
     Probes, "probes", "Probes of members that had a result (control).";
     ProbesFailed, "probes_failed", "Probes that failed (control).";
     ProbesSkipped, "probes_skipped", "Probes that this host could not make, for want of descriptors, memory or ports (control).";
@@ -115,6 +123,7 @@ mod tests {
             "upstream_idle",
             "upstream_active",
             "queue_waiting",
+            "flows_active",
             "members_out",
             "names_failing",
         ];

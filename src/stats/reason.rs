@@ -95,9 +95,17 @@ reasons! {
     BodyTimeout, Client, "body_timeout", 408, "the request body stalled for timeouts.body of the listener";
     WriteTimeout, Client, "write_timeout", 0, "the client took nothing of its answer for timeouts.write of the listener";
     ClientGone, Client, "gone", 0, "the client closed its connection before its exchange was complete";
+    ProxyUntrusted, Client, "proxy_untrusted", 0, "the peer is not among proxy_protocol.trusted of the listener, which requires a header";
+    NoProxyHeader, Client, "no_proxy_header", 0, "a trusted peer sent no header of the PROXY protocol, which the listener requires";
+    BadProxyHeader, Client, "bad_proxy_header", 0, "the header of the PROXY protocol is malformed, or its checksum is wrong";
+    ProxyHeaderTimeout, Client, "proxy_header_timeout", 0, "the header of the PROXY protocol did not arrive within timeouts.head of the listener";
+    BadHello, Client, "bad_hello", 0, "the connection does not begin with a TLS ClientHello that can be read";
+    HelloTimeout, Client, "hello_timeout", 0, "the TLS ClientHello did not arrive within timeouts.head of the listener";
+    TunnelIdle, Client, "tunnel_idle", 0, "no byte passed in either direction for timeouts.tunnel of the listener";
     NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
     MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";
+    NoPassthrough, Route, "no_passthrough", 0, "no passthrough of the listener takes the name that the client asks for, and there is no passthrough_default";
     NoMember, Pool, "no_member", 503, "the pool has no member that may serve this request";
     NoAddress, Pool, "no_address", 503, "no member of the pool has an address: their names have not been resolved yet";
     QueueFull, Pool, "queue_full", 503, "every member that could serve this request, or the pool, is at its max_connections, and the queue of the pool is full";
@@ -117,6 +125,8 @@ reasons! {
     ShortBody, Member, "short_body", 502, "the member closed the connection in the middle of its answer";
     BadResponseBody, Member, "bad_body", 502, "the member's chunked answer is malformed";
     ResponseBodyTimeout, Member, "body_timeout", 504, "the member stalled in its answer for timeouts.response of the pool";
+    TunnelReset, Member, "tunnel_reset", 0, "the member reset a connection that is relayed";
+    MemberStalled, Member, "write_timeout", 0, "the member took nothing of what a client sent for timeouts.response of the pool";
     NoDescriptors, Proxy, "no_descriptors", 503, "ringway has no file descriptors left (RLIMIT_NOFILE)";
     Internal, Proxy, "internal", 500, "ringway failed at something it should not fail at";
     DrainCut, Proxy, "drain_cut", 503, "the exchange did not end within server.drain_timeout";

@@ -3,9 +3,9 @@
 use super::source::Source;
 
 /// Lowest first.
-pub(crate) const ORDER: [&str; 13] = [
-    "clock", "ids", "rng", "http", "config", "stats", "net", "balancer", "proxy", "control",
-    "server", "cli", "main",
+pub(crate) const ORDER: [&str; 14] = [
+    "clock", "ids", "rng", "wire", "http", "config", "stats", "net", "balancer", "proxy",
+    "control", "server", "cli", "main",
 ];
 
 /// Every mention of a layer above the file's own.

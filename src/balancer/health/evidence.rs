@@ -64,6 +64,7 @@ impl fmt::Display for Words {
             Outcome::Failed(Fault::Reset) => f.write_str("reset"),
             Outcome::Failed(Fault::Timeout) => f.write_str("timeout"),
             Outcome::Failed(Fault::BadAnswer) => f.write_str("bad-answer"),
+            Outcome::Connected { .. } => f.write_str("connected"),
             Outcome::Abandoned => f.write_str("abandoned"),
         }
     }

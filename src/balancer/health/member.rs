@@ -226,6 +226,7 @@ pub(super) mod tests {
             queue: QueueConfig { length: 0, timeout: second },
             retry: None,
             panic: Panic::Refuse,
+            proxy_protocol: None,
             slow_start: Duration::ZERO,
             tls: None,
         }

@@ -175,6 +175,7 @@ fn pool(rng: &mut Rng, count: u16) -> PoolConfig {
         queue: QueueConfig { length: rng.below(60) as usize, timeout: ms(50 + rng.below(1000)) },
         retry: (rng.below(6) > 0).then(|| retry(rng, retry_on)),
         panic: if rng.below(3) == 0 { Panic::UseAll } else { Panic::Refuse },
+        proxy_protocol: None,
         slow_start: if rng.below(3) == 0 { ms(rng.below(2000)) } else { Duration::ZERO },
         tls: None,
     }

@@ -8,8 +8,9 @@ use crate::proxy::access_log::{Record, Text};
 
 /// The "combined" form of Apache and nginx, then ringway's own columns:
 /// `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" host="H" listener=L pool=P member=M
-/// reason=R us=N`, and for clients that speak TLS ` tls=VERSION`. What is not known is `-`. Where the request was sent more than once, or a retry was
-/// refused, ` tries=N` and ` no_retry=R` follow.
+/// reason=R us=N`, and for clients that speak TLS ` tls=VERSION`. What is not known is `-`. A line of a
+/// relayed connection has ` in=N` before `us`: the bytes of its client. Where the request was sent
+/// more than once, or a retry was refused, ` tries=N` and ` no_retry=R` follow.
 pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     // Writing to a vector cannot fail.
     _ = write!(out, "{} - - [", record.client);
@@ -44,6 +45,9 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
         Some(reason) => _ = write!(out, " reason={}_{}", reason.side().word(), reason.code()),
         None => out.extend_from_slice(b" reason=-"),
     }
+    if let Some(received) = record.received {
+        _ = write!(out, " in={received}");
+    }
     _ = write!(out, " us={}", record.took.as_micros());
     if let Some(version) = record.tls {
         _ = write!(out, " tls={version}");
@@ -71,7 +75,10 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
         out.extend_from_slice(version(record).trim_ascii_start());
         out.push(b'"');
     }
-    _ = write!(out, ",\"status\":{},\"bytes\":{}", record.status, record.sent);
+    match record.received {
+        None => _ = write!(out, ",\"status\":{},\"bytes\":{}", record.status, record.sent),
+        Some(received) => _ = write!(out, ",\"bytes\":{},\"received\":{received}", record.sent),
+    }
     for (key, which) in
         [("host", Text::Host), ("referer", Text::Referer), ("user_agent", Text::UserAgent)]
     {
@@ -80,7 +87,7 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
         }
     }
     member_text(out, "listener", names.listener.as_bytes());
-    if record.route.is_some() {
+    if record.route.is_some() || record.pool.is_some() {
         member_text(out, "pool", names.pool.as_bytes());
     }
     if let Some(member) = &record.member {
@@ -109,7 +116,8 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn of(record: &Record, config: &'a Config) -> Self {
-        let pool = record.route.and_then(|id| config.route(id)).and_then(|r| config.pool(r.pool));
+        let route = record.route.and_then(|id| config.route(id));
+        let pool = route.map(|route| route.pool).or(record.pool).and_then(|id| config.pool(id));
         Self {
             listener: config.listener(record.listener).map_or("-", |l| l.name.as_str()),
             pool: pool.map_or("-", |pool| pool.name.as_str()),

@@ -104,10 +104,11 @@ impl Stream {
     pub async fn accept_tls(
         &mut self,
         acceptor: &TlsAcceptor,
+        first: Buffer,
         patience: Duration,
     ) -> Result<Shaken, Refused> {
         self.arm_read(patience);
-        let shaken = self.shake(acceptor, patience).await;
+        let shaken = self.shake(acceptor, first, patience).await;
         self.disarm_read();
         if shaken.is_err() {
             self.tls = None;
@@ -118,10 +119,13 @@ impl Stream {
     async fn shake(
         &mut self,
         acceptor: &TlsAcceptor,
+        mut first: Buffer,
         patience: Duration,
     ) -> Result<Shaken, Refused> {
-        let mut first = Buffer::take(Size::Medium);
-        self.recv(&mut first).await?;
+        if first.is_empty() {
+            first = Buffer::take(Size::Medium);
+            self.recv(&mut first).await?;
+        }
         if first.data().first().is_some_and(u8::is_ascii_uppercase) {
             return Err(Refused::by(Refusal::PlainHttp, "plain HTTP on a port that speaks TLS"));
         }
