@@ -33,6 +33,7 @@ mod leaving;
 mod life;
 mod limits;
 mod names;
+mod one_port;
 mod outliers;
 mod passthrough;
 mod proxy_protocol;
