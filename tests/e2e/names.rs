@@ -328,7 +328,7 @@ fn probes_follow_the_addresses() {
     let (a, b, dns) = (Member::new("a"), Member::new("b"), dns());
     b.turn(Mode::Refusing);
     serve_by(&dns, &[a.address(), b.address()]);
-    let health = "health = { interval = \"50ms\", timeout = \"40ms\", rise = 1, fall = 1, start = \"down\" }";
+    let health = "health = { interval = \"150ms\", timeout = \"140ms\", rise = 1, fall = 1, start = \"down\" }";
     let proxy = by_service(&dns).pool(health).start();
     let mut client = Client::connect(proxy.address());
     eventually("a is in", || client.get("/").status() == 200);

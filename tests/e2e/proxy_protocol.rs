@@ -323,8 +323,8 @@ fn probes_are_announced_without_a_client() {
             conn.wire.rest().map(drop)
         });
         let health = format!(
-            "proxy_protocol = \"{version}\"\nhealth = {{ type = \"{kind}\", interval = \"50ms\", \
-             timeout = \"49ms\", start = \"down\" }}"
+            "proxy_protocol = \"{version}\"\nhealth = {{ type = \"{kind}\", interval = \"150ms\", \
+             timeout = \"140ms\", start = \"down\" }}"
         );
         let proxy = Setup::to(&[&origin]).pool(health).start();
         proxy.wait_stat("members_out", 0);

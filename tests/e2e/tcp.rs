@@ -243,7 +243,7 @@ fn retries_may_be_off() {
 fn probes_take_a_member_out_and_bring_it_back() {
     let (socket, refused) = refusing();
     let origin = named("here");
-    let pool = "health = { type = \"tcp\", interval = \"20ms\", timeout = \"19ms\", fall = 1, rise = 1 }\n\
+    let pool = "health = { type = \"tcp\", interval = \"100ms\", timeout = \"95ms\", fall = 1, rise = 1 }\n\
                 eject = \"off\"\nretry = \"off\"";
     let proxy = relaying_to(&[refused, origin.address()], pool).start();
     proxy.wait_stat("members_out", 1);

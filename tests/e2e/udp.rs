@@ -183,7 +183,7 @@ fn a_member_where_nobody_listens_loses_one_datagram_and_is_avoided() {
 fn probes_take_a_member_out() {
     let (_port, refused) = refusing();
     let member = Member::new("m");
-    let pool = "eject = \"off\"\nhealth = { type = \"tcp\", interval = \"20ms\", timeout = \"19ms\", \
+    let pool = "eject = \"off\"\nhealth = { type = \"tcp\", interval = \"100ms\", timeout = \"95ms\", \
                 fall = 1, port = PORT }";
     // Both are probed at a port where somebody, or nobody, takes connections.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

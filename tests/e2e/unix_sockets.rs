@@ -169,7 +169,7 @@ fn a_full_backlog_is_waited_for_no_longer_than_for_any_connection() {
 fn probes_reach_it() {
     let directory = Directory::new();
     let path = directory.path().join("app.sock");
-    let health = "health = { path = \"/up\", interval = \"50ms\", timeout = \"40ms\", rise = 1, start = \"down\" }";
+    let health = "health = { path = \"/up\", interval = \"150ms\", timeout = \"140ms\", rise = 1, start = \"down\" }";
     let proxy = Setup::to_members(&[member(&path)]).pool(health).start();
     let mut client = Client::connect(proxy.address());
     client.get("/").expect_error(503, "pool", "no_member");
