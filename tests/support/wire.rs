@@ -60,6 +60,13 @@ impl Wire {
         let mut connection = connection.into();
         // So that a test may send a lot at once.
         connection.set_buffer_limit(None);
+        // What came together with something before it is the beginning of the handshake.
+        let mut early = std::mem::take(&mut self.unread);
+        while !early.is_empty() {
+            let taken = connection.read_tls(&mut early.as_slice())?;
+            early.drain(..taken);
+            connection.process_new_packets().map_err(io::Error::other)?;
+        }
         while connection.is_handshaking() {
             connection.complete_io(&mut self.stream)?;
         }
