@@ -98,6 +98,16 @@ fn it_goes_silent() {
 }
 
 #[test]
+fn it_accepts_nobody() {
+    drill(Mode::Unaccepting);
+}
+
+#[test]
+fn it_goes_silent_in_the_middle_of_a_head() {
+    drill(Mode::Halting);
+}
+
+#[test]
 fn it_says_500() {
     drill(Mode::Status(500));
 }

@@ -26,6 +26,10 @@ pub(crate) enum Mode {
     Refusing,
     /// Reads requests and never answers.
     Silent,
+    /// Accepts no connection, which the kernel completes all the same, and closes those that it has.
+    Unaccepting,
+    /// Begins to answer, and goes silent in the middle of the head.
+    Halting,
     /// Answers every request with this status.
     Status(u16),
     /// Closes after reading a request.
@@ -164,7 +168,9 @@ impl Inner {
         loop {
             // An error says that it does not listen any more, or not yet again.
             let accepted = self.listener.accept();
-            self.wait_while(|mode| !mode.listens() || mode == Mode::Blackholed);
+            self.wait_while(|mode| {
+                !mode.listens() || matches!(mode, Mode::Blackholed | Mode::Unaccepting)
+            });
             let Ok((socket, _)) = accepted else {
                 thread::yield_now();
                 continue;
@@ -202,7 +208,11 @@ impl Inner {
                     return wire.send(answer_with("200 OK", &[("Connection", "close")], b"last"));
                 }
                 Mode::Silent | Mode::Blackholed => return wire.rest().map(drop),
-                Mode::Reset | Mode::Refusing | Mode::Closing => return Ok(()),
+                Mode::Halting => {
+                    wire.send("HTTP/1.1 200 OK\r\nContent-")?;
+                    return wire.rest().map(drop);
+                }
+                Mode::Reset | Mode::Refusing | Mode::Closing | Mode::Unaccepting => return Ok(()),
             }
         }
         Ok(())
