@@ -249,7 +249,7 @@ fn header(ask: &Ask<'_>, lease: &Lease) -> Buffer {
         && let Some(ends) = ask.peer.ends(ask.stream)
     {
         header = Buffer::take(Size::Small);
-        greeting::announce(header.tail(), version, ends, None);
+        ask.stream.look_at_tls(|tls| greeting::announce(header.tail(), version, ends, tls));
     }
     header
 }

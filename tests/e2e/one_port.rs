@@ -98,6 +98,31 @@ fn a_header_comes_before_the_tls_of_members() {
     assert_eq!(client.get("/").text(), expected);
 }
 
+/// What a member hears of the TLS that ended here: the name and the version.
+#[test]
+fn members_hear_of_the_tls_of_clients() {
+    let authority = Authority::new("test");
+    let member = Origin::scripted(|conn: &mut Conn| {
+        let head = conn.wire.exactly(16)?;
+        let length = usize::from(u16::from_be_bytes([head[14], head[15]]));
+        let rest = conn.wire.exactly(length)?;
+        // Behind two addresses and two ports of IPv4.
+        let extensions = String::from_utf8_lossy(&rest[12..]).into_owned();
+        while conn.request()?.is_some() {
+            conn.send(ok(extensions.as_str()))?;
+        }
+        Ok(())
+    });
+    let setup = Setup::to(&[&member]).pool("proxy_protocol = \"v2\"").listener(TERMINATES);
+    let proxy = terminating(setup, &authority).start();
+    let tls = Tls::trusting(&authority).only_13().alpn(&["http/1.1"]);
+    let mut client = tls.connect(proxy.address(), "a.test");
+    let said = client.get("/").text();
+    let expected =
+        "\u{1}\0\u{8}http/1.1\u{2}\0\u{6}a.test\u{20}\0\u{f}\u{1}\0\0\0\u{1}\u{21}\0\u{7}TLSv1.3";
+    assert!(said.starts_with(expected), "{said:?}");
+}
+
 #[test]
 fn tunnels_pass_through_tls_on_both_sides() {
     let authority = Authority::new("test");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use rustls::{Error, HandshakeKind, ProtocolVersion};
+use rustls::{Connection, Error, HandshakeKind, ProtocolVersion};
 
 use super::client::{TlsFault, TlsPeer};
 use super::identity;
@@ -12,6 +12,7 @@ use super::session::Session;
 use crate::net::buffer::{Buffer, Size};
 use crate::net::socket;
 use crate::net::stream::{Failure, Stream};
+use crate::wire::TlsFacts;
 
 /// Why there is no TLS with a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,27 @@ impl From<Error> for Refused {
 }
 
 impl Stream {
+    /// Lets `look` see what the client asked for and agreed on, if it speaks TLS with us.
+    pub fn look_at_tls<T>(&self, look: impl FnOnce(Option<&TlsFacts<'_>>) -> T) -> T {
+        let Some(session) = &self.tls else { return look(None) };
+        session.with(|connection| {
+            let name = match connection {
+                Connection::Server(server) => server.server_name(),
+                Connection::Client(_) => None,
+            };
+            let version: &[u8] = match connection.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => b"TLSv1.3",
+                Some(ProtocolVersion::TLSv1_2) => b"TLSv1.2",
+                _ => b"",
+            };
+            look(Some(&TlsFacts {
+                server_name: name.unwrap_or_default().as_bytes(),
+                alpn: connection.alpn_protocol().unwrap_or_default(),
+                version,
+            }))
+        })
+    }
+
     /// Speaks TLS with a client from here on. The whole handshake must be over within `patience`.
     ///
     /// # Errors
