@@ -10,7 +10,7 @@ use super::exchange::{Ask, Ending, Facts};
 use super::patience::Patience;
 use super::replay::Body;
 use super::{greeting, hash_key, reasons, request, sticky, tunnel, upload};
-use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried, Wish};
+use crate::balancer::{Attempted, Connection, Lease, Outcome, Refusal, Tried, Wish};
 use crate::http::ResponseHead;
 use crate::ids::PoolId;
 use crate::net::{Buffer, Either, Failure, Size, Stream, TICK, race, sleep};
@@ -52,7 +52,7 @@ pub(super) async fn deliver(
     let mut fresh = false;
     let mut body = Body::new(ask, received, facts);
     loop {
-        let lease = match lease(ask, wish, &facts.tried.get()).await {
+        let lease = match lease(ask.context, pool, ask.stream, wish, &facts.tried.get()).await {
             Ok(lease) => lease,
             Err(reason) => {
                 return Err(lost
@@ -96,17 +96,20 @@ pub(super) async fn deliver(
     }
 }
 
-/// Waits for a member if there must be waiting, unless the client leaves.
-async fn lease(ask: &Ask<'_>, wish: Wish, tried: &Tried) -> Result<Lease, Reason> {
-    let leased = pin!(ask.context.pools.lease(ask.route.pool, wish, tried));
+/// Waits for a member if there must be waiting, unless the client of `stream` leaves.
+pub(super) async fn lease(
+    context: &Context,
+    pool: PoolId,
+    stream: &Stream,
+    wish: Wish,
+    tried: &Tried,
+) -> Result<Lease, Reason> {
+    let leased = pin!(context.pools.lease(pool, wish, tried));
     // Not looked at where there is a member at once.
-    let left = pin!(ask.stream.ended());
+    let left = pin!(stream.ended());
     match race(leased, left).await {
         Either::First(Ok(lease)) => Ok(lease),
-        Either::First(Err(LeaseError::Nobody)) => Err(Reason::NoMember),
-        Either::First(Err(LeaseError::Deserted)) => Err(Reason::NoAddress),
-        Either::First(Err(LeaseError::QueueFull)) => Err(Reason::QueueFull),
-        Either::First(Err(LeaseError::QueueTimeout)) => Err(Reason::QueueTimeout),
+        Either::First(Err(error)) => Err(reasons::unleased(error)),
         Either::Second(()) => Err(Reason::ClientGone),
     }
 }

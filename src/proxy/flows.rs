@@ -10,7 +10,7 @@ use super::access_log;
 use super::connection::DRAIN_PATIENCE;
 use super::context::Context;
 use super::{hash_key, reasons};
-use crate::balancer::{Fault, Lease, LeaseError, Outcome, Tried, Wish};
+use crate::balancer::{Fault, Lease, Outcome, Tried, Wish};
 use crate::clock::{self, Instant};
 use crate::config::{ListenerConfig, Protocol, UdpConfig};
 use crate::ids::ListenerId;
@@ -162,11 +162,7 @@ impl Flows {
             let lease = match pools.lease_now(udp.pool, Wish { key, member: None }, &tried) {
                 Ok(lease) => lease,
                 Err(refusal) => {
-                    row.error(match refusal {
-                        LeaseError::Nobody => Reason::NoMember,
-                        LeaseError::Deserted => Reason::NoAddress,
-                        LeaseError::QueueFull | LeaseError::QueueTimeout => Reason::QueueFull,
-                    });
+                    row.error(reasons::unleased(refusal));
                     return row.add(Counter::DatagramsNoMember, 1);
                 }
             };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::balancer::{Fault, Outcome};
+use crate::balancer::{Fault, LeaseError, Outcome};
 use crate::http::FramingError;
 use crate::net::Failure;
 use crate::net::tls::{Refusal, TlsFault};
@@ -42,6 +42,16 @@ pub(super) const fn refusal(refusal: Refusal) -> Reason {
         Refusal::Certificate => Reason::TlsCertificate,
         Refusal::Alert => Reason::TlsAlert,
         Refusal::Protocol => Reason::TlsProtocol,
+    }
+}
+
+/// Why there is no member to reach.
+pub(super) const fn unleased(error: LeaseError) -> Reason {
+    match error {
+        LeaseError::Nobody => Reason::NoMember,
+        LeaseError::Deserted => Reason::NoAddress,
+        LeaseError::QueueFull => Reason::QueueFull,
+        LeaseError::QueueTimeout => Reason::QueueTimeout,
     }
 }
 

@@ -2,23 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
 use super::context::{Context, Place};
-use super::deliver::{DESCRIPTOR_PAUSE, may_retry};
+use super::deliver::{DESCRIPTOR_PAUSE, lease, may_retry};
 use super::greeting::{self, Ends, Refused};
 use super::tunnel::Tunnel;
 use super::{forwarded, hash_key, passthrough, reasons};
-use crate::balancer::{
-    Attempted, Connection, Fault, Lease, LeaseError, Outcome, Site, Tried, Wish,
-};
+use crate::balancer::{Attempted, Connection, Fault, Lease, Outcome, Site, Tried, Wish};
 use crate::clock::{self, Instant};
 use crate::config::ListenerConfig;
 use crate::ids::PoolId;
-use crate::net::{Buffer, Either, Failure, Size, Stream, TICK, race, sleep};
+use crate::net::{Buffer, Failure, Size, Stream, TICK, sleep};
 use crate::stats::{Counter, Reason};
 use crate::wire::TlsFacts;
 
@@ -236,6 +233,7 @@ async fn reach(
     let mut lost = None;
     pools.count_request(pool);
     loop {
+        // A client that has ended its side before it sent anything is taken as gone.
         let mut lease = match lease(context, pool, stream, wish, &tried).await {
             Ok(lease) => lease,
             // What the last one did says more than that nobody is left.
@@ -275,28 +273,6 @@ async fn reach(
             return Err(reason);
         }
         lost = Some(reason);
-    }
-}
-
-/// Waits for a member if there must be waiting, unless the client leaves.
-async fn lease(
-    context: &Context,
-    pool: PoolId,
-    stream: &Stream,
-    wish: Wish,
-    tried: &Tried,
-) -> Result<Lease, Reason> {
-    let leased = pin!(context.pools.lease(pool, wish, tried));
-    // Not looked at where there is a member at once. A client that has ended its side before it
-    // sent anything is taken as gone.
-    let left = pin!(stream.ended());
-    match race(leased, left).await {
-        Either::First(Ok(lease)) => Ok(lease),
-        Either::First(Err(LeaseError::Nobody)) => Err(Reason::NoMember),
-        Either::First(Err(LeaseError::Deserted)) => Err(Reason::NoAddress),
-        Either::First(Err(LeaseError::QueueFull)) => Err(Reason::QueueFull),
-        Either::First(Err(LeaseError::QueueTimeout)) => Err(Reason::QueueTimeout),
-        Either::Second(()) => Err(Reason::ClientGone),
     }
 }
 
