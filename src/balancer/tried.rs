@@ -9,7 +9,7 @@ const MOST: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub struct Tried {
     members: [MemberId; MOST],
-    count: usize,
+    count: u8,
 }
 
 impl Default for Tried {
@@ -22,10 +22,10 @@ impl Tried {
     /// Notes a member; false if the list is full: give up.
     #[must_use]
     pub fn add(&mut self, member: MemberId) -> bool {
-        let Some(slot) = self.members.get_mut(self.count) else { return false };
+        let Some(slot) = self.members.get_mut(usize::from(self.count)) else { return false };
         *slot = member;
         self.count += 1;
-        self.count < MOST
+        usize::from(self.count) < MOST
     }
 
     /// Whether nobody was tried yet.
@@ -36,7 +36,7 @@ impl Tried {
 
     /// The members, each once.
     pub fn iter(&self) -> impl Iterator<Item = MemberId> {
-        self.members.iter().take(self.count).copied()
+        self.members.iter().take(usize::from(self.count)).copied()
     }
 
     /// Whether this member was tried.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::exchange::Facts;
+use super::forwarded::TlsVersion;
 use crate::balancer::Refusal;
 use crate::clock;
 use crate::http::{Name, RequestHead, Version};
@@ -120,7 +121,7 @@ fn record(
         reason: facts.reason.get(),
         tries: facts.attempts.get(),
         no_retry: facts.no_retry.get(),
-        tls: facts.tls,
+        tls: facts.tls.map(TlsVersion::word),
         modern: head.is_none_or(|head| head.version() == Version::Http11),
         text,
         ends,

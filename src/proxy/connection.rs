@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::context::{Context, Place, Scratch};
 use super::exchange::{Client, Ending, exchange};
-use super::forwarded::Peer;
+use super::forwarded::{Peer, TlsVersion};
+use super::greeting::Ends;
 use super::relay::{self, Greeted};
 use super::{reasons, reject};
 use crate::config::ListenerConfig;
@@ -27,24 +28,48 @@ const CLIENT_HELLO: [u8; 2] = [22, 3];
 /// How long an idle connection may still send a request once the worker drains.
 pub const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A client with its place among the connections, which is given back behind it.
+struct Served {
+    client: Client,
+    place: Place,
+}
+
 /// Serves a connection until it ends.
-pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
+// No `async fn`: its arguments would stand in the memory of every idle connection once more.
+pub fn serve(
+    place: Place,
+    stream: Stream,
+    peer: SocketAddr,
+    port: u16,
+) -> impl Future<Output = ()> {
+    let listener = place.context().listener(place.listener());
+    let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
+    let peer = Peer::new(peer, port, None, trusted);
+    let (listener, received) = (place.listener(), Buffer::default());
+    let mut served =
+        Served { client: Client { stream, peer, listener, received, identity: None }, place };
+    async move {
+        let Served { client, place } = &mut served;
+        converse(client, place).await;
+    }
+}
+
+async fn converse(client: &mut Client, place: &Place) {
     let context = place.context();
     let Some(listener) = context.listener(place.listener()) else { return };
-    let mut received = Buffer::default();
-    let mut ends = None;
     if listener.proxy_protocol.is_some() || listener.passthrough.is_some() {
         // Rare, and large: kept out of every connection's memory.
-        match Box::pin(relay::greet(&place, listener, &stream, peer, &mut received)).await {
-            Greeted::Here(said) => ends = said,
+        match Box::pin(relay::greet(place, listener, client)).await {
+            Greeted::Here(None) => {}
+            Greeted::Here(Some(Ends { client: from, destination })) => {
+                let (port, trusted) = (destination.port(), &listener.trusted_proxies);
+                client.peer = Peer::new(from, port, Some(destination), trusted);
+            }
             Greeted::Over => return,
         }
     }
-    let (from, to) = ends.map_or((peer, None), |ends| (ends.client, Some(ends.destination)));
-    let peer = Peer::new(from, port, to, &listener.trusted_proxies);
-    let mut client = Client { stream, peer, listener: place.listener(), received, identity: None };
     if let Some(acceptor) = context.acceptor(client.listener)
-        && !Box::pin(secure(context, listener, &mut client, acceptor)).await
+        && !Box::pin(secure(context, listener, client, acceptor)).await
     {
         return;
     }
@@ -56,13 +81,13 @@ pub async fn serve(place: Place, stream: Stream, peer: SocketAddr, port: u16) {
             // A request may be on its way: the last answer did not say that it should not.
             patience = patience.min(DRAIN_PATIENCE);
         }
-        if !await_request(context, &mut client, patience).await {
+        if !await_request(context, client, patience).await {
             return;
         }
         let mut scratch = context.take_scratch();
-        let ending = match read_head(context, listener, &mut client, &mut scratch).await {
-            Ok(()) => exchange(context, listener, &mut client, &mut scratch).await,
-            Err(reason) => reject::head(context, &client, reason).await,
+        let ending = match read_head(context, listener, client, &mut scratch).await {
+            Ok(()) => exchange(context, listener, client, &mut scratch).await,
+            Err(reason) => reject::head(context, client, reason).await,
         };
         context.keep_scratch(scratch);
         match ending {
@@ -91,7 +116,8 @@ async fn secure(
         Ok(shaken) => {
             context.row.add(Counter::TlsHandshakes, 1);
             context.row.add(Counter::TlsResumed, u64::from(shaken.resumed));
-            client.peer.tls = Some(if shaken.modern { "1.3" } else { "1.2" });
+            let version = if shaken.modern { TlsVersion::V13 } else { TlsVersion::V12 };
+            client.peer.tls = Some(version);
             client.identity = shaken.identity;
             true
         }
@@ -197,5 +223,21 @@ async fn linger(stream: &Stream) {
             Ok(count) => dropped += count,
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// The greater part of what an idle connection costs: what is rare or large belongs in a box.
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 2200, "{size} bytes");
     }
 }

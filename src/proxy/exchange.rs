@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::access_log;
 use super::context::{Context, Scratch};
-use super::forwarded::{self, Peer};
+use super::forwarded::{self, Peer, TlsVersion};
 use super::reasons;
 use super::route::Found;
 use super::{deliver, redirect, reject, replay};
@@ -87,7 +87,7 @@ pub(super) struct Facts {
     pub(super) sent: Cell<u64>,
     pub(super) client: Cell<IpAddr>,
     /// The version of TLS that it speaks, if it does.
-    pub(super) tls: Option<&'static str>,
+    pub(super) tls: Option<TlsVersion>,
     pub(super) route: Cell<Option<RouteId>>,
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,

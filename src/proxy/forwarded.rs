@@ -34,8 +34,24 @@ impl AddressText {
     }
 }
 
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TlsVersion {
+    V12,
+    V13,
+}
+
+impl TlsVersion {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::V12 => "1.2",
+            Self::V13 => "1.3",
+        }
+    }
+}
+
 /// The peer of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) address: IpAddr,
     pub(super) text: AddressText,
@@ -44,11 +60,12 @@ pub(super) struct Peer {
     /// The port that the client connected to.
     pub(super) port: u16,
     /// The version of TLS that it speaks with us, if it does.
-    pub(super) tls: Option<&'static str>,
+    pub(super) tls: Option<TlsVersion>,
     /// The port that it connected from.
     pub(super) source_port: u16,
     /// Where it connected to, if a header of the PROXY protocol said so.
-    pub(super) destination: Option<SocketAddr>,
+    // Boxed: rare, and the memory of an idle connection.
+    pub(super) destination: Option<Box<SocketAddr>>,
 }
 
 impl Peer {
@@ -63,6 +80,7 @@ impl Peer {
         let port = destination.map_or(port, |destination| destination.port());
         let trusted = is_trusted(address, trusted);
         let text = AddressText::new(address);
+        let destination = destination.map(Box::new);
         Self { address, text, trusted, port, tls: None, source_port, destination }
     }
 }
@@ -71,7 +89,7 @@ impl Peer {
     /// Both ends of its connection; `None`: it is gone.
     pub(super) fn ends(&self, stream: &Stream) -> Option<Ends> {
         let client = SocketAddr::new(self.address, self.source_port);
-        let destination = self.destination.or_else(|| local(stream))?;
+        let destination = self.destination.as_deref().copied().or_else(|| local(stream))?;
         Some(Ends { client, destination })
     }
 }

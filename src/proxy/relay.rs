@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::access_log;
 use super::context::{Context, Place};
 use super::deliver::{DESCRIPTOR_PAUSE, lease, may_retry};
+use super::exchange::Client;
 use super::greeting::{self, Ends, Refused};
 use super::tunnel::Tunnel;
 use super::{forwarded, hash_key, passthrough, reasons};
@@ -46,16 +47,16 @@ pub(super) enum Greeted {
 }
 
 /// Reads what comes before the requests, or the TLS, of a client, and relays it if its TLS passes
-/// through. Else what it sent is left in `received`.
+/// through. Else what it sent is left in `Client::received`.
 pub(super) async fn greet(
     place: &Place,
     listener: &ListenerConfig,
-    stream: &Stream,
-    peer: SocketAddr,
-    received: &mut Buffer,
+    client: &mut Client,
 ) -> Greeted {
     let context = place.context();
-    let relayed = Relayed::new(context, peer);
+    let peer = SocketAddr::new(client.peer.address, client.peer.source_port);
+    let Client { stream, received, .. } = client;
+    let (stream, relayed) = (&*stream, Relayed::new(context, peer));
     match sort(place, listener, stream, received, &relayed).await {
         Ok(Some(pool)) => {
             let received = std::mem::take(received);
