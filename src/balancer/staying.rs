@@ -1,10 +1,12 @@
 //! The requests of one worker that wait for the member that they stay on: a line for each member that
 //! has a maximum, in pools whose clients stay.
 //!
-//! A slot goes first to those who wait for its member, then to those who take any (the pool's own
-//! queue): the former can go nowhere else. Who leaves a line, in whatever way, looks whether a
-//! slot of the member is left for others; what `queue.rs` says of one line holds for each.
+//! The slots of a member go in turn to those who wait for it and to those who take any (the pool's
+//! own queue), so that neither keep the others out. Who leaves a line, in whatever way, looks whether
+//! a slot of the member is left for others, and who has looked for any whether one is left for
+//! those who wait for its member; what `queue.rs` says of one line holds for each.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use super::pool::{Chosen, Pool};
 use super::queue::{Look, Queue, Ring};
 use super::shared::SharedPool;
+use super::slots::Slots;
 use super::tried::Tried;
 use crate::ids::{MemberId, WorkerId};
 use crate::net::Stream;
@@ -26,10 +29,18 @@ pub struct Wish {
     pub member: Option<MemberId>,
 }
 
+/// Those who wait for one member.
+#[derive(Debug)]
+struct Line {
+    queue: Queue,
+    /// The last slot was theirs: the next one is for those who take any.
+    served: Cell<bool>,
+}
+
 /// The lines of one pool on one worker, by member.
 #[derive(Debug)]
 pub(super) struct Lines {
-    lines: Box<[Option<Queue>]>,
+    lines: Box<[Option<Line>]>,
 }
 
 impl Lines {
@@ -43,13 +54,18 @@ impl Lines {
     ) -> Self {
         let line = |waiting: &Option<Arc<_>>| {
             let waiting = Arc::clone(waiting.as_ref()?);
-            Some(Queue::new(waiting, worker, length, Arc::clone(row), Rc::clone(ring)))
+            let queue = Queue::new(waiting, worker, length, Arc::clone(row), Rc::clone(ring));
+            Some(Line { queue, served: Cell::new(false) })
         };
         Self { lines: shared.staying.iter().map(line).collect() }
     }
 
     /// The line for a member; `None`: nobody has to wait for it.
     pub(super) fn of(&self, member: MemberId) -> Option<&Queue> {
+        self.line(member).map(|line| &line.queue)
+    }
+
+    fn line(&self, member: MemberId) -> Option<&Line> {
         self.lines.get(member.index())?.as_ref()
     }
 
@@ -58,9 +74,28 @@ impl Lines {
         self.of(member).is_some_and(Queue::must_wait)
     }
 
-    /// A slot of the member was freed: true if somebody who waits for it has the chance now.
-    pub(super) fn slot_freed(&self, member: MemberId) -> bool {
-        self.of(member).is_some_and(Queue::slot_freed)
+    /// A slot of the member was freed: true if somebody who waits for it has the chance now, or one of
+    /// the `others`, whose turn it may be.
+    fn slot_freed(&self, member: MemberId, others: &Queue) -> bool {
+        let Some(Line { queue, served }) = self.line(member) else { return others.slot_freed() };
+        if served.get() && others.slot_freed() {
+            served.set(false);
+            return true;
+        }
+        served.set(queue.slot_freed());
+        served.get() || others.slot_freed()
+    }
+
+    /// One who takes any has looked: those may have a chance whose member has a slot all the same.
+    fn slots_left(&self, slots: &Slots) {
+        for (member, line) in (0u16..).map(MemberId).zip(&self.lines) {
+            if let Some(line) = line
+                && line.queue.must_wait()
+                && slots.has_free(member)
+            {
+                line.queue.slot_freed();
+            }
+        }
     }
 
     /// A place of the pool was freed: gives somebody the chance, whichever member it waits for.
@@ -69,7 +104,7 @@ impl Lines {
     }
 
     fn all(&self) -> impl Iterator<Item = &Queue> {
-        self.lines.iter().flatten()
+        self.lines.iter().flatten().map(|line| &line.queue)
     }
 
     /// Waiters of this worker.
@@ -128,10 +163,7 @@ impl Pool {
 
     /// A slot of the member was freed, or may otherwise be free.
     pub(super) fn slot_freed(&self, member: MemberId) {
-        if !self.lines.slot_freed(member)
-            && !self.queue.slot_freed()
-            && self.shared.slots.is_pool_bounded()
-        {
+        if !self.lines.slot_freed(member, &self.queue) && self.shared.slots.is_pool_bounded() {
             // Of the pool's places, any member can use one.
             self.lines.place_freed();
         }
@@ -153,6 +185,13 @@ impl Pool {
         match self.try_take(member) {
             true => Look::Taken(Some(Chosen { member, trial: false })),
             false => Look::Full,
+        }
+    }
+
+    /// One who waits for any member has looked, or waits no more.
+    pub(super) fn has_looked(&self) {
+        if self.is_sticky {
+            self.lines.slots_left(&self.shared.slots);
         }
     }
 

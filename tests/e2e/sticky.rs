@@ -187,6 +187,59 @@ fn who_stays_waits_for_its_member_and_holds_up_nobody_else() {
 }
 
 #[test]
+fn clients_that_stay_do_not_keep_new_ones_out_of_a_full_member() {
+    let (open, door) = mpsc::channel::<()>();
+    let door = Mutex::new(door);
+    let origin = Origin::serving(move |request: &Message| {
+        if request.head.target() != "/" {
+            door.lock().unwrap().recv_timeout(PATIENCE).expect("the door opens");
+        }
+        ok("it")
+    });
+    let proxy = Setup::with_body(format!(
+        "[[route]]\npool = \"main\"\n[pool.main]\n{STICKY}\nqueue = {{ timeout = \"60s\" }}\n\
+         members = [{{ address = \"{}\", max_connections = 1 }}]",
+        origin.address(),
+    ))
+    .workers(1)
+    .start();
+    let cookies = cookies(&proxy, 1);
+    let mut clients = Vec::new();
+    for (count, target) in
+        (0..).zip(["/held", "/own1", "/own2", "/new1", "/new2", "/own3", "/own4"])
+    {
+        let cookie = if target.starts_with("/new") { "" } else { &cookies["it"] };
+        let mut client = Client::connect(proxy.address());
+        client.send(get(cookie).replacen("GET /", &format!("GET {target}"), 1));
+        match count {
+            0 => eventually("it is held", || {
+                origin.requests().iter().any(|r| r.head.target() == target)
+            }),
+            waiting => proxy.wait_stat("queue_waiting", waiting),
+        }
+        clients.push(client);
+    }
+    for _ in &clients {
+        open.send(()).expect("the origin waits");
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().status(), 200);
+    }
+    let targets = origin.requests().iter().map(|r| r.head.target().to_owned()).collect::<Vec<_>>();
+    let served: Vec<_> =
+        targets.iter().map(String::as_str).filter(|target| *target != "/").collect();
+    // In turn, and each line in its order.
+    let (own, new) = (
+        ["/own1", "/new1", "/own2", "/new2", "/own3", "/own4"],
+        ["/new1", "/own1", "/new2", "/own2", "/own3", "/own4"],
+    );
+    assert!(served[1..] == own || served[1..] == new, "{served:?}");
+    proxy.wait_stat("queue_waiting", 0);
+    drop(clients);
+    proxy.wait_idle();
+}
+
+#[test]
 fn who_waits_for_a_member_that_dies_goes_to_another() {
     let gate = Arc::new((Mutex::new(false), std::sync::Condvar::new()));
     let shared = Arc::clone(&gate);
