@@ -71,6 +71,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) id: PoolId,
+    /// For the log.
+    pub(super) name: Box<str>,
     pub(super) worker: WorkerId,
     pub(super) clock: fn() -> Instant,
     pub(super) row: Arc<Row>,
@@ -143,6 +145,7 @@ impl Pool {
         let queue = Queue::new(waiting, worker, length, row, ring);
         Self {
             id,
+            name: config.name.as_str().into(),
             worker,
             clock: home.clock,
             bounded: config.has_maximum(),
