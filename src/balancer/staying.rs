@@ -33,14 +33,35 @@ pub struct Wish {
 #[derive(Debug)]
 struct Line {
     queue: Queue,
-    /// The last slot was theirs: the next one is for those who take any.
+    turns: Turns,
+}
+
+/// Whether the last slot went to those who wait for one member: the next one is for those who take any.
+#[derive(Debug, Default)]
+struct Turns {
     served: Cell<bool>,
+}
+
+impl Turns {
+    /// Gives a chance to one or the others, by turn, or to whoever is there.
+    fn give(&self, own: impl Fn() -> bool, others: &Queue) -> bool {
+        if self.served.get() && others.slot_freed() {
+            self.served.set(false);
+            return true;
+        }
+        self.served.set(own());
+        self.served.get() || others.slot_freed()
+    }
 }
 
 /// The lines of one pool on one worker, by member.
 #[derive(Debug)]
 pub(super) struct Lines {
     lines: Box<[Option<Line>]>,
+    /// Of all lines together, for places of the pool.
+    turns: Turns,
+    /// The line that has the next place of the pool, if it can use it.
+    next: Cell<usize>,
 }
 
 impl Lines {
@@ -55,9 +76,10 @@ impl Lines {
         let line = |waiting: &Option<Arc<_>>| {
             let waiting = Arc::clone(waiting.as_ref()?);
             let queue = Queue::new(waiting, worker, length, Arc::clone(row), Rc::clone(ring));
-            Some(Line { queue, served: Cell::new(false) })
+            Some(Line { queue, turns: Turns::default() })
         };
-        Self { lines: shared.staying.iter().map(line).collect() }
+        let lines = shared.staying.iter().map(line).collect();
+        Self { lines, turns: Turns::default(), next: Cell::new(0) }
     }
 
     /// The line for a member; `None`: nobody has to wait for it.
@@ -74,16 +96,27 @@ impl Lines {
         self.of(member).is_some_and(Queue::must_wait)
     }
 
-    /// A slot of the member was freed: true if somebody who waits for it has the chance now, or one of
-    /// the `others`, whose turn it may be.
+    /// A slot of the member was freed: true if somebody who waits for it has the chance now, or one
+    /// of the `others`, whose turn it may be.
     fn slot_freed(&self, member: MemberId, others: &Queue) -> bool {
-        let Some(Line { queue, served }) = self.line(member) else { return others.slot_freed() };
-        if served.get() && others.slot_freed() {
-            served.set(false);
-            return true;
-        }
-        served.set(queue.slot_freed());
-        served.get() || others.slot_freed()
+        let Some(Line { queue, turns }) = self.line(member) else { return others.slot_freed() };
+        turns.give(|| queue.slot_freed(), others)
+    }
+
+    /// A place of the pool was freed, which a request for any member can use that has a slot: as
+    /// [`Lines::slot_freed`].
+    fn place_freed(&self, slots: &Slots, others: &Queue) -> bool {
+        let own = || {
+            let start = self.next.get().min(self.lines.len());
+            let mut places = (start..self.lines.len()).chain(0..start);
+            let served = places.find(|at| {
+                let Some(line) = self.lines.get(*at).and_then(Option::as_ref) else { return false };
+                let member = u16::try_from(*at).map(MemberId);
+                member.is_ok_and(|member| slots.has_free(member)) && line.queue.slot_freed()
+            });
+            served.inspect(|at| self.next.set(at + 1)).is_some()
+        };
+        self.turns.give(own, others)
     }
 
     /// One who takes any has looked: those may have a chance whose member has a slot all the same.
@@ -96,11 +129,6 @@ impl Lines {
                 line.queue.slot_freed();
             }
         }
-    }
-
-    /// A place of the pool was freed: gives somebody the chance, whichever member it waits for.
-    pub(super) fn place_freed(&self) {
-        _ = self.all().any(Queue::slot_freed);
     }
 
     fn all(&self) -> impl Iterator<Item = &Queue> {
@@ -163,10 +191,11 @@ impl Pool {
 
     /// A slot of the member was freed, or may otherwise be free.
     pub(super) fn slot_freed(&self, member: MemberId) {
-        if !self.lines.slot_freed(member, &self.queue) && self.shared.slots.is_pool_bounded() {
-            // Of the pool's places, any member can use one.
-            self.lines.place_freed();
-        }
+        let slots = &self.shared.slots;
+        _ = match slots.is_pool_bounded() {
+            true => self.lines.place_freed(slots, &self.queue),
+            false => self.lines.slot_freed(member, &self.queue),
+        };
     }
 
     /// One look of a request that waits for the member that it stays on; `None`: it cannot any more.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
+use super::admin::{TCP, address};
 use crate::support::message::answer_with;
 use crate::support::proxy::Directory;
 use crate::support::{
@@ -235,6 +236,59 @@ fn clients_that_stay_do_not_keep_new_ones_out_of_a_full_member() {
     );
     assert!(served[1..] == own || served[1..] == new, "{served:?}");
     proxy.wait_stat("queue_waiting", 0);
+    drop(clients);
+    proxy.wait_idle();
+}
+
+/// The pool is full, not the member: nobody frees a slot of a drained one, which gets no new clients.
+#[test]
+fn new_clients_do_not_keep_those_who_stay_out_of_a_full_pool() {
+    let (open, door) = mpsc::channel::<()>();
+    let door = Arc::new(Mutex::new(door));
+    let origins = ["a", "b"].map(|name| {
+        let door = Arc::clone(&door);
+        Origin::serving(move |request: &Message| {
+            if request.head.target() != "/" {
+                door.lock().unwrap().recv_timeout(PATIENCE).expect("the door opens");
+            }
+            ok(name)
+        })
+    });
+    let [a, b] = origins.each_ref().map(|origin| origin.address());
+    let proxy = Setup::with_body(format!(
+        "[[route]]\npool = \"main\"\n[pool.main]\n{STICKY}\nqueue = {{ timeout = \"60s\" }}\n\
+         members = [\"{a}\", {{ address = \"{b}\", max_connections = 5 }}]\nmax_connections = 1",
+    ))
+    .server(TCP)
+    .workers(1)
+    .start();
+    let cookies = cookies(&proxy, 2);
+    let drain = format!(
+        "POST /pools/main/members/{b}/state?state=drain HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    );
+    assert_eq!(Client::connect(address(&proxy)).ask(drain).status(), 200);
+    let mut clients = Vec::new();
+    for (count, target) in (0..).zip(["/held", "/new1", "/new2", "/new3", "/own1"]) {
+        let cookie = if target.starts_with("/own") { &cookies["b"] } else { "" };
+        let mut client = Client::connect(proxy.address());
+        client.send(get(cookie).replacen("GET /", &format!("GET {target}"), 1));
+        match count {
+            0 => eventually("it is held", || {
+                origins[0].requests().iter().any(|r| r.head.target() == target)
+            }),
+            waiting => proxy.wait_stat("queue_waiting", waiting),
+        }
+        clients.push(client);
+    }
+    // All but one of the new ones: who stays is not the last.
+    for _ in 0..4 {
+        open.send(()).expect("the origin waits");
+    }
+    assert_eq!(clients[4].answer().text(), "b");
+    open.send(()).expect("the origin waits");
+    for client in &mut clients[..4] {
+        assert_eq!(client.answer().text(), "a");
+    }
     drop(clients);
     proxy.wait_idle();
 }
