@@ -89,6 +89,35 @@ fn keys_in_files_are_checked() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// It is the same configuration wherever it is kept, and from wherever it is looked at.
+#[test]
+fn the_effective_configuration_names_files_in_full() {
+    let folder = std::env::temp_dir().join(format!("ringway-full-{}", std::process::id()));
+    let (below, other) = (folder.join("below"), folder.join("other"));
+    [&below, &other].iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+    std::fs::write(below.join("sticky.key"), [b'k'; 32]).unwrap();
+    let minimal = std::fs::read_to_string(root().join("examples/minimal.toml")).unwrap();
+    let text =
+        format!("{minimal}sticky = {{ key_file = \"sticky.key\" }}\ntls = {{ ca = \"ca.pem\" }}\n");
+    std::fs::write(below.join("ringway.toml"), text).unwrap();
+    let show = |within: &Path, file: &str| {
+        let binary = env!("CARGO_BIN_EXE_ringway");
+        let mut command = Command::new(binary);
+        let output = command.args(["check", "--effective", file]).current_dir(within).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let authority = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    std::fs::write(below.join("ca.pem"), authority.cert.pem()).unwrap();
+    let shown = show(&folder, "below/ringway.toml");
+    let full = |name: &str| format!("{:?}", below.join(name));
+    assert!(shown.contains(&format!("key_file = {}", full("sticky.key"))), "{shown}");
+    assert!(shown.contains(&format!("ca = {}", full("ca.pem"))), "{shown}");
+    std::fs::write(other.join("again.toml"), &shown).unwrap();
+    assert_eq!(show(&other, "again.toml"), shown);
+    assert_eq!(show(&below, "ringway.toml"), shown);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 /// A case that would be a large file.
 fn too_many_members() -> String {
     let members: Vec<_> =

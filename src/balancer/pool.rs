@@ -73,6 +73,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) id: PoolId,
+    /// For the log.
+    pub(super) name: Box<str>,
     pub(super) worker: WorkerId,
     pub(super) clock: fn() -> Instant,
     pub(super) row: Arc<Row>,
@@ -146,6 +148,7 @@ impl Pool {
         let queue = Queue::new(waiting, worker, length, row, ring);
         Self {
             id,
+            name: config.name.as_str().into(),
             worker,
             clock: home.clock,
             bounded: config.has_maximum(),

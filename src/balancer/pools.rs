@@ -250,6 +250,11 @@ async fn wait(pool: &Pool, mut wish: Wish, tried: &Tried) -> Result<Chosen, Leas
         }
     }
     // Who stays on a member without a maximum waits for a place of the pool, as everybody does.
-    let look = || pool.look(wish, tried);
+    let _others = OnDrop(|| pool.has_looked());
+    let look = || {
+        let found = pool.look(wish, tried);
+        pool.has_looked();
+        found
+    };
     pool.queue().wait(deadline, look, || pool.any_free(|_| true)).await.map_err(refused)?
 }

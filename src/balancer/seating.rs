@@ -36,7 +36,7 @@ impl Pool {
         let now = Stream::tick();
         if self.told.get().is_none_or(|last| now.saturating_sub(last) >= QUIET) {
             self.told.set(Some(now));
-            tracing::warn!(pool = self.id.0, member = %site.address, "no TLS with a member: {why}");
+            tracing::warn!(pool = %self.name, member = %site.address, "no TLS with a member: {why}");
         }
     }
 

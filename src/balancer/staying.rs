@@ -1,10 +1,12 @@
 //! The requests of one worker that wait for the member that they stay on: a line for each member that
 //! has a maximum, in pools whose clients stay.
 //!
-//! A slot goes first to those who wait for its member, then to those who take any (the pool's own
-//! queue): the former can go nowhere else. Who leaves a line, in whatever way, looks whether a
-//! slot of the member is left for others; what `queue.rs` says of one line holds for each.
+//! The slots of a member go in turn to those who wait for it and to those who take any (the pool's
+//! own queue), so that neither keep the others out. Who leaves a line, in whatever way, looks whether
+//! a slot of the member is left for others, and who has looked for any whether one is left for
+//! those who wait for its member; what `queue.rs` says of one line holds for each.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use super::pool::{Chosen, Pool};
 use super::queue::{Look, Queue, Ring};
 use super::shared::SharedPool;
+use super::slots::Slots;
 use super::tried::Tried;
 use crate::ids::{MemberId, WorkerId};
 use crate::net::Stream;
@@ -26,10 +29,39 @@ pub struct Wish {
     pub member: Option<MemberId>,
 }
 
+/// Those who wait for one member.
+#[derive(Debug)]
+struct Line {
+    queue: Queue,
+    turns: Turns,
+}
+
+/// Whether the last slot went to those who wait for one member: the next one is for those who take any.
+#[derive(Debug, Default)]
+struct Turns {
+    served: Cell<bool>,
+}
+
+impl Turns {
+    /// Gives a chance to one or the others, by turn, or to whoever is there.
+    fn give(&self, own: impl Fn() -> bool, others: &Queue) -> bool {
+        if self.served.get() && others.slot_freed() {
+            self.served.set(false);
+            return true;
+        }
+        self.served.set(own());
+        self.served.get() || others.slot_freed()
+    }
+}
+
 /// The lines of one pool on one worker, by member.
 #[derive(Debug)]
 pub(super) struct Lines {
-    lines: Box<[Option<Queue>]>,
+    lines: Box<[Option<Line>]>,
+    /// Of all lines together, for places of the pool.
+    turns: Turns,
+    /// The line that has the next place of the pool, if it can use it.
+    next: Cell<usize>,
 }
 
 impl Lines {
@@ -43,13 +75,19 @@ impl Lines {
     ) -> Self {
         let line = |waiting: &Option<Arc<_>>| {
             let waiting = Arc::clone(waiting.as_ref()?);
-            Some(Queue::new(waiting, worker, length, Arc::clone(row), Rc::clone(ring)))
+            let queue = Queue::new(waiting, worker, length, Arc::clone(row), Rc::clone(ring));
+            Some(Line { queue, turns: Turns::default() })
         };
-        Self { lines: shared.staying.iter().map(line).collect() }
+        let lines = shared.staying.iter().map(line).collect();
+        Self { lines, turns: Turns::default(), next: Cell::new(0) }
     }
 
     /// The line for a member; `None`: nobody has to wait for it.
     pub(super) fn of(&self, member: MemberId) -> Option<&Queue> {
+        self.line(member).map(|line| &line.queue)
+    }
+
+    fn line(&self, member: MemberId) -> Option<&Line> {
         self.lines.get(member.index())?.as_ref()
     }
 
@@ -58,18 +96,43 @@ impl Lines {
         self.of(member).is_some_and(Queue::must_wait)
     }
 
-    /// A slot of the member was freed: true if somebody who waits for it has the chance now.
-    pub(super) fn slot_freed(&self, member: MemberId) -> bool {
-        self.of(member).is_some_and(Queue::slot_freed)
+    /// A slot of the member was freed: true if somebody who waits for it has the chance now, or one
+    /// of the `others`, whose turn it may be.
+    fn slot_freed(&self, member: MemberId, others: &Queue) -> bool {
+        let Some(Line { queue, turns }) = self.line(member) else { return others.slot_freed() };
+        turns.give(|| queue.slot_freed(), others)
     }
 
-    /// A place of the pool was freed: gives somebody the chance, whichever member it waits for.
-    pub(super) fn place_freed(&self) {
-        _ = self.all().any(Queue::slot_freed);
+    /// A place of the pool was freed, which a request for any member can use that has a slot: as
+    /// [`Lines::slot_freed`].
+    fn place_freed(&self, slots: &Slots, others: &Queue) -> bool {
+        let own = || {
+            let start = self.next.get().min(self.lines.len());
+            let mut places = (start..self.lines.len()).chain(0..start);
+            let served = places.find(|at| {
+                let Some(line) = self.lines.get(*at).and_then(Option::as_ref) else { return false };
+                let member = u16::try_from(*at).map(MemberId);
+                member.is_ok_and(|member| slots.has_free(member)) && line.queue.slot_freed()
+            });
+            served.inspect(|at| self.next.set(at + 1)).is_some()
+        };
+        self.turns.give(own, others)
+    }
+
+    /// One who takes any has looked: those may have a chance whose member has a slot all the same.
+    fn slots_left(&self, slots: &Slots) {
+        for (member, line) in (0u16..).map(MemberId).zip(&self.lines) {
+            if let Some(line) = line
+                && line.queue.must_wait()
+                && slots.has_free(member)
+            {
+                line.queue.slot_freed();
+            }
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &Queue> {
-        self.lines.iter().flatten()
+        self.lines.iter().flatten().map(|line| &line.queue)
     }
 
     /// Waiters of this worker.
@@ -128,13 +191,11 @@ impl Pool {
 
     /// A slot of the member was freed, or may otherwise be free.
     pub(super) fn slot_freed(&self, member: MemberId) {
-        if !self.lines.slot_freed(member)
-            && !self.queue.slot_freed()
-            && self.shared.slots.is_pool_bounded()
-        {
-            // Of the pool's places, any member can use one.
-            self.lines.place_freed();
-        }
+        let slots = &self.shared.slots;
+        _ = match slots.is_pool_bounded() {
+            true => self.lines.place_freed(slots, &self.queue),
+            false => self.lines.slot_freed(member, &self.queue),
+        };
     }
 
     /// One look of a request that waits for the member that it stays on; `None`: it cannot any more.
@@ -153,6 +214,13 @@ impl Pool {
         match self.try_take(member) {
             true => Look::Taken(Some(Chosen { member, trial: false })),
             false => Look::Full,
+        }
+    }
+
+    /// One who waits for any member has looked, or waits no more.
+    pub(super) fn has_looked(&self) {
+        if self.is_sticky {
+            self.lines.slots_left(&self.shared.slots);
         }
     }
 

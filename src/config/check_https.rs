@@ -18,6 +18,7 @@ pub(super) fn redirect(table: &Table<'_>, findings: &mut Findings) -> Option<u16
     let (key, value) = table.get("redirect_https")?;
     let port = match value.get_ref() {
         DeValue::String(word) if word == "off" => return None,
+        DeValue::String(text) if text.parse::<u16>().is_ok() => Err(Mistake::BadRedirect),
         DeValue::String(word) => Err(not_a_choice(key, word, &["off"])),
         DeValue::Boolean(true) => Ok(443),
         DeValue::Boolean(false) => return None,

@@ -48,6 +48,13 @@ pub enum StickyKey {
 }
 
 impl StickyKey {
+    /// A path that is not absolute is below `folder`.
+    pub(super) fn root_at(&mut self, folder: &std::path::Path) {
+        if let Self::File { path, .. } = self {
+            *path = folder.join(&path);
+        }
+    }
+
     /// The key, if it is known.
     #[must_use]
     pub const fn secret(&self) -> Option<&Secret> {

@@ -102,18 +102,25 @@ pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
     let reader = Reader { folder: folder.to_owned() };
     let checked = load_with(&text, &path.display().to_string(), Some(reader));
     let mut checked = checked.map_err(LoadError::Mistakes)?;
-    checked.config.root_at(folder);
+    // Absolute, so that what `--effective` and the admin interface show is the same from anywhere.
+    let here = std::env::current_dir().unwrap_or_default();
+    checked.config.root_at(&here.join(folder));
     Ok(checked)
 }
 
 impl Config {
-    /// Paths of certificates that are not absolute are below `folder`.
+    /// Paths of certificates and keys that are not absolute are below `folder`.
     fn root_at(&mut self, folder: &Path) {
         for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
             tls.root_at(folder);
         }
-        for tls in self.pools.iter_mut().filter_map(|pool| pool.tls.as_mut()) {
-            tls.root_at(folder);
+        for pool in &mut self.pools {
+            if let Some(tls) = &mut pool.tls {
+                tls.root_at(folder);
+            }
+            if let Some(sticky) = &mut pool.sticky {
+                sticky.key.root_at(folder);
+            }
         }
     }
 }

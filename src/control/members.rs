@@ -84,24 +84,31 @@ impl Watch {
         let pool = self.config.pools.get(id.index()).zip(self.rosters.get(id.index()));
         let (Some(name), Some((pool, roster))) = (name, pool) else { return };
         let Some(member) = pool.members.get(entry) else { return };
-        let (pool, member) = (&pool.name, &member.address);
+        let (pool, member_name) = (&pool.name, &member.address);
         let say = |what, all: &[(MemberId, Address)]| {
             for (_, address) in all {
-                tracing::info!(%pool, name = %member, %address, "{what}");
+                tracing::info!(%pool, name = %member_name, %address, "{what}");
             }
         };
         say("address removed", &changes.left);
         say("address added", &changes.came);
+        for (member, address) in &changes.came {
+            let admin = roster.member(*member).map_or(roster.written(*member), |one| one.admin());
+            if admin != roster.written(*member) {
+                let state = admin.phase().word();
+                tracing::warn!(%pool, name = %member_name, %address, state, "what an operator said of it holds");
+            }
+        }
         self.row.add(Counter::AddressesRemoved, changes.left.len() as u64);
         self.row.add(Counter::AddressesAdded, changes.came.len() as u64);
         if !changes.weighed.is_empty() {
             let addresses = changes.weighed.len();
-            tracing::info!(%pool, name = %member, addresses, "weights changed");
+            tracing::info!(%pool, name = %member_name, addresses, "weights changed");
         }
         let known = std::mem::replace(&mut name.homeless, changes.homeless);
         if changes.homeless > 0 && known != changes.homeless {
             let left_out = changes.homeless;
-            tracing::warn!(%pool, name = %member, left_out, "more addresses than \"places\"");
+            tracing::warn!(%pool, name = %member_name, left_out, "more addresses than \"places\"");
         }
         match (before, roster.available()) {
             (0, available @ 1..) => tracing::info!(%pool, available, "serves"),

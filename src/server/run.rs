@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::UdpSocket;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 use super::drain::{Crew, Outcome};
 use super::worker::Plan;
 use crate::balancer::{self, SharedPools};
-use crate::config::{Config, Speaks, Workers};
+use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
@@ -41,7 +42,7 @@ pub enum StartError {
     /// `server.admin`.
     Admin(AdminBindError),
     /// The access log's file.
-    AccessLog(io::Error),
+    AccessLog(PathBuf, io::Error),
     /// Files of certificates and keys.
     Tls(Vec<TlsFileFault>),
     /// A thread, a ring, or another resource.
@@ -58,7 +59,13 @@ impl fmt::Display for StartError {
             Self::Driver(error) => write!(f, "{error}"),
             Self::Bind(error) => write!(f, "{error}"),
             Self::Admin(error) => write!(f, "{error}"),
-            Self::AccessLog(error) => write!(f, "cannot open server.access_log: {error}"),
+            Self::AccessLog(path, error) => {
+                let hint = match error.kind() {
+                    io::ErrorKind::NotFound => " (its directory must exist)",
+                    _ => "",
+                };
+                write!(f, "cannot open server.access_log {}: {error}{hint}", path.display())
+            }
             Self::Tls(faults) => {
                 let faults: Vec<_> = faults.iter().map(TlsFileFault::to_string).collect();
                 f.write_str(&faults.join("\nringway: "))
@@ -78,7 +85,7 @@ impl std::error::Error for StartError {
             Self::Driver(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Admin(error) => Some(error),
-            Self::AccessLog(error) | Self::System(error) => Some(error),
+            Self::AccessLog(_, error) | Self::System(error) => Some(error),
             Self::Tls(_) | Self::Core(_) | Self::WorkerLost(_) => None,
         }
     }
@@ -181,7 +188,11 @@ fn say_end(outcome: Outcome) {
 type AccessLog = (Option<crate::proxy::access_log::Sender>, Option<access_log::Writer>);
 
 fn open_access_log(config: &Arc<Config>) -> Result<AccessLog, StartError> {
-    Ok(access_log::start(config).map_err(StartError::AccessLog)?.unzip())
+    let started = access_log::start(config).map_err(|error| match &config.server.access_log {
+        config::AccessLog::File(path) => StartError::AccessLog(path.clone(), error),
+        config::AccessLog::Off | config::AccessLog::Stdout => StartError::System(error),
+    });
+    Ok(started?.unzip())
 }
 
 fn load_certificates(config: &Config) -> Result<Certificates, StartError> {

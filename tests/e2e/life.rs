@@ -270,6 +270,17 @@ fn an_address_in_use_is_exit_2() {
 }
 
 #[test]
+fn a_log_without_a_directory_is_exit_2_and_named() {
+    let origin = Origin::saying("must not be asked");
+    let log = "access_log = \"/no/such/directory/access.log\"";
+    let ended = run_text(&Setup::to(&[&origin]).server(log).text());
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
+    let says = "cannot open server.access_log /no/such/directory/access.log: No such file";
+    assert!(ended.log.contains(says), "{}", ended.log);
+    assert!(ended.log.contains("(its directory must exist)"), "{}", ended.log);
+}
+
+#[test]
 fn mistakes_are_exit_1() {
     let origin = Origin::saying("must not be asked");
     let good = Setup::to(&[&origin]).text();

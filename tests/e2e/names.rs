@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
+use super::admin::{self, TCP, address};
 use crate::support::dns::{Dns, Record};
 use crate::support::proxy::{value_in, wait_lines};
 use crate::support::{Client, Load, Member, Mode, Origin, Proxy, Setup, eventually, ok};
@@ -380,4 +381,33 @@ fn the_hosts_file_knows_this_host() {
     let proxy = pool_of(&dns, &format!("\"localhost:{port}\"")).start();
     wait_said(&proxy, "added", origin.address(), 1);
     assert_eq!(Client::connect(proxy.address()).get("/").text(), "ok");
+}
+
+#[test]
+fn a_drained_address_that_comes_back_is_still_drained() {
+    let [a, b] = &Member::neighbours(["a", "b"]);
+    let (dns, port) = (Dns::new(), a.address().port());
+    let both = [a.address(), b.address()];
+    dns.set_addresses("app.test", &both);
+    let proxy = pool_of(&dns, &format!("\"app.test:{port}\"")).server(TCP).start();
+    wait_said(&proxy, "added", b.address(), 1);
+    let path = format!("/pools/main/members/{}", b.address());
+    let drain = format!("POST {path}/state?state=drain HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    assert_eq!(Client::connect(address(&proxy)).ask(drain).status(), 200);
+    dns.set_addresses("app.test", &both[..1]);
+    wait_said(&proxy, "removed", b.address(), 1);
+    dns.set_addresses("app.test", &both);
+    wait_said(&proxy, "added", b.address(), 2);
+    eventually("the log says so", || told(&proxy, "what an operator said of it holds") == 1);
+    assert_eq!(admin::get(&proxy, &path)["admin"], "drain");
+    let mut client = Client::connect(proxy.address());
+    assert!((0..8).all(|_| client.get("/").text() == "a"));
+    // It forgets with the word.
+    let ready = format!("POST {path}/state?state=ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    assert_eq!(Client::connect(address(&proxy)).ask(ready).status(), 200);
+    dns.set_addresses("app.test", &both[..1]);
+    wait_said(&proxy, "removed", b.address(), 2);
+    dns.set_addresses("app.test", &both);
+    wait_said(&proxy, "added", b.address(), 3);
+    assert_eq!(admin::get(&proxy, &path)["admin"], "ready");
 }

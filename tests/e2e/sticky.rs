@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
+use super::admin::{TCP, address};
 use crate::support::message::answer_with;
 use crate::support::proxy::Directory;
 use crate::support::{
@@ -183,6 +184,112 @@ fn who_stays_waits_for_its_member_and_holds_up_nobody_else() {
     }
     drop((holding, waiting));
     proxy.wait_stat("queue_waiting", 0);
+    proxy.wait_idle();
+}
+
+#[test]
+fn clients_that_stay_do_not_keep_new_ones_out_of_a_full_member() {
+    let (open, door) = mpsc::channel::<()>();
+    let door = Mutex::new(door);
+    let origin = Origin::serving(move |request: &Message| {
+        if request.head.target() != "/" {
+            door.lock().unwrap().recv_timeout(PATIENCE).expect("the door opens");
+        }
+        ok("it")
+    });
+    let proxy = Setup::with_body(format!(
+        "[[route]]\npool = \"main\"\n[pool.main]\n{STICKY}\nqueue = {{ timeout = \"60s\" }}\n\
+         members = [{{ address = \"{}\", max_connections = 1 }}]",
+        origin.address(),
+    ))
+    .workers(1)
+    .start();
+    let cookies = cookies(&proxy, 1);
+    let mut clients = Vec::new();
+    for (count, target) in
+        (0..).zip(["/held", "/own1", "/own2", "/new1", "/new2", "/own3", "/own4"])
+    {
+        let cookie = if target.starts_with("/new") { "" } else { &cookies["it"] };
+        let mut client = Client::connect(proxy.address());
+        client.send(get(cookie).replacen("GET /", &format!("GET {target}"), 1));
+        match count {
+            0 => eventually("it is held", || {
+                origin.requests().iter().any(|r| r.head.target() == target)
+            }),
+            waiting => proxy.wait_stat("queue_waiting", waiting),
+        }
+        clients.push(client);
+    }
+    for _ in &clients {
+        open.send(()).expect("the origin waits");
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().status(), 200);
+    }
+    let targets = origin.requests().iter().map(|r| r.head.target().to_owned()).collect::<Vec<_>>();
+    let served: Vec<_> =
+        targets.iter().map(String::as_str).filter(|target| *target != "/").collect();
+    // In turn, and each line in its order.
+    let (own, new) = (
+        ["/own1", "/new1", "/own2", "/new2", "/own3", "/own4"],
+        ["/new1", "/own1", "/new2", "/own2", "/own3", "/own4"],
+    );
+    assert!(served[1..] == own || served[1..] == new, "{served:?}");
+    proxy.wait_stat("queue_waiting", 0);
+    drop(clients);
+    proxy.wait_idle();
+}
+
+/// The pool is full, not the member: nobody frees a slot of a drained one, which gets no new clients.
+#[test]
+fn new_clients_do_not_keep_those_who_stay_out_of_a_full_pool() {
+    let (open, door) = mpsc::channel::<()>();
+    let door = Arc::new(Mutex::new(door));
+    let origins = ["a", "b"].map(|name| {
+        let door = Arc::clone(&door);
+        Origin::serving(move |request: &Message| {
+            if request.head.target() != "/" {
+                door.lock().unwrap().recv_timeout(PATIENCE).expect("the door opens");
+            }
+            ok(name)
+        })
+    });
+    let [a, b] = origins.each_ref().map(|origin| origin.address());
+    let proxy = Setup::with_body(format!(
+        "[[route]]\npool = \"main\"\n[pool.main]\n{STICKY}\nqueue = {{ timeout = \"60s\" }}\n\
+         members = [\"{a}\", {{ address = \"{b}\", max_connections = 5 }}]\nmax_connections = 1",
+    ))
+    .server(TCP)
+    .workers(1)
+    .start();
+    let cookies = cookies(&proxy, 2);
+    let drain = format!(
+        "POST /pools/main/members/{b}/state?state=drain HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    );
+    assert_eq!(Client::connect(address(&proxy)).ask(drain).status(), 200);
+    let mut clients = Vec::new();
+    for (count, target) in (0..).zip(["/held", "/new1", "/new2", "/new3", "/own1"]) {
+        let cookie = if target.starts_with("/own") { &cookies["b"] } else { "" };
+        let mut client = Client::connect(proxy.address());
+        client.send(get(cookie).replacen("GET /", &format!("GET {target}"), 1));
+        match count {
+            0 => eventually("it is held", || {
+                origins[0].requests().iter().any(|r| r.head.target() == target)
+            }),
+            waiting => proxy.wait_stat("queue_waiting", waiting),
+        }
+        clients.push(client);
+    }
+    // All but one of the new ones: who stays is not the last.
+    for _ in 0..4 {
+        open.send(()).expect("the origin waits");
+    }
+    assert_eq!(clients[4].answer().text(), "b");
+    open.send(()).expect("the origin waits");
+    for client in &mut clients[..4] {
+        assert_eq!(client.answer().text(), "a");
+    }
+    drop(clients);
     proxy.wait_idle();
 }
 

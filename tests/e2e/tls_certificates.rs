@@ -280,6 +280,9 @@ fn bad_files_are_named_before_anything_starts() {
         "sealed.key",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
     );
+    let cut = |text: String| text[..text.len() / 2].to_owned();
+    write("cut.crt", &cut(a.chain_pem()));
+    write("cut.key", &cut(a.key_pem()));
     let cases = [
         ("a.crt", "a.key", Some(0), ": ok, "),
         ("old.crt", "old.key", Some(0), "warning: [listener.web]: {}/old.crt: has expired"),
@@ -291,6 +294,8 @@ fn bad_files_are_named_before_anything_starts() {
         ),
         ("none.crt", "a.key", Some(1), "{}/none.crt: cannot be read: No such file or directory"),
         ("empty.crt", "a.key", Some(1), "{}/empty.crt: has no certificate in it"),
+        ("cut.crt", "a.key", Some(1), "{}/cut.crt: is no good PEM: its END line is missing"),
+        ("a.crt", "cut.key", Some(1), "{}/cut.key: has no usable private key in it (PEM): its END"),
         ("a.key", "a.key", Some(1), "{}/a.key: has a private key in it, but no certificate"),
         ("a.crt", "a.crt", Some(1), "{}/a.crt: has a certificate in it, but no private key"),
         ("a.crt", "sealed.key", Some(1), "{}/sealed.key: is an encrypted key"),

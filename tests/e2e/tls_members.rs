@@ -3,6 +3,7 @@
 use std::io;
 
 use super::support::certs::{Authority, Leaf, Valid};
+use super::support::proxy::value_in;
 use super::support::tls::{Tls, server, server_connection, server_of};
 use super::support::wire::End;
 use super::support::{Client, Origin, Proxy, Setup, eventually, exchange, ok};
@@ -91,6 +92,9 @@ fn members_that_cannot_prove_it_are_not_spoken_to() {
         assert_eq!(proxy.stats().total(&format!("error_member_{reason}")), 2);
         let told = |line: &String| line.contains("no TLS with a member");
         eventually("the log says so", || proxy.log.all().iter().any(told));
+        let all = proxy.log.all();
+        let line = all.iter().find(|line| told(line)).expect("a line");
+        assert_eq!(value_in(line, "pool"), Some("main"), "{line}");
         // Once: not for every request.
         assert_eq!(proxy.log.all().iter().filter(|line| told(line)).count(), 1);
         assert_eq!(origin.requests().len(), 0);

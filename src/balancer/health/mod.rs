@@ -13,6 +13,7 @@ mod passive;
 mod pool;
 mod state;
 mod transition;
+mod words;
 
 pub use evidence::{Evidence, ProbeFailure, ProbeResult, Seen, What};
 pub use member::{Admin, Member};

@@ -8,6 +8,7 @@ use super::member::{Admin, Member};
 use super::outliers::Outliers;
 use super::passive::{Due, PassiveState, Verdict};
 use super::transition::Transition;
+use super::words::Words;
 use crate::balancer::{Availability, Changes, Outcome, Places, Records, Standing};
 use crate::clock::Instant;
 use crate::config::{MemberConfig, PoolConfig};
@@ -23,6 +24,8 @@ pub struct PoolHealth {
     blank: Member,
     /// By place: what the file says that the operator wants of who is there.
     states: Vec<Admin>,
+    /// What the operator said of those who have left.
+    words: Words,
     availability: Arc<Availability>,
     /// Members that their requests took out: ejected, or on trial.
     ejected: Vec<MemberId>,
@@ -55,6 +58,7 @@ impl PoolHealth {
                 })
                 .collect(),
             states: config.places().map(|place| place.state.into()).collect(),
+            words: Words::default(),
             weights: config.places().map(weight).collect(),
             availability,
             ejected: Vec::new(),
@@ -90,8 +94,16 @@ impl PoolHealth {
     /// ever meets a pool that is emptier than it is: who is new gets its standing before it is
     /// there, and who left loses it when it is gone.
     pub fn take(&mut self, places: &Places, changes: &Changes, now: Instant) {
-        for (member, _) in &changes.came {
-            self.settle_in(*member, places.weight(*member), now);
+        for (member, address) in &changes.left {
+            let written = self.written(*member);
+            let said = self.member(*member).map_or(written, Member::admin);
+            if said != written {
+                self.words.keep(now, address, said);
+            }
+        }
+        for (member, address) in &changes.came {
+            let state = self.words.take(now, address).unwrap_or_else(|| self.written(*member));
+            self.settle_in(*member, state, places.weight(*member), now);
         }
         self.availability.publish(places.membership());
         for (member, _) in changes.left.iter().filter(|left| places.site(left.0).is_none()) {
@@ -102,10 +114,15 @@ impl PoolHealth {
         }
     }
 
+    /// What the file says that the operator wants of whoever is at a place.
+    #[must_use]
+    pub fn written(&self, member: MemberId) -> Admin {
+        self.states.get(member.index()).copied().unwrap_or_default()
+    }
+
     /// A server of which nothing is known has a vacant place, or one that another one leaves to it.
     /// Workers do not know yet that it is there.
-    fn settle_in(&mut self, member: MemberId, weight: u16, now: Instant) {
-        let state = self.states.get(member.index()).copied().unwrap_or_default();
+    fn settle_in(&mut self, member: MemberId, state: Admin, weight: u16, now: Instant) {
         if let Some(place) = self.members.get_mut(member.index()) {
             *place = Some(self.blank.clone().under(state));
             self.ejected.retain(|ejected| *ejected != member);

@@ -137,14 +137,17 @@ fn find(process: &Process, names: Names) -> Result<(PoolId, &PoolConfig, MemberI
     let Path((name, address)) = names.map_err(unreadable)?;
     let (id, pool) = process.pool_named(&name).ok_or_else(no_pool)?;
     let member = process.member_named(id, pool, &address).ok_or_else(|| {
-        let why = "there is no such member: name it by the address that GET /pools/NAME shows";
+        let why = "there is no such member: name it by an address that \"ringway members POOL\" or GET /pools/POOL shows";
         Refusal::new(StatusCode::NOT_FOUND, why)
     })?;
     Ok((id, pool, member))
 }
 
 fn no_pool() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "there is no such pool: GET /pools shows them")
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "there is no such pool: \"ringway members\" or GET /pools shows them",
+    )
 }
 
 fn unreadable(_: PathRejection) -> Refusal {

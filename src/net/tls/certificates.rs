@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
@@ -95,13 +95,23 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileFault> {
 pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileFault> {
     let bytes = read(path)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let chain = chain.map_err(|error| FileFault::new(path, format!("is no good PEM: {error}")))?;
+    let chain =
+        chain.map_err(|error| FileFault::new(path, format!("is no good PEM: {}", pem(&error))))?;
     match chain.is_empty() {
         true if mentions(&bytes, "PRIVATE KEY-----") => {
             Err(FileFault::new(path, "has a private key in it, but no certificate"))
         }
         true => Err(FileFault::new(path, "has no certificate in it (PEM: BEGIN CERTIFICATE)")),
         false => Ok(chain),
+    }
+}
+
+/// What is wrong with a PEM file. The library shows lines of it as lists of bytes.
+fn pem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "its END line is missing".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -121,7 +131,8 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileFau
         } else if mentions(&bytes, "BEGIN CERTIFICATE") {
             FileFault::new(path, "has a certificate in it, but no private key")
         } else {
-            FileFault::new(path, format!("has no usable private key in it (PEM): {error}"))
+            let why = format!("has no usable private key in it (PEM): {}", pem(&error));
+            FileFault::new(path, why)
         }
     })
 }
