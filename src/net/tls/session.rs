@@ -165,17 +165,29 @@ impl Session {
             || self.connection.borrow_mut().reader().fill_buf().is_ok()
     }
 
-    /// A buffer to receive into, of a size that suits the room for plain bytes.
-    pub(in crate::net) fn lend(&self, room: usize) -> Buffer {
-        Buffer::take(match room {
+    /// A buffer to receive into, of a size that suits the room for plain bytes: that of the plain
+    /// bytes itself if there are none, so that a connection that waits holds one and not two.
+    pub(in crate::net) fn lend(&self, plain: &mut Buffer) -> Buffer {
+        if plain.is_empty() {
+            return std::mem::take(plain);
+        }
+        Buffer::take(match plain.room() {
             n if n <= Size::Small.bytes() => Size::Small,
             n if n <= Size::Medium.bytes() => Size::Medium,
             _ => Size::Large,
         })
     }
 
-    /// Takes the buffer back, with what was received.
-    pub(in crate::net) fn give(&self, received: Buffer) {
+    /// Takes the buffer back, with what was received; one like it for plain bytes, if it was theirs.
+    pub(in crate::net) fn give(&self, received: Buffer, plain: &mut Buffer) {
+        if plain.capacity() == 0 {
+            *plain = Buffer::holding(received.capacity());
+        }
+        self.put(received);
+    }
+
+    /// Takes what was received.
+    pub(in crate::net) fn put(&self, received: Buffer) {
         *self.incoming.borrow_mut() = received;
     }
 
@@ -194,7 +206,7 @@ impl Session {
                 let mut buffer = Buffer::take(Size::Medium);
                 match socket::receive_now(fd, &mut buffer) {
                     Ok(0) => return Pulled::Over,
-                    Ok(_) => self.give(buffer),
+                    Ok(_) => self.put(buffer),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         let whole = self.records.get().at_boundary();
                         return if whole { Pulled::Nothing } else { Pulled::Part };
