@@ -241,18 +241,25 @@ impl Session {
     /// All that is to be sent: what waits, then `plain`.
     fn collect(&self, plain: &[u8]) -> Result<Buffer, Failure> {
         let mut connection = self.connection.borrow_mut();
-        if !plain.is_empty() {
-            connection.writer().write_all(plain).map_err(|_| Failure::Reset)?;
-        }
-        if !connection.wants_write() {
+        if plain.is_empty() && !connection.wants_write() {
             return Ok(Buffer::default());
         }
         let mut sealed = Buffer::holding(plain.len() + (plain.len() / RECORD + 2) * OVERHEAD);
-        while connection.wants_write() {
-            // Into a vector, which takes everything.
-            _ = connection.write_tls(sealed.tail());
+        // Record by record: each is copied while the processor has it at hand.
+        let mut pieces = plain.chunks(RECORD);
+        loop {
+            let piece = pieces.next();
+            if let Some(piece) = piece {
+                connection.writer().write_all(piece).map_err(|_| Failure::Reset)?;
+            }
+            while connection.wants_write() {
+                // Into a vector, which takes everything.
+                _ = connection.write_tls(sealed.tail());
+            }
+            if piece.is_none() {
+                return Ok(sealed);
+            }
         }
-        Ok(sealed)
     }
 
     /// Sends what waits as far as that needs no waiting.
