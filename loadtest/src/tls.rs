@@ -5,6 +5,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs::kx_group;
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -34,6 +35,8 @@ pub struct ClientTls {
     pub name: String,
     /// Connections after the first resume its session.
     pub resume: bool,
+    /// Offers X25519MLKEM768 and X25519 rather than X25519 alone.
+    pub hybrid: bool,
 }
 
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -60,7 +63,13 @@ impl Client {
     /// # Errors
     /// If the authorities cannot be read, or the name is none.
     pub fn new(settings: &ClientTls) -> io::Result<Self> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut provider = aws_lc_rs::default_provider();
+        provider.kx_groups = match settings.hybrid {
+            true => vec![kx_group::X25519MLKEM768, kx_group::X25519],
+            false => vec![kx_group::X25519],
+        };
+        provider.kx_groups.extend([kx_group::SECP256R1, kx_group::SECP384R1]);
+        let provider = Arc::new(provider);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;

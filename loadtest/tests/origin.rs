@@ -155,6 +155,11 @@ fn tls_with_full_and_resumed_handshakes() {
     };
     assert_eq!(close("full"), (20, 0));
     assert_eq!(close("resumed"), (20, 19));
+    let classical = ask("https", address, "/5", &|load| {
+        trusting(load);
+        (load.close, load.key_exchange) = (true, "x25519".to_owned());
+    });
+    assert_eq!((classical.answers, classical.failure_count()), (20, 0), "{classical:?}");
     let insecure = ask("https", address, "/5", &|load| (load.insecure, load.pipeline) = (true, 4));
     assert_eq!((insecure.answers, insecure.failure_count()), (20, 0), "{insecure:?}");
     let doubting = ask("https", address, "/5", &|load| {

@@ -145,7 +145,7 @@ impl Stream {
                         return result.map_err(|failure| self.explain(failure));
                     }
                     tls.flush_now(self.fd());
-                    tls.lend(buffer.room())
+                    tls.lend(buffer)
                 }
             };
             // SAFETY: the reference ends with this call: the operation owns a clone of the
@@ -154,7 +154,7 @@ impl Stream {
             let (result, owned) = operation.await;
             match &self.tls {
                 None => *buffer = owned,
-                Some(tls) => tls.give(owned),
+                Some(tls) => tls.give(owned, buffer),
             }
             runtime::completed();
             match (result, &self.tls) {
@@ -177,9 +177,9 @@ impl Stream {
         runtime::share().await;
         loop {
             // SAFETY: as in `recv`.
-            let operation = unsafe { &mut *self.io.get() }.read(session.lend(Size::Medium.bytes()));
+            let operation = unsafe { &mut *self.io.get() }.read(Buffer::take(Size::Medium));
             let (result, owned) = operation.await;
-            session.give(owned);
+            session.put(owned);
             runtime::completed();
             match result {
                 Ok(0) => return Err(self.explain(Failure::Closed)),

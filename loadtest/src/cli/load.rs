@@ -113,6 +113,9 @@ pub struct Load {
     /// TLS handshakes: full or resumed.
     #[arg(long, default_value = "full", help_heading = "Connection")]
     pub handshakes: String,
+    /// The key exchange of TLS: hybrid (ML-KEM too, where the server has it) or x25519 alone.
+    #[arg(long, default_value = "hybrid", help_heading = "Connection")]
+    pub key_exchange: String,
 }
 
 impl Default for Load {
@@ -147,6 +150,7 @@ impl Default for Load {
             ca: None,
             sni: None,
             handshakes: "full".to_owned(),
+            key_exchange: "hybrid".to_owned(),
         }
     }
 }
@@ -238,7 +242,14 @@ impl Load {
             other => return Err(invalid(format!("handshakes are full or resumed, not `{other}`"))),
         };
         let name = self.sni.clone().unwrap_or_else(|| url.host().to_owned());
-        Ok(Some(ClientTls { trust, name, resume }))
+        let hybrid = match self.key_exchange.as_str() {
+            "hybrid" => true,
+            "x25519" => false,
+            other => {
+                return Err(invalid(format!("key_exchange is hybrid or x25519, not `{other}`")));
+            }
+        };
+        Ok(Some(ClientTls { trust, name, resume, hybrid }))
     }
 
     fn cores(&self) -> io::Result<Vec<Option<usize>>> {

@@ -165,17 +165,29 @@ impl Session {
             || self.connection.borrow_mut().reader().fill_buf().is_ok()
     }
 
-    /// A buffer to receive into, of a size that suits the room for plain bytes.
-    pub(in crate::net) fn lend(&self, room: usize) -> Buffer {
-        Buffer::take(match room {
+    /// A buffer to receive into, of a size that suits the room for plain bytes: that of the plain
+    /// bytes itself if there are none, so that a connection that waits holds one and not two.
+    pub(in crate::net) fn lend(&self, plain: &mut Buffer) -> Buffer {
+        if plain.is_empty() {
+            return std::mem::take(plain);
+        }
+        Buffer::take(match plain.room() {
             n if n <= Size::Small.bytes() => Size::Small,
             n if n <= Size::Medium.bytes() => Size::Medium,
             _ => Size::Large,
         })
     }
 
-    /// Takes the buffer back, with what was received.
-    pub(in crate::net) fn give(&self, received: Buffer) {
+    /// Takes the buffer back, with what was received; one like it for plain bytes, if it was theirs.
+    pub(in crate::net) fn give(&self, received: Buffer, plain: &mut Buffer) {
+        if plain.capacity() == 0 {
+            *plain = Buffer::holding(received.capacity());
+        }
+        self.put(received);
+    }
+
+    /// Takes what was received.
+    pub(in crate::net) fn put(&self, received: Buffer) {
         *self.incoming.borrow_mut() = received;
     }
 
@@ -194,7 +206,7 @@ impl Session {
                 let mut buffer = Buffer::take(Size::Medium);
                 match socket::receive_now(fd, &mut buffer) {
                     Ok(0) => return Pulled::Over,
-                    Ok(_) => self.give(buffer),
+                    Ok(_) => self.put(buffer),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         let whole = self.records.get().at_boundary();
                         return if whole { Pulled::Nothing } else { Pulled::Part };
@@ -229,18 +241,25 @@ impl Session {
     /// All that is to be sent: what waits, then `plain`.
     fn collect(&self, plain: &[u8]) -> Result<Buffer, Failure> {
         let mut connection = self.connection.borrow_mut();
-        if !plain.is_empty() {
-            connection.writer().write_all(plain).map_err(|_| Failure::Reset)?;
-        }
-        if !connection.wants_write() {
+        if plain.is_empty() && !connection.wants_write() {
             return Ok(Buffer::default());
         }
         let mut sealed = Buffer::holding(plain.len() + (plain.len() / RECORD + 2) * OVERHEAD);
-        while connection.wants_write() {
-            // Into a vector, which takes everything.
-            _ = connection.write_tls(sealed.tail());
+        // Record by record: each is copied while the processor has it at hand.
+        let mut pieces = plain.chunks(RECORD);
+        loop {
+            let piece = pieces.next();
+            if let Some(piece) = piece {
+                connection.writer().write_all(piece).map_err(|_| Failure::Reset)?;
+            }
+            while connection.wants_write() {
+                // Into a vector, which takes everything.
+                _ = connection.write_tls(sealed.tail());
+            }
+            if piece.is_none() {
+                return Ok(sealed);
+            }
         }
-        Ok(sealed)
     }
 
     /// Sends what waits as far as that needs no waiting.
