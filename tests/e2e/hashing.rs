@@ -97,7 +97,8 @@ fn check(hash: &str) {
         assert_eq!(client.get("/").status(), 200);
         proxy.stats().total("members_out") == 0
     });
-    assert_eq!(map(&proxy, hash), first, "after its return");
+    // A worker that saw it fail a moment ago avoids it a little longer.
+    eventually("its keys are back", || map(&proxy, hash) == first);
 }
 
 #[test]
