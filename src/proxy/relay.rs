@@ -72,7 +72,8 @@ pub(super) async fn greet(
             Greeted::Here(relayed.ends())
         }
         Err(refused) => {
-            relayed.end(place, stream, Err(refused));
+            // Nothing was promised yet: a close will do.
+            relayed.note(place, Err(refused));
             Greeted::Over
         }
     }
@@ -116,8 +117,23 @@ impl Relayed {
         destination.map(|destination| Ends { client, destination })
     }
 
-    /// Counts and logs how it ended.
+    /// Counts and logs how it ended, and lets the client see it.
     fn end(&self, place: &Place, stream: &Stream, ended: Result<(), Refused>) {
+        self.note(place, ended);
+        let quiet = matches!(
+            ended,
+            Ok(())
+                | Err(Refused::Silent)
+                | Err(Refused::For(Reason::TunnelIdle | Reason::NoPassthrough))
+        );
+        if self.received.get() + self.sent.get() == 0 && !quiet {
+            // Nothing of what it asked for was done, and it must not look as if it was.
+            stream.reset_on_drop();
+        }
+    }
+
+    /// Counts and logs how it ended.
+    fn note(&self, place: &Place, ended: Result<(), Refused>) {
         let context = place.context();
         let reason = match ended {
             Err(Refused::Silent) => return,
@@ -126,11 +142,6 @@ impl Relayed {
         };
         if let Some(reason) = reason {
             context.row.error(reason);
-            let quiet = matches!(reason, Reason::TunnelIdle | Reason::NoPassthrough);
-            if self.received.get() + self.sent.get() == 0 && !quiet {
-                // Nothing of what it asked for was done, and it must not look as if it was.
-                stream.reset_on_drop();
-            }
         }
         if let (Some(log), Some(begun)) = (&context.access_log, self.begun) {
             let line = access_log::Relayed {
