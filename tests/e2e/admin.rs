@@ -110,7 +110,9 @@ fn pools_members_and_evidence() {
     let body = format!(
         "[[route]]\npool = \"main\"\n[pool.main]\nbalance = \"least-time\"\n\
          eject = {{ failures = 2, for = \"1h\" }}\n\
-         members = [\"{}\", {{ address = \"{}\", weight = 3, max_connections = 7 }}]\n",
+         members = [{{ address = \"{}\", weight = 300 }}, \
+         {{ address = \"{}\", weight = 3, max_connections = 7 }}]\n",
+        // Of a weight that makes it the first choice.
         broken.address(),
         good.address()
     );
