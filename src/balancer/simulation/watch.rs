@@ -205,7 +205,11 @@ impl World {
             if self.plan.corpse == Some(id) {
                 assert_eq!(standing, Standing::Out, "{id:?} is dead");
             } else if member.weight > 0 && !member.backup {
-                assert_eq!(standing, Standing::In, "{id:?} is healthy");
+                // Of two that take as long as chance has it, one is at times much slower.
+                let eject = self.plan.config.eject.as_ref();
+                let outlier = eject.is_some_and(|eject| eject.latency.is_some());
+                let out = matches!(standing, Standing::Out | Standing::Trial);
+                assert!(standing == Standing::In || outlier && out, "{id:?}: {standing:?}");
             }
         }
     }
