@@ -17,7 +17,7 @@ use crate::net::{Buffer, Either, Failure, Size, Stream, TICK, race, sleep};
 use crate::stats::{Counter, Reason};
 
 /// Between two attempts to open a connection when no descriptors are left.
-pub(super) const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
 
 /// An attempt that failed.
 #[derive(Clone, Copy, Debug)]
@@ -224,22 +224,25 @@ async fn reach(ask: &Ask<'_>, lease: &Lease, fresh: bool) -> Result<Connection, 
         return Ok(connection);
     }
     // Rare, and large: kept out of every connection's memory.
-    Box::pin(dial(ask, lease)).await
+    Box::pin(async { dial(lease, header(ask, lease).data(), || lease.reuse()).await }).await
 }
 
-/// A new connection. Where no descriptors are left it waits for one, or for a connection that
-/// another exchange gives back, as long as it would wait for the member.
-async fn dial(ask: &Ask<'_>, lease: &Lease) -> Result<Connection, Failure> {
-    let header = header(ask, lease);
+/// A new connection, which begins with `header`. Where no descriptors are left it waits for one, or
+/// for a connection that is `given_back`, as long as it would wait for the member.
+pub(super) async fn dial(
+    lease: &Lease,
+    header: &[u8],
+    given_back: impl Fn() -> Option<Connection>,
+) -> Result<Connection, Failure> {
     let mut waited = Duration::ZERO;
     loop {
-        match lease.dial(header.data()).await {
+        match lease.dial(header).await {
             Err(Failure::NoDescriptors) if waited < lease.timeouts().connect => {}
             other => return other,
         }
         sleep(DESCRIPTOR_PAUSE).await;
         waited += DESCRIPTOR_PAUSE;
-        if let Some(connection) = lease.reuse() {
+        if let Some(connection) = given_back() {
             return Ok(connection);
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::access_log;
 use super::context::{Context, Place};
-use super::deliver::{DESCRIPTOR_PAUSE, lease, may_retry};
+use super::deliver::{dial, lease, may_retry};
 use super::exchange::Client;
 use super::greeting::{self, Ends, Refused};
 use super::tunnel::Tunnel;
@@ -16,7 +16,7 @@ use crate::balancer::{Attempted, Connection, Fault, Lease, Outcome, Site, Tried,
 use crate::clock::{self, Instant};
 use crate::config::ListenerConfig;
 use crate::ids::PoolId;
-use crate::net::{Buffer, Failure, Size, Stream, TICK, sleep};
+use crate::net::{Buffer, Size, Stream, TICK};
 use crate::stats::{Counter, Reason};
 use crate::wire::TlsFacts;
 
@@ -261,7 +261,8 @@ async fn reach(
         relayed.site.replace(Some(Rc::clone(lease.site())));
         attempts += 1;
         let begun = measures.then(clock::now);
-        let failure = match dial(&lease, &header(&lease, stream, relayed)).await {
+        // Idle connections of the pool are those of requests.
+        let failure = match dial(&lease, header(&lease, stream, relayed).data(), || None).await {
             Ok(connection) => {
                 let took = begun.map_or(Duration::ZERO, |begun| clock::now().since(begun));
                 lease.settle(Outcome::Connected { took });
@@ -285,19 +286,5 @@ async fn reach(
             return Err(reason);
         }
         lost = Some(reason);
-    }
-}
-
-/// A new connection. Where no descriptors are left it waits for one, as long as it would wait for
-/// the member.
-async fn dial(lease: &Lease, header: &Buffer) -> Result<Connection, Failure> {
-    let mut waited = Duration::ZERO;
-    loop {
-        match lease.dial(header.data()).await {
-            Err(Failure::NoDescriptors) if waited < lease.timeouts().connect => {}
-            other => return other,
-        }
-        sleep(DESCRIPTOR_PAUSE).await;
-        waited += DESCRIPTOR_PAUSE;
     }
 }

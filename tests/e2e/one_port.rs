@@ -7,13 +7,11 @@ use super::support::certs::Authority;
 use super::support::tls::{Tls, server, server_connection};
 use super::support::wire::End;
 use super::support::{Client, Conn, Origin, Setup, eventually, ok};
+use super::tls;
 
-const TERMINATES: &str = "tls.certificates = [{ chain = \"a.crt\", key = \"a.key\" }]";
-
-/// What a client of `a.test` is shown by the proxy itself.
+/// Ends the TLS of clients of `a.test`.
 fn terminating(setup: Setup, authority: &Authority) -> Setup {
-    let leaf = authority.sign(&["a.test"]);
-    setup.beside("a.crt", leaf.chain_pem()).beside("a.key", leaf.key_pem())
+    tls::terminating(setup, &authority.sign(&["a.test"]))
 }
 
 /// A member that speaks TLS behind a line of the PROXY protocol, if it is to expect one, and says
@@ -44,7 +42,7 @@ fn one_port_terminates_some_names_and_passes_others_through() {
          [[route]]\npool = \"web\"\n[pool.web]\nmembers = [\"{web}\"]\n\
          [pool.tenant]\nmembers = [\"{tenant_address}\"]\n"
     );
-    let setup = Setup::with_body(format!("{TERMINATES}\n{body}"));
+    let setup = Setup::with_body(body);
     let proxy = terminating(setup, &ours).start();
     for _ in 0..2 {
         let mut client = Tls::trusting(&ours).connect(proxy.address(), "a.test");
@@ -68,7 +66,7 @@ fn one_port_terminates_some_names_and_passes_others_through() {
 fn a_header_comes_before_the_tls_of_clients() {
     let authority = Authority::new("test");
     let origin = Origin::saying("hello");
-    let setup = Setup::to(&[&origin]).listener(TERMINATES);
+    let setup = Setup::to(&[&origin]);
     let listener = "proxy_protocol = { trusted = [\"127.0.0.0/8\"] }";
     let proxy = terminating(setup, &authority).listener(listener).start();
     let mut client = Client::connect(proxy.address());
@@ -113,7 +111,7 @@ fn members_hear_of_the_tls_of_clients() {
         }
         Ok(())
     });
-    let setup = Setup::to(&[&member]).pool("proxy_protocol = \"v2\"").listener(TERMINATES);
+    let setup = Setup::to(&[&member]).pool("proxy_protocol = \"v2\"");
     let proxy = terminating(setup, &authority).start();
     let tls = Tls::trusting(&authority).only_13().alpn(&["http/1.1"]);
     let mut client = tls.connect(proxy.address(), "a.test");
@@ -137,10 +135,8 @@ fn tunnels_pass_through_tls_on_both_sides() {
         conn.send([b"got ".as_slice(), &bytes].concat())?;
         conn.wire.finish()
     });
-    let setup = Setup::to(&[&member])
-        .listener(TERMINATES)
-        .beside("ca.pem", authority.pem())
-        .pool("tls = { ca = \"ca.pem\" }");
+    let setup =
+        Setup::to(&[&member]).beside("ca.pem", authority.pem()).pool("tls = { ca = \"ca.pem\" }");
     let proxy = terminating(setup, &authority).start();
     let mut client = Tls::trusting(&authority).connect(proxy.address(), "a.test");
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
@@ -187,7 +183,7 @@ fn uploads_in_tls_are_sent_again() {
         Err(std::io::ErrorKind::ConnectionReset.into())
     });
     let healthy = Origin::saying("done");
-    let setup = Setup::to(&[&dying, &healthy]).listener(TERMINATES).workers(1);
+    let setup = Setup::to(&[&dying, &healthy]).workers(1);
     let proxy = terminating(setup, &authority).start();
     let body: Vec<u8> = (0..60_000u32).map(|byte| (byte * 7) as u8).collect();
     for round in 0..4 {

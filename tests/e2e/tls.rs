@@ -12,15 +12,17 @@ use super::support::{Client, Origin, PATIENCE, Proxy, Setup, ok};
 
 const LISTENER: &str = "tls.certificates = [{ chain = \"a.crt\", key = \"a.key\" }]";
 
-/// A listener with one certificate, for `a.test` and `*.a.test`.
-fn with(leaf: &Leaf, origin: &Origin) -> Setup {
-    Setup::to(&[origin])
-        .beside("a.crt", leaf.chain_pem())
-        .beside("a.key", leaf.key_pem())
-        .listener(LISTENER)
+/// Ends the TLS of clients, with this certificate.
+pub(super) fn terminating(setup: Setup, leaf: &Leaf) -> Setup {
+    setup.beside("a.crt", leaf.chain_pem()).beside("a.key", leaf.key_pem()).listener(LISTENER)
 }
 
-fn start(origin: &Origin) -> (Authority, Proxy) {
+pub(super) fn with(leaf: &Leaf, origin: &Origin) -> Setup {
+    terminating(Setup::to(&[origin]), leaf)
+}
+
+/// A listener with one certificate, for `a.test` and `*.a.test`.
+pub(super) fn start(origin: &Origin) -> (Authority, Proxy) {
     let authority = Authority::new("test");
     let proxy = with(&authority.sign(&["a.test", "*.a.test"]), origin).start();
     (authority, proxy)

@@ -1,25 +1,10 @@
 //! TLS with clients: how connections end, and what that says.
 
-use super::support::certs::{Authority, Leaf};
+use super::support::certs::Authority;
 use super::support::tls::Tls;
 use super::support::wire::End;
-use super::support::{Client, Origin, Proxy, Setup};
-
-const LISTENER: &str = "tls.certificates = [{ chain = \"a.crt\", key = \"a.key\" }]";
-
-/// A listener with one certificate, for `a.test` and `*.a.test`.
-fn with(leaf: &Leaf, origin: &Origin) -> Setup {
-    Setup::to(&[origin])
-        .beside("a.crt", leaf.chain_pem())
-        .beside("a.key", leaf.key_pem())
-        .listener(LISTENER)
-}
-
-fn start(origin: &Origin) -> (Authority, Proxy) {
-    let authority = Authority::new("test");
-    let proxy = with(&authority.sign(&["a.test", "*.a.test"]), origin).start();
-    (authority, proxy)
-}
+use super::support::{Client, Origin};
+use super::tls::{start, with};
 
 #[test]
 fn ends_are_announced_and_cuts_are_not() {
