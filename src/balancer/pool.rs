@@ -281,11 +281,10 @@ impl Pool {
     pub(super) fn look(&self, wish: Wish, tried: &Tried) -> Look<Result<Chosen, LeaseError>> {
         match self.choose_of(wish, tried, |_| true) {
             Ok(chosen) => Look::Taken(Ok(chosen)),
-            Err(Unchosen::Nobody) => Look::Taken(Err(LeaseError::Nobody)),
             // One that it tried, or that this worker avoids.
             Err(Unchosen::Full) if self.any_free(|_| true) => Look::ForOthers,
-            Err(Unchosen::Deserted) => Look::Taken(Err(LeaseError::Deserted)),
             Err(Unchosen::Full) => Look::Full,
+            Err(nobody) => Look::Taken(Err(nobody.into())),
         }
     }
 

@@ -31,6 +31,17 @@ pub enum LeaseError {
     QueueTimeout,
 }
 
+impl From<Unchosen> for LeaseError {
+    /// For those who do not wait.
+    fn from(unchosen: Unchosen) -> Self {
+        match unchosen {
+            Unchosen::Nobody => Self::Nobody,
+            Unchosen::Deserted => Self::Deserted,
+            Unchosen::Full => Self::QueueFull,
+        }
+    }
+}
+
 /// All pools on one worker.
 #[derive(Debug)]
 pub struct Pools {
@@ -88,10 +99,9 @@ impl Pools {
         }
         let chosen = match chosen {
             Ok(chosen) => chosen,
-            Err(Unchosen::Nobody) => return Err(LeaseError::Nobody),
-            Err(Unchosen::Deserted) => return Err(LeaseError::Deserted),
             // Rare, and large: kept out of every connection's memory.
             Err(Unchosen::Full) => Box::pin(wait(pool, wish, tried)).await?,
+            Err(nobody) => return Err(nobody.into()),
         };
         Lease::new(Rc::clone(pool), chosen)
     }
@@ -106,12 +116,7 @@ impl Pools {
         if pool.must_wait(wish, tried) {
             return Err(LeaseError::QueueFull);
         }
-        match pool.choose(wish, tried) {
-            Ok(chosen) => Lease::new(Rc::clone(pool), chosen),
-            Err(Unchosen::Nobody) => Err(LeaseError::Nobody),
-            Err(Unchosen::Deserted) => Err(LeaseError::Deserted),
-            Err(Unchosen::Full) => Err(LeaseError::QueueFull),
-        }
+        Lease::new(Rc::clone(pool), pool.choose(wish, tried)?)
     }
 
     /// Another worker freed a slot for a waiter of this one.
@@ -244,9 +249,8 @@ async fn wait(pool: &Pool, mut wish: Wish, tried: &Tried) -> Result<Chosen, Leas
         wish.member = None;
         match pool.choose(wish, tried) {
             Ok(chosen) => return Ok(chosen),
-            Err(Unchosen::Nobody) => return Err(LeaseError::Nobody),
-            Err(Unchosen::Deserted) => return Err(LeaseError::Deserted),
             Err(Unchosen::Full) => {}
+            Err(nobody) => return Err(nobody.into()),
         }
     }
     // Who stays on a member without a maximum waits for a place of the pool, as everybody does.
