@@ -1,19 +1,21 @@
 //! What every connection of one worker shares.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::access_log;
+use super::guards::Post;
 use super::passthrough::Passthrough;
 use super::route::Router;
+use super::{access_log, forwarded, guard, keyed};
 use crate::balancer::Pools;
 use crate::config::{Config, ListenerConfig, Speaks};
 use crate::http::{RequestHead, ResponseHead};
 use crate::ids::ListenerId;
 use crate::net::tls::TlsAcceptor;
-use crate::stats::{Counter, Row};
+use crate::stats::{Counter, Reason, Row};
 
 /// Bytes that a kept head's buffers hold at the most.
 const HEAD_KEPT: usize = 8 << 10;
@@ -34,6 +36,8 @@ pub struct Context {
     pub(super) passthrough: Vec<Option<Passthrough>>,
     /// This worker's counters.
     pub row: Arc<Row>,
+    /// What connections and requests have to pass.
+    pub(super) post: Rc<Post>,
     /// Open connections per listener, over all workers.
     pub open: Arc<[AtomicUsize]>,
     /// Where access log lines go, if anywhere.
@@ -61,7 +65,7 @@ impl Context {
         config: Arc<Config>,
         pools: Pools,
         row: Arc<Row>,
-        open: Arc<[AtomicUsize]>,
+        (open, post): (Arc<[AtomicUsize]>, Post),
         access_log: Option<access_log::Sender>,
         tls: Arc<[Option<TlsAcceptor>]>,
     ) -> Self {
@@ -75,6 +79,7 @@ impl Context {
             pools,
             passthrough,
             row,
+            post: Rc::new(post),
             open,
             access_log,
             tls,
@@ -146,13 +151,16 @@ impl Context {
 pub struct Place {
     context: Rc<Context>,
     listener: ListenerId,
+    /// Among the connections of its client, where they are counted.
+    seat: Cell<Option<keyed::Seat>>,
 }
 
 impl Place {
-    /// A place, or none if the listener is full; the refusal is then counted.
+    /// A place, or none if the listener is full, or the peer may not come; the refusal is then counted.
     #[must_use]
-    pub fn take(context: &Rc<Context>, listener: ListenerId) -> Option<Self> {
-        let bound = context.listener(listener)?.limits.connections;
+    pub fn take(context: &Rc<Context>, listener: ListenerId, peer: IpAddr) -> Option<Self> {
+        let config = context.listener(listener)?;
+        let bound = config.limits.connections;
         let open = context.open.get(listener.index())?;
         if open.fetch_add(1, Ordering::Relaxed) >= bound {
             open.fetch_sub(1, Ordering::Relaxed);
@@ -160,7 +168,28 @@ impl Place {
             return None;
         }
         context.row.add(Counter::ConnectionsActive, 1);
-        Some(Self { context: Rc::clone(context), listener })
+        let place = Self { context: Rc::clone(context), listener, seat: Cell::default() };
+        // Else it is not known yet who comes.
+        if config.proxy_protocol.is_none()
+            && let Err(reason) = place.admit(config, peer)
+        {
+            context.row.error(reason);
+            return None;
+        }
+        Some(place)
+    }
+
+    /// Whether the client of the connection may come and have one more; it has it then.
+    pub(super) fn admit(&self, config: &ListenerConfig, client: IpAddr) -> Result<(), Reason> {
+        let (context, id) = (&*self.context, self.listener);
+        let relayed = config.speaks() != Speaks::Http;
+        // Those of a trusted peer are of many clients: its requests tell of whom.
+        if !relayed && forwarded::is_trusted(client.to_canonical(), &config.trusted_proxies) {
+            return Ok(());
+        }
+        guard::admits(context, id, client, relayed)?;
+        self.seat.set(guard::seat_connection(context, id, client)?);
+        Ok(())
     }
 
     /// The worker's reverse proxy.
@@ -178,6 +207,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(seat) = self.seat.take() {
+            guard::unseat_connection(&self.context, self.listener, seat);
+        }
         if let Some(open) = self.context.open.get(self.listener.index()) {
             open.fetch_sub(1, Ordering::Relaxed);
         }

@@ -18,6 +18,7 @@ use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
+use crate::proxy::Guards;
 use crate::stats::Row;
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
@@ -123,7 +124,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
-    let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
+    let guards = Arc::new(Guards::new(&config, cores.len()));
+    let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout)
+        .counting(Arc::clone(&guards));
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
@@ -142,6 +145,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let bound = sockets.drain(..).zip(datagrams.drain(..));
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(ringers);
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
+        let Some(post) = guards.at(WorkerId(number)) else { break };
         let plan = Plan {
             id: WorkerId(number),
             core,
@@ -149,6 +153,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
             open: Arc::clone(&open),
+            post,
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
@@ -168,7 +173,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            admin.start(process.telling_of(certificates.shelves()));
+            admin.start(process.telling_of(certificates.shelves()).counting(guards));
         }
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await

@@ -19,7 +19,7 @@ use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
-use crate::proxy::{self, Context, DRAIN_PATIENCE, Flows, Place};
+use crate::proxy::{self, Context, DRAIN_PATIENCE, Flows, Place, Post};
 use crate::stats::{Counter, Reason, Row};
 
 /// How long accepting pauses when the process has no descriptors left: trying at once would burn
@@ -49,6 +49,7 @@ pub(super) struct Plan {
     pub(super) config: Arc<Config>,
     pub(super) shared: Arc<SharedPools>,
     pub(super) open: Arc<[AtomicUsize]>,
+    pub(super) post: Post,
     pub(super) row: Arc<Row>,
     pub(super) access_log: Option<proxy::access_log::Sender>,
     /// TLS with clients, by listener.
@@ -105,7 +106,7 @@ impl Plan {
             }
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
-        let (sharing, log) = (self.open, self.access_log);
+        let (sharing, log) = ((self.open, self.post), self.access_log);
         let context = Rc::new(Context::new(self.config, pools, self.row, sharing, log, self.tls));
         let opened = open(self.sockets, self.datagrams, self.driver, &context);
         let (doors, flows) = match opened {
@@ -250,7 +251,7 @@ fn accept_waiting(door: &Door, context: &Rc<Context>) -> bool {
 fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::SocketAddr) {
     context.row.add(Counter::Accepts, 1);
     // Without a place the connection is closed at once, and counted.
-    if let Some(place) = Place::take(context, door.listener) {
+    if let Some(place) = Place::take(context, door.listener, peer.ip()) {
         let requests = context.speaks(door.listener) == Speaks::Http;
         if requests {
             net::spawn(proxy::serve(place, stream, peer, door.port), count_panic(context));

@@ -1,6 +1,6 @@
 //! From counters, figures and states to views.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::clock::{self, Instant};
 use crate::config::PoolConfig;
 use crate::control::desk::{MemberState, NoAnswer};
 use crate::ids::{MemberId, PoolId};
+use crate::proxy::Decision;
 use crate::stats::{Counter, Reason, Row};
 
 /// What time it is by both clocks.
@@ -60,7 +61,18 @@ impl Process {
             workers: self.rows.len(),
             counters: Counter::ALL.iter().map(counter).collect(),
             errors: Reason::ALL.iter().map(error).collect(),
+            rules: self.rules(),
         }
+    }
+
+    fn rules(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        let decisions = self.guards.iter().flat_map(|guards| guards.decisions());
+        let words = Decision::ALL.map(|decision| decision.word().to_owned());
+        decisions
+            .map(|(name, counts)| {
+                (name.to_owned(), words.clone().into_iter().zip(counts).collect())
+            })
+            .collect()
     }
 
     pub(super) async fn pool_view(
