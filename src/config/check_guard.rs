@@ -51,7 +51,7 @@ pub enum GuardError {
     Refusal,
     /// No rate.
     Rate,
-    /// Nothing that has a rate of its own.
+    /// Something that has no rate of its own.
     Per,
     /// `"route"` on a listener, or `"listener"` on a route.
     PerElsewhere(&'static str),
@@ -73,7 +73,7 @@ impl fmt::Display for GuardError {
             Self::NoList => f.write_str("nobody is allowed or denied here"),
             Self::Refusal => f.write_str("clients are refused by 403, by 404, or by \"drop\""),
             Self::Rate => f.write_str("this is no rate"),
-            Self::Per => f.write_str("nothing that has a rate of its own"),
+            Self::Per => f.write_str("this has no rate of its own"),
             Self::PerElsewhere(word) => write!(f, "there is no {word} to count for here"),
             Self::Speed => f.write_str("this is no speed"),
         }
