@@ -24,7 +24,7 @@ use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
 struct Occupant<'a> {
@@ -50,6 +50,7 @@ pub struct Process {
     draining: Arc<AtomicBool>,
     desk: Desk,
     certificates: Option<Shelves>,
+    occupancy: Arc<Occupancy>,
     started: Instant,
 }
 
@@ -73,8 +74,16 @@ impl Process {
             draining,
             desk,
             certificates: None,
+            occupancy: Arc::new(Occupancy::new([], 0)),
             started: clock::now(),
         }
+    }
+
+    /// Tells of connections by listener, too.
+    #[must_use]
+    pub fn with_occupancy(mut self, occupancy: Arc<Occupancy>) -> Self {
+        self.occupancy = occupancy;
+        self
     }
 
     /// Tells of certificates, too.

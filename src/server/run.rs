@@ -5,7 +5,6 @@ use std::io;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
@@ -18,7 +17,7 @@ use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
 const INBOX: usize = 256;
@@ -123,7 +122,10 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
-    let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
+    let names = config.listeners.iter().map(|listener| listener.name.clone());
+    let occupancy = Arc::new(Occupancy::new(names, cores.len()));
+    let all = (rows.clone(), Arc::clone(&occupancy));
+    let mut crew = Crew::new(all, Arc::clone(&control_row), ends, log_writer, timeout);
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
@@ -131,7 +133,6 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(to_members)
         .with_records(shared.records());
-    let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
     let mut datagrams = by_worker(datagrams, cores.len());
@@ -148,7 +149,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             driver,
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
-            open: Arc::clone(&open),
+            occupancy: Arc::clone(&occupancy),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
@@ -165,6 +166,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     drop((log_sender, started, ended, observer));
     let (draining, desk) = (crew.draining(), monitor.desk());
     let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
+    let process = process.with_occupancy(occupancy);
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
