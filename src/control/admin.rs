@@ -60,7 +60,7 @@ impl Process {
     pub fn new(
         config: &Arc<Config>,
         shared: &Arc<SharedPools>,
-        rows: Vec<Arc<Row>>,
+        (rows, occupancy): (Vec<Arc<Row>>, Arc<Occupancy>),
         control: &Arc<Row>,
         draining: Arc<AtomicBool>,
         desk: Desk,
@@ -74,16 +74,9 @@ impl Process {
             draining,
             desk,
             certificates: None,
-            occupancy: Arc::new(Occupancy::new([], 0)),
+            occupancy,
             started: clock::now(),
         }
-    }
-
-    /// Tells of connections by listener, too.
-    #[must_use]
-    pub fn with_occupancy(mut self, occupancy: Arc<Occupancy>) -> Self {
-        self.occupancy = occupancy;
-        self
     }
 
     /// Tells of certificates, too.

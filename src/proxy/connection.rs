@@ -53,8 +53,8 @@ pub fn serve(place: Place, stream: Stream, origin: Origin) -> impl Future<Output
             let Some(to) = converse(client, place).await else { return };
             let Served { client, place } = served;
             match handover::give(client, place, to) {
-                Ok(()) => return,
-                Err((client, place)) => served = Served { client, place },
+                Some((client, place)) => served = Served { client, place },
+                None => return,
             }
         }
     }

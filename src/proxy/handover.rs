@@ -107,22 +107,22 @@ pub(super) fn wanted(context: &Context, client: &Client) -> Option<WorkerId> {
 }
 
 /// Sends it there; gives it back if it could not go.
-pub(super) fn give(client: Client, place: Place, to: WorkerId) -> Result<(), (Client, Place)> {
+pub(super) fn give(client: Client, place: Place, to: WorkerId) -> Option<(Client, Place)> {
     let Client { stream, peer, listener, .. } = client;
     let context = Rc::clone(place.shared());
-    let stay = |stream, peer, place| Err((Client::known(stream, peer, listener), place));
+    let stay = |stream, peer, place| Some((Client::known(stream, peer, listener), place));
     let socket = match stream.leave() {
         Ok(socket) => socket,
         Err(stream) => return stay(stream, peer, place),
     };
     place.give_to(to);
     let newcomer = Newcomer { socket, listener, origin: Origin::Moved(Moved(peer)) };
-    let Err(back) = context.give(to, newcomer) else { return Ok(()) };
+    let back = context.give(to, newcomer).err()?;
     context.occupancy.transfer(to, context.worker, listener);
     let place = Place::taken(&context, listener);
     match (Stream::join(back.socket), back.origin) {
         (Ok(stream), Origin::Moved(Moved(peer))) => stay(stream, peer, place),
         // Where the loop does not take it back, the client sees the end of it.
-        _ => Ok(()),
+        _ => None,
     }
 }

@@ -122,10 +122,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
-    let names = config.listeners.iter().map(|listener| listener.name.clone());
-    let occupancy = Arc::new(Occupancy::new(names, cores.len()));
-    let all = (rows.clone(), Arc::clone(&occupancy));
-    let mut crew = Crew::new(all, Arc::clone(&control_row), ends, log_writer, timeout);
+    let occupancy = occupancy(&config, cores.len());
+    let counts = (rows.clone(), Arc::clone(&occupancy));
+    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout);
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
@@ -139,9 +138,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
     let (peers, inboxes): (Vec<_>, Vec<_>) =
         inboxes.map_err(StartError::System)?.into_iter().unzip();
-    let ringers = peers.clone();
     let bound = sockets.drain(..).zip(datagrams.drain(..));
-    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(ringers);
+    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
             id: WorkerId(number),
@@ -165,8 +163,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     }
     drop((log_sender, started, ended, observer));
     let (draining, desk) = (crew.draining(), monitor.desk());
-    let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
-    let process = process.with_occupancy(occupancy);
+    let process = Process::new(&config, &shared, (rows, occupancy), &control_row, draining, desk);
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
@@ -178,6 +175,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
     say_end(control.map_err(StartError::System)?.block_on(serve)?);
     Ok(())
+}
+
+fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {
+    let names = config.listeners.iter().map(|listener| listener.name.clone());
+    Arc::new(Occupancy::new(names, workers))
 }
 
 fn say_end(outcome: Outcome) {
