@@ -25,7 +25,7 @@ use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
 use crate::proxy::Guards;
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
 struct Occupant<'a> {
@@ -52,6 +52,7 @@ pub struct Process {
     desk: Desk,
     certificates: Option<Shelves>,
     guards: Option<Arc<Guards>>,
+    occupancy: Arc<Occupancy>,
     started: Instant,
 }
 
@@ -61,7 +62,7 @@ impl Process {
     pub fn new(
         config: &Arc<Config>,
         shared: &Arc<SharedPools>,
-        rows: Vec<Arc<Row>>,
+        (rows, occupancy): (Vec<Arc<Row>>, Arc<Occupancy>),
         control: &Arc<Row>,
         draining: Arc<AtomicBool>,
         desk: Desk,
@@ -76,6 +77,7 @@ impl Process {
             desk,
             certificates: None,
             guards: None,
+            occupancy,
             started: clock::now(),
         }
     }

@@ -15,6 +15,7 @@ mod forwarded;
 mod greeting;
 mod guard;
 mod guards;
+mod handover;
 mod hash_key;
 mod keyed;
 mod passthrough;
@@ -34,9 +35,10 @@ mod tunnel;
 mod upload;
 
 pub use connection::{DRAIN_PATIENCE, serve};
-pub use context::{Context, Place};
+pub use context::{Context, Neighbours, Place};
 pub use flows::Flows;
 pub use guards::{Decision, Guards, Post};
+pub use handover::{Give, Moved, Newcomer, Origin, pass_on};
 #[doc(hidden)]
 pub use rate::Workbench;
 pub use relay::relay;

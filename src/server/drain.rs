@@ -14,7 +14,7 @@ use crate::control::{Event, Signals, log};
 use crate::ids::WorkerId;
 use crate::net::Ringer;
 use crate::proxy::Guards;
-use crate::stats::{Counter, Row, report};
+use crate::stats::{Counter, Occupancy, Row, report};
 
 /// How long the workers may take to cut what is under way.
 const CUT_PATIENCE: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ pub(super) enum Outcome {
 pub(super) struct Crew {
     workers: Vec<(JoinHandle<()>, Ringer<Command>)>,
     rows: Vec<Arc<Row>>,
+    occupancy: Arc<Occupancy>,
     /// The control thread's counters.
     control: Arc<Row>,
     ends: UnboundedReceiver<WorkerId>,
@@ -44,7 +45,7 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn new(
-        rows: Vec<Arc<Row>>,
+        (rows, occupancy): (Vec<Arc<Row>>, Arc<Occupancy>),
         control: Arc<Row>,
         ends: UnboundedReceiver<WorkerId>,
         log_writer: Option<Writer>,
@@ -52,7 +53,17 @@ impl Crew {
     ) -> Self {
         let (workers, draining) = (Vec::new(), Arc::default());
         let guards = None;
-        Self { workers, rows, control, ends, log_writer, drain_timeout, draining, guards }
+        Self {
+            workers,
+            rows,
+            occupancy,
+            control,
+            ends,
+            log_writer,
+            drain_timeout,
+            draining,
+            guards,
+        }
     }
 
     /// Reports what rules decided, too.
@@ -94,7 +105,7 @@ impl Crew {
         match event {
             Event::Report => {
                 let rules = self.guards.as_ref().map(|guards| guards.report()).unwrap_or_default();
-                log::raw(&(rules + &report(&self.rows, &self.control)));
+                log::raw(&(rules + &report(&self.rows, &self.control, &self.occupancy)));
             }
             Event::HangUp => tracing::warn!("SIGHUP: this version cannot reload its configuration"),
             Event::Upgrade => tracing::warn!("SIGUSR2: this version cannot upgrade in place"),
@@ -110,7 +121,7 @@ impl Crew {
         self.draining.store(true, Ordering::Relaxed);
         let connections = self.open_connections();
         tracing::info!(connections, timeout = ?self.drain_timeout, "draining");
-        self.tell_all(Command::Drain);
+        self.tell_all(|| Command::Drain);
         let (mut left, mut cut) = (self.workers.len(), None);
         let deadline = tokio::time::sleep(self.drain_timeout);
         tokio::pin!(deadline);
@@ -132,7 +143,7 @@ impl Crew {
             match (over, cut) {
                 (true, None) => {
                     cut = Some(self.open_connections());
-                    self.tell_all(Command::Cut);
+                    self.tell_all(|| Command::Cut);
                     deadline.set(tokio::time::sleep(CUT_PATIENCE));
                 }
                 // A worker that does not even end now is stuck.
@@ -150,10 +161,10 @@ impl Crew {
         cut.map_or(Outcome::Drained, Outcome::Cut)
     }
 
-    fn tell_all(&self, command: Command) {
+    fn tell_all(&self, command: impl Fn() -> Command) {
         for (_, ringer) in &self.workers {
             // The inbox holds more commands than are ever sent.
-            _ = ringer.send(command);
+            _ = ringer.send(command());
         }
     }
 }

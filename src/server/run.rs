@@ -5,7 +5,6 @@ use std::io;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
@@ -19,7 +18,7 @@ use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
 use crate::proxy::Guards;
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
 const INBOX: usize = 256;
@@ -125,7 +124,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
     let guards = Arc::new(Guards::new(&config, cores.len()));
-    let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout)
+    let occupancy = occupancy(&config, cores.len());
+    let counts = (rows.clone(), Arc::clone(&occupancy));
+    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
         .counting(Arc::clone(&guards));
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
@@ -134,7 +135,6 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(to_members)
         .with_records(shared.records());
-    let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
     let mut datagrams = by_worker(datagrams, cores.len());
@@ -148,7 +148,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             driver,
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
-            open: Arc::clone(&open),
+            occupancy: Arc::clone(&occupancy),
             post: guards.at(WorkerId(number)),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
@@ -165,7 +165,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     }
     drop((log_sender, started, ended, observer));
     let (draining, desk) = (crew.draining(), monitor.desk());
-    let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
+    let process = Process::new(&config, &shared, (rows, occupancy), &control_row, draining, desk);
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
@@ -177,6 +177,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
     say_end(control.map_err(StartError::System)?.block_on(serve)?);
     Ok(())
+}
+
+fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {
+    let names = config.listeners.iter().map(|listener| listener.name.clone());
+    Arc::new(Occupancy::new(names, workers))
 }
 
 fn say_end(outcome: Outcome) {

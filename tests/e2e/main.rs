@@ -46,6 +46,7 @@ mod response_splitting;
 mod retry;
 mod routing;
 mod slow_clients;
+mod spread;
 mod stale;
 mod stats;
 mod sticky;

@@ -49,6 +49,7 @@ pub(super) fn text(process: &Process) -> String {
     counters(&mut out, process);
     errors(&mut out, process);
     rules(&mut out, process);
+    listeners(&mut out, process);
     pools(&mut out, process);
     members(&mut out, process);
     certificates(&mut out, process);
@@ -119,6 +120,25 @@ fn rules(out: &mut String, process: &Process) {
         for (decision, count) in Decision::ALL.into_iter().zip(decided) {
             let labels = format_args!("rule=\"{}\",decision=\"{}\"", Label(rule), decision.word());
             sample(out, name, labels, count);
+        }
+    }
+}
+
+fn listeners(out: &mut String, process: &Process) {
+    let name = "ringway_listener_connections";
+    family(out, name, "gauge", "Open connections of clients.");
+    for listener in process.listeners() {
+        for (worker, count) in listener.connections.iter().enumerate() {
+            let labels = format_args!("listener=\"{}\",worker=\"{worker}\"", Label(&listener.name));
+            sample(out, name, labels, count);
+        }
+    }
+    let name = "ringway_listener_imbalance";
+    family(out, name, "gauge", "The most connections that a worker has, over the mean; 1 is even.");
+    for listener in process.listeners() {
+        if let Some(imbalance) = listener.imbalance {
+            let labels = format_args!("listener=\"{}\"", Label(&listener.name));
+            sample(out, name, labels, imbalance);
         }
     }
 }

@@ -63,7 +63,8 @@ async fn stats(State(process): App, RawQuery(query): RawQuery) -> Result<Respons
         None | Some("json") => Ok(Json(process.stats()).into_response()),
         Some("text") => {
             let rules = process.guards.as_ref().map(|guards| guards.report()).unwrap_or_default();
-            Ok((rules + &report(&process.rows, &process.control)).into_response())
+            let counts = report(&process.rows, &process.control, &process.occupancy);
+            Ok((rules + &counts).into_response())
         }
         Some(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "format is json or text")),
     }
