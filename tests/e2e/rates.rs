@@ -276,11 +276,11 @@ fn a_connection_that_moves_takes_its_count_along() {
             let client = connect().unwrap();
             let first = proxy.stats().workers("exchanges")[0] > before;
             if first {
-                left.push(client)
+                left.push(client);
+                None
             } else {
-                return Some(client);
+                Some(client)
             }
-            None
         })
         .collect();
     assert!(connect().is_none());
