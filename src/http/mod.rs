@@ -5,6 +5,7 @@
 //! 9112 without its leniencies): what two recipients could read in two ways is an error. What goes
 //! on is re-serialised from what was parsed, with [`encode`].
 
+mod accept_encoding;
 mod authority;
 mod bytes;
 mod chunk_line;
@@ -26,6 +27,7 @@ mod target;
 mod tests;
 mod trailers;
 
+pub use accept_encoding::{AcceptEncoding, Coding};
 pub use chunked::{ChunkDecoder, Event, Step};
 pub use error::{ChunkError, FramingError, ParseError};
 pub use fields::{ConnectionOptions, FieldRef, FieldsIter};
