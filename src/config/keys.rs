@@ -8,9 +8,10 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
-    Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Balance, Certificate, ClientAuth, ClientCertificate, Compress, Eject, Health, Hsts, Keepalive,
+    Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts,
+    PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets,
+    Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -46,6 +47,8 @@ pub enum Section {
     Passthrough,
     /// `[[route]]`
     Route,
+    /// `compress = {...}` of a route.
+    Compress,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -99,7 +102,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Root,
         Server,
         Limits,
@@ -114,6 +117,7 @@ impl Section {
         ProxyProtocol,
         Passthrough,
         Route,
+        Compress,
         Pool,
         Balance,
         Sticky,
@@ -148,6 +152,7 @@ impl Section {
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
+            Compress => "[route.compress]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -171,7 +176,7 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | Route => Hat::ReverseProxy,
+            | Tickets | Hsts | ProxyProtocol | Passthrough | Route | Compress => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

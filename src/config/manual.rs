@@ -110,6 +110,7 @@ fn section_text(out: &mut String, section: Section) {
         Section::Balance => "The form of `balance` for a hash.",
         Section::Certificate => "One of the certificates of a listener.",
         Section::Hsts => "The table form of `hsts`.",
+        Section::Compress => "The table form of `compress`.",
         Section::Passthrough => {
             "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
         }
@@ -207,7 +208,8 @@ mod tests {
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]"), 1))
+            let route = "[[route]]\ncompress = {}";
+            shown(&text.replacen("[[route]]", &format!("{listener}\n{route}"), 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
         let most = with(
@@ -236,7 +238,8 @@ mod tests {
                 | Section::PoolTls
                 | Section::Tls
                 | Section::Certificate
-                | Section::Tickets => find(&more, section),
+                | Section::Tickets
+                | Section::Compress => find(&more, section),
                 Section::ClientCertificate | Section::ClientAuth | Section::Hsts => {
                     find(&most, section)
                 }
@@ -327,6 +330,7 @@ mod tests {
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
+                Section::Compress => ("", &*below("compress"), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls

@@ -22,9 +22,8 @@ const MAX_TRAILERS: usize = 512;
 /// `Accept-Encoding`: the choice is one of what is offered, is named and not refused, and does not
 /// depend on how the list is split into fields.
 pub fn accept_encoding(data: &[u8]) {
-    let choose = |values: &mut dyn Iterator<Item = &[u8]>| {
-        AcceptEncoding::parse(values).choose(Coding::ALL)
-    };
+    let choose =
+        |values: &mut dyn Iterator<Item = &[u8]>| AcceptEncoding::parse(values).choose(Coding::ALL);
     let chosen = choose(&mut std::iter::once(data));
     assert_eq!(chosen, choose(&mut data.split(|&byte| byte == b',')));
     assert_eq!(chosen, choose(&mut [data, b" , "].into_iter()));

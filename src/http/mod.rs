@@ -18,6 +18,7 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzz;
 mod head;
+mod media_type;
 mod method;
 mod name;
 mod request;
@@ -33,6 +34,7 @@ pub use error::{ChunkError, FramingError, ParseError};
 pub use fields::{ConnectionOptions, FieldRef, FieldsIter};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{HeadLimits, Parsed};
+pub use media_type::MediaPattern;
 pub use method::{Method, Version};
 pub use name::{Name, is_client_certificate, is_identity};
 pub use request::RequestHead;
