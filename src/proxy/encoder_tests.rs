@@ -1,3 +1,5 @@
+//! Encoders against the decoders of their codings: any pieces, pauses, levels; what a worker keeps.
+
 use std::io::Read as _;
 
 use proptest::prelude::*;
