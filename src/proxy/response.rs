@@ -54,6 +54,7 @@ pub(super) struct Edits<'a> {
     /// Which of the member's fields are left out.
     pub(super) drops: Option<&'a dyn Fn(&FieldRef<'_>) -> bool>,
     /// Appends whole fields behind those of the member.
+    #[allow(clippy::type_complexity)]
     pub(super) adds: Option<&'a dyn Fn(&mut Vec<u8>)>,
 }
 
