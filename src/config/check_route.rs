@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::check;
+use super::check_compress;
 use super::check_l4::Speaks;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
@@ -44,6 +45,7 @@ pub(super) fn route(
         access: check_guard::access(table, Speaks::Http, findings),
         rates: check_guard::rates(table, Section::RouteRate, findings),
         limits: check_guard::route_limits(table, findings),
+        compress: check_compress::compress(table, findings),
     }
 }
 

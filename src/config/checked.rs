@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin_address::AdminAddress;
+use super::checked_compress::CompressConfig;
 use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
 use super::checked_pool::PoolConfig;
@@ -84,6 +85,8 @@ pub struct LimitsConfig {
     /// Lines waiting for the access log's writer, over all workers; more are dropped and counted.
     /// Default 65,536.
     pub access_log_queue: usize,
+    /// Answers that a worker encodes at a time. Default 64.
+    pub encoders: usize,
     /// Bytes of a member's answer head. Default 32 KiB.
     pub response_head: usize,
     /// Fields of a member's answer head. Default 100.
@@ -211,6 +214,8 @@ pub struct RouteConfig {
     pub rates: Vec<RateConfig>,
     /// Bounds on its requests.
     pub limits: RouteLimits,
+    /// `compress`: which answers are encoded. `None`, the default: none.
+    pub compress: Option<CompressConfig>,
 }
 
 /// A host to match, in lower case, without a port.

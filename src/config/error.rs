@@ -181,6 +181,8 @@ pub enum Mistake {
         /// In upper case.
         upper: String,
     },
+    /// No media type, nor several.
+    BadMediaType,
     /// Neither `preserve` nor `member` nor a text that may be sent as `Host`.
     BadHostPolicy,
     /// A name server without a port to ask at.

@@ -6,9 +6,9 @@ use super::keys::Kind::{
     self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time, TimeCap,
 };
 use super::keys::Section::{
-    self, Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive,
-    Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Member,
-    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route,
+    self, Balance, Certificate, ClientAuth, ClientCertificate, Compress, Eject, Health, Hsts,
+    Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts,
+    Member, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route,
     RouteAccess, RouteLimits, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
@@ -41,6 +41,8 @@ const ENOUGH: &str =
     "Requests within the interval, over all workers, below which a member is not looked at.";
 const MANY: &str = "Members that must have had so many, itself included; else nobody is compared.";
 
+const TYPES: &str = "[\"text/*\", \"application/json\", \"application/*+json\", \"application/javascript\", \"application/xml\", \"application/*+xml\", \"application/wasm\", \"application/x-ndjson\", \"application/yaml\", \"image/svg+xml\", \"image/bmp\", \"image/x-icon\", \"font/otf\", \"font/ttf\", \"application/vnd.ms-fontobject\"]";
+
 /// Every key.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -71,6 +73,8 @@ pub const KEYS: &[Key] = &[
 
     key(Limits, "access_log_queue", Count { default: 65_536, min: 1, max: 1 << 24 },
         "Lines that wait for the access log's writer, over all workers; more are dropped and counted.", "access_log_queue = 65536"),
+    key(Limits, "encoders", Count { default: 64, min: 1, max: 4096 },
+        "Answers that a worker encodes at a time (`compress`); further ones go as they are. One takes up to 3 MiB.", "encoders = 32"),
     key(Limits, "response_head", HEAD, "Bytes of a member's answer head: the status line and the fields.", "response_head = \"64KiB\""),
     key(Limits, "response_headers", FIELDS, "Fields of a member's answer head.", "response_headers = 200"),
     key(Limits, "trailers", Size { default: Some(8 * KIB), min: 0, max: MIB },
@@ -234,6 +238,24 @@ pub const KEYS: &[Key] = &[
     key(RouteLimits, "body", Form("`\"none\"` or size, 0B to 1048576GiB", "as the listener says"),
         "Bytes of a request body, in place of `limits.body` of the listener.", "body = \"1GiB\""),
     key(Route, "via", Flag { default: false }, "Whether to add `Via` to requests and answers.", "via = true"),
+    key(Route, "compress", Form("`\"off\"`, a list of `\"zstd\"`, `\"br\"` and `\"gzip\"`, or a table, see `[route.compress]`", "\"off\""),
+        "Encodes answers for clients that accept it, see [compression](compression.md). What members have encoded goes on as it is.",
+        "compress = [\"zstd\", \"br\", \"gzip\"]"),
+
+    key(Compress, "encodings", Form("a list of `\"zstd\"`, `\"br\"` and `\"gzip\"`", "[\"zstd\", \"br\", \"gzip\"]"),
+        "What clients may get: the one that a client likes best, and of those that it likes alike the first of this list.",
+        "encodings = [\"br\", \"gzip\"]"),
+    key(Compress, "types", Form("a list of media types such as `\"text/*\"` or `\"application/*+json\"`", TYPES),
+        "Answers of which `Content-Type` are encoded; parameters do not count. `\"*/*\"` is all.",
+        "types = [\"text/*\", \"application/json\"]"),
+    key(Compress, "min_size", Size { default: Some(KIB), min: 0, max: 1 << 30 },
+        "Answers of a known length below this go as they are: it would save no packet.", "min_size = \"512B\""),
+    key(Compress, "gzip_level", Count { default: 2, min: 2, max: 9 },
+        "How hard `gzip` tries. Time doubles from 2 to 4, and again to 7.", "gzip_level = 4"),
+    key(Compress, "br_level", Count { default: 4, min: 1, max: 7 },
+        "How hard `br` tries. The higher levels that brotli has are for files that are compressed once.", "br_level = 5"),
+    key(Compress, "zstd_level", Count { default: 3, min: 1, max: 9 },
+        "How hard `zstd` tries.", "zstd_level = 1"),
 
     key(Pool, "balance", Form("`\"round-robin\"`, `\"least-connections\"`, `\"least-time\"`, `\"random-two\"`, or `{ hash = \"...\" }`", "\"round-robin\""),
         "How a member is chosen: in turn (smooth and by weight); the one with the fewest exchanges in flight for its weight, counted over all workers; the one with the best latency for its load and weight; the less loaded of two drawn by weight; or by a hash, so that the same key goes to the same member.",
@@ -395,6 +417,6 @@ pub const KEYS: &[Key] = &[
 pub const FUTURE: &[(Section, &str)] = &[
     (Listener, "http2"),
     (Route, "headers"), (Route, "cookies"), (Route, "query"), (Route, "redirect"), (Route, "respond"),
-    (Route, "cache"), (Route, "compress"),
+    (Route, "cache"),
     (Pool, "protocol"),
 ];

@@ -8,10 +8,10 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
-    Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Member, Passthrough,
-    Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route, RouteAccess,
-    RouteLimits, RouteRate, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Balance, Certificate, ClientAuth, ClientCertificate, Compress, Eject, Health, Hsts, Keepalive,
+    Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Member,
+    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route,
+    RouteAccess, RouteLimits, RouteRate, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -57,6 +57,8 @@ pub enum Section {
     RouteRate,
     /// `limits = {...}` of a route.
     RouteLimits,
+    /// `compress = {...}` of a route.
+    Compress,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -110,7 +112,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Root,
         Server,
         Limits,
@@ -130,6 +132,7 @@ impl Section {
         RouteAccess,
         RouteRate,
         RouteLimits,
+        Compress,
         Pool,
         Balance,
         Sticky,
@@ -169,6 +172,7 @@ impl Section {
             RouteAccess => "[route.access]",
             RouteRate => "[[route.rate]]",
             RouteLimits => "[route.limits]",
+            Compress => "[route.compress]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -193,7 +197,7 @@ impl Section {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
-            | Route | RouteAccess | RouteRate | RouteLimits => Hat::ReverseProxy,
+            | Route | RouteAccess | RouteRate | RouteLimits | Compress => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

@@ -111,6 +111,7 @@ fn section_text(out: &mut String, section: Section) {
         Section::Certificate => "One of the certificates of a listener.",
         Section::Hsts => "The table form of `hsts`.",
         Section::ListenerRate | Section::RouteRate => "One rate; there may be several, and a request must pass them all.",
+        Section::Compress => "The table form of `compress`.",
         Section::Passthrough => {
             "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
         }
@@ -209,7 +210,7 @@ mod tests {
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            let route = format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}");
+            let route = format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}");
             shown(&text.replacen("[[route]]", &route, 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
@@ -243,7 +244,8 @@ mod tests {
                 | Section::ListenerRate
                 | Section::RouteAccess
                 | Section::RouteRate
-                | Section::Tickets => find(&more, section),
+                | Section::Tickets
+                | Section::Compress => find(&more, section),
                 Section::ClientCertificate | Section::ClientAuth | Section::Hsts => {
                     find(&most, section)
                 }
@@ -353,6 +355,7 @@ mod tests {
                 | Section::RouteRate => (&*of_guard(key), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
+                Section::Compress => ("", &*below("compress"), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls

@@ -51,8 +51,8 @@ pub struct Process {
     draining: Arc<AtomicBool>,
     desk: Desk,
     certificates: Option<Shelves>,
-    guards: Option<Arc<Guards>>,
     occupancy: Arc<Occupancy>,
+    guards: Option<Arc<Guards>>,
     started: Instant,
 }
 
@@ -76,8 +76,8 @@ impl Process {
             draining,
             desk,
             certificates: None,
-            guards: None,
             occupancy,
+            guards: None,
             started: clock::now(),
         }
     }

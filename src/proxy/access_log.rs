@@ -8,7 +8,7 @@ use super::exchange::Facts;
 use super::forwarded::TlsVersion;
 use crate::balancer::Refusal;
 use crate::clock;
-use crate::http::{Name, RequestHead, Version};
+use crate::http::{Coding, Name, RequestHead, Version};
 use crate::ids::{ListenerId, PoolId, RouteId};
 use crate::net::Address;
 use crate::stats::{Counter, Reason};
@@ -37,6 +37,8 @@ pub struct Record {
     pub status: u16,
     /// Bytes of the answer's body.
     pub sent: u64,
+    /// How the body was encoded here, and how many bytes it had before.
+    pub coded: Option<(Coding, u64)>,
     /// Of a relayed connection: bytes that its client sent.
     pub received: Option<u64>,
     /// What went wrong.
@@ -119,6 +121,7 @@ fn record(
         member: facts.site.borrow().as_ref().map(|site| site.address.clone()),
         status: facts.status.get(),
         sent: facts.sent.get(),
+        coded: facts.coded.get(),
         received: None,
         reason: facts.reason.get(),
         dry_run: facts.noted.get().and_then(|noted| noted.dry_run.get()),
@@ -184,6 +187,7 @@ pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
         member: relayed.member.clone(),
         status: 0,
         sent: relayed.sent,
+        coded: None,
         received: Some(relayed.received),
         reason: relayed.reason,
         dry_run: None,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::guards::{Post, Travelling};
+use super::guards::Post;
 use super::handover::{Give, Newcomer};
 use super::passthrough::Passthrough;
 use super::route::Router;
@@ -73,8 +73,6 @@ pub struct Neighbours {
     pub me: WorkerId,
     /// Everybody's connections.
     pub occupancy: Arc<Occupancy>,
-    /// What connections and requests have to pass, as this worker has it.
-    pub post: Post,
     /// The way of connections to others; none: each worker keeps its own.
     pub give: Option<Give>,
 }
@@ -86,7 +84,7 @@ impl Context {
         config: Arc<Config>,
         pools: Pools,
         row: Arc<Row>,
-        neighbours: Neighbours,
+        (neighbours, post): (Neighbours, Post),
         access_log: Option<access_log::Sender>,
         tls: Arc<[Option<TlsAcceptor>]>,
     ) -> Self {
@@ -100,7 +98,7 @@ impl Context {
             pools,
             passthrough,
             row,
-            post: Rc::new(neighbours.post),
+            post: Rc::new(post),
             occupancy: neighbours.occupancy,
             worker: neighbours.me,
             give: neighbours.give,
@@ -237,13 +235,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// A place, or none if the listener is full; the refusal is then counted.
+    /// A place, or none if the listener is full, or the peer may not come; the refusal is then counted.
     #[must_use]
-    pub fn take(context: &Rc<Context>, listener: ListenerId) -> Option<Self> {
+    pub fn take(context: &Rc<Context>, listener: ListenerId, peer: IpAddr) -> Option<Self> {
         if !context.take_place_on(context.worker, listener) {
             return None;
         }
-        Some(Self::taken(context, listener))
+        Some(Self::taken(context, listener)).filter(|place| place.is_for(peer))
     }
 
     /// A place that was taken for a connection that comes from another worker.
@@ -253,17 +251,18 @@ impl Place {
         Self { context: Rc::clone(context), listener, seat: Cell::default(), given: false }
     }
 
-    /// Whether a peer whose connection was just accepted may come, as far as that is known yet; a
-    /// refusal is counted.
+    /// Whether the client of a new connection may come; the refusal is counted.
     #[must_use]
-    pub fn opens_to(&self, peer: IpAddr) -> bool {
-        let config = self.context.listener(self.listener);
+    pub(super) fn is_for(&self, peer: IpAddr) -> bool {
+        let Some(config) = self.context.listener(self.listener) else { return false };
         // Else it is not known yet who comes.
-        let Some(config) = config.filter(|config| config.proxy_protocol.is_none()) else {
-            return true;
-        };
-        let admitted = self.admit(config, peer);
-        admitted.inspect_err(|reason| self.context.row.error(*reason)).is_ok()
+        if config.proxy_protocol.is_none()
+            && let Err(reason) = self.admit(config, peer)
+        {
+            self.context.row.error(reason);
+            return false;
+        }
+        true
     }
 
     /// Whether the client of the connection may come and have one more; it has it then.
@@ -279,21 +278,16 @@ impl Place {
         Ok(())
     }
 
-    /// Takes the seat along to another worker.
-    pub(super) fn take_seat(&self) -> Option<Travelling> {
-        let seat = self.seat.take()?;
-        Some(self.context.post.travel(self.listener, seat))
-    }
-
-    /// Has it here.
-    pub(super) fn sit(&self, seat: Option<Travelling>) {
-        self.seat.set(seat.and_then(Travelling::arrive));
-    }
-
-    /// Gives the place to another worker.
-    pub(super) fn give_to(mut self, to: WorkerId) {
+    /// Gives the place to another worker, with what goes along.
+    pub(super) fn give_to(mut self, to: WorkerId) -> Option<keyed::Seat> {
         self.context.occupancy.transfer(self.context.worker, to, self.listener);
         self.given = true;
+        self.seat.take()
+    }
+
+    /// Has what came along from another worker.
+    pub(super) fn sit(&self, seat: Option<keyed::Seat>) {
+        self.seat.set(seat);
     }
 
     /// The worker's reverse proxy, to be kept.

@@ -15,7 +15,7 @@ use super::{deliver, guard, redirect, reject, replay};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
-use crate::http::{Framing, Method, RequestHead, request_framing};
+use crate::http::{Coding, Framing, Method, RequestHead, request_framing};
 use crate::ids::{ListenerId, MemberId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
@@ -101,6 +101,8 @@ pub(super) struct Facts {
     pub(super) status: Cell<u16>,
     /// Bytes of its body that were sent.
     pub(super) sent: Cell<u64>,
+    /// How we encoded it, and how many bytes it had before.
+    pub(super) coded: Cell<Option<(Coding, u64)>>,
     pub(super) client: Cell<IpAddr>,
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
@@ -152,6 +154,7 @@ impl Facts {
             begun: Cell::new(false),
             status: Cell::new(0),
             sent: Cell::new(0),
+            coded: Cell::default(),
             client: Cell::new(peer.address),
             tls: peer.tls,
             route: Cell::new(None),

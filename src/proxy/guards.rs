@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::keyed::Seat;
 use super::rate::Buckets;
 use super::seats::Seats;
 use crate::config::{AccessConfig, Config, ListenerConfig, Per, RateConfig};
@@ -220,42 +219,11 @@ impl Post {
         self.guards.routes.get(id.index()).filter(|gate| gate.guards_requests())
     }
 
-    /// A connection's seat, to be taken to another worker.
-    pub(super) fn travel(&self, listener: ListenerId, seat: Seat) -> Travelling {
-        Travelling { guards: Arc::clone(&self.guards), listener, seat: Some(seat) }
-    }
-
     /// Counts what a rule decided.
     pub(super) fn count(&self, rule: RuleId, decision: Decision) {
         if let Some(cell) = self.tally.cell(rule, decision) {
             // One writer: no need to be atomic.
             cell.store(cell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        }
-    }
-}
-
-/// A connection's seat on its way to another worker; given back if it does not arrive.
-#[derive(Debug)]
-pub(super) struct Travelling {
-    guards: Arc<Guards>,
-    listener: ListenerId,
-    seat: Option<Seat>,
-}
-
-impl Travelling {
-    /// The seat, which somebody else gives back.
-    pub(super) fn arrive(mut self) -> Option<Seat> {
-        self.seat.take()
-    }
-}
-
-impl Drop for Travelling {
-    fn drop(&mut self) {
-        let gate = self.guards.listeners.get(self.listener.index());
-        if let Some(rule) = gate.and_then(|gate| gate.connections.as_ref())
-            && let Some(seat) = self.seat.take()
-        {
-            rule.seats.leave(seat);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::context::{Context, Place};
 use super::exchange::Client;
 use super::forwarded::Peer;
-use super::guards::Travelling;
+use super::keyed::Seat;
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::Stream;
 
@@ -56,20 +56,21 @@ pub enum Origin {
     Moved(Moved),
 }
 
-/// A client that is known already.
+/// A client that is known already, and its seat among the connections of its address.
 #[derive(Debug)]
-pub struct Moved {
-    pub(super) peer: Peer,
-    /// Its place among the connections of its client, where they are counted.
-    pub(super) seat: Option<Travelling>,
-}
+pub struct Moved(pub(super) Peer, pub(super) Option<Seat>);
 
 impl Newcomer {
     /// The connection on this worker, with its place here; none if the system has no room.
     #[must_use]
-    pub fn arrive(self, context: &Rc<Context>) -> Option<(Place, Stream, Origin)> {
+    pub fn arrive(mut self, context: &Rc<Context>) -> Option<(Place, Stream, Origin)> {
         // Taken by the worker that it came from. Given back if it cannot be used.
         let place = Place::taken(context, self.listener);
+        match &mut self.origin {
+            Origin::Accepted { peer, .. } if !place.is_for(peer.ip()) => return None,
+            Origin::Accepted { .. } => {}
+            Origin::Moved(Moved(_, seat)) => place.sit(seat.take()),
+        }
         let stream = Stream::join(self.socket).ok()?;
         Some((place, stream, self.origin))
     }
@@ -120,15 +121,13 @@ pub(super) fn give(client: Client, place: Place, to: WorkerId) -> Option<(Client
         Ok(socket) => socket,
         Err(stream) => return stay(stream, peer, place),
     };
-    let seat = place.take_seat();
-    place.give_to(to);
-    let origin = Origin::Moved(Moved { peer, seat });
-    let newcomer = Newcomer { socket, listener, origin };
+    let seat = place.give_to(to);
+    let newcomer = Newcomer { socket, listener, origin: Origin::Moved(Moved(peer, seat)) };
     let back = context.give(to, newcomer).err()?;
     context.occupancy.transfer(to, context.worker, listener);
     let place = Place::taken(&context, listener);
     match (Stream::join(back.socket), back.origin) {
-        (Ok(stream), Origin::Moved(Moved { peer, seat })) => {
+        (Ok(stream), Origin::Moved(Moved(peer, seat))) => {
             place.sit(seat);
             stay(stream, peer, place)
         }

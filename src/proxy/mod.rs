@@ -6,10 +6,13 @@
 pub mod access_log;
 mod answer;
 mod body;
+mod compress;
 mod connection;
 mod context;
 mod deliver;
+pub mod encoder;
 mod exchange;
+mod filtered;
 mod flows;
 mod forwarded;
 mod greeting;

@@ -105,7 +105,8 @@ impl Crew {
         match event {
             Event::Report => {
                 let rules = self.guards.as_ref().map(|guards| guards.report()).unwrap_or_default();
-                log::raw(&(rules + &report(&self.rows, &self.control, &self.occupancy)));
+                let counts = report(&self.rows, &self.control, &self.occupancy);
+                log::raw(&(rules + &counts));
             }
             Event::HangUp => tracing::warn!("SIGHUP: this version cannot reload its configuration"),
             Event::Upgrade => tracing::warn!("SIGUSR2: this version cannot upgrade in place"),

@@ -108,7 +108,6 @@ impl Plan {
         let neighbours = Neighbours {
             me: self.id,
             occupancy: self.occupancy,
-            post: self.post,
             give: self.config.server.spread.then(|| giving(&peers)),
         };
         let ring: Rc<dyn Fn(WorkerId, PoolId)> = Rc::new(move |worker, pool| {
@@ -118,9 +117,8 @@ impl Plan {
             }
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
-        let log = self.access_log;
-        let context =
-            Rc::new(Context::new(self.config, pools, self.row, neighbours, log, self.tls));
+        let (from_all, log) = ((neighbours, self.post), self.access_log);
+        let context = Rc::new(Context::new(self.config, pools, self.row, from_all, log, self.tls));
         let opened = open(self.sockets, self.datagrams, self.driver, &context);
         let (doors, flows) = match opened {
             Ok(opened) => opened,
@@ -271,7 +269,7 @@ fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::S
         return;
     };
     // Without a place the connection is closed at once, and counted.
-    if let Some(place) = Place::take(context, door.listener) {
+    if let Some(place) = Place::take(context, door.listener, peer.ip()) {
         start(context, place, stream, Origin::Accepted { peer, port: door.port });
     }
 }
@@ -284,11 +282,6 @@ fn adopt(context: &Rc<Context>, newcomer: Newcomer) {
 }
 
 fn start(context: &Rc<Context>, place: Place, stream: Stream, origin: Origin) {
-    if let Origin::Accepted { peer, .. } = &origin
-        && !place.opens_to(peer.ip())
-    {
-        return;
-    }
     match (context.speaks(place.listener()), origin) {
         (Speaks::Http, origin) => {
             net::spawn(proxy::serve(place, stream, origin), count_panic(context));

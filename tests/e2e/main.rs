@@ -16,6 +16,8 @@ mod admin_metrics;
 mod admin_places;
 mod balancing;
 mod basic;
+mod compress;
+mod compress_heads;
 mod cuts;
 mod descriptors;
 mod early_answer;

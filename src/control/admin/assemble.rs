@@ -62,8 +62,8 @@ impl Process {
             workers: self.rows.len(),
             counters: Counter::ALL.iter().map(counter).collect(),
             errors: Reason::ALL.iter().map(error).collect(),
-            rules: self.rules(),
             listeners: self.listeners().collect(),
+            rules: self.rules(),
         }
     }
 

@@ -48,8 +48,8 @@ pub(super) fn text(process: &Process) -> String {
     about(&mut out, process);
     counters(&mut out, process);
     errors(&mut out, process);
-    rules(&mut out, process);
     listeners(&mut out, process);
+    rules(&mut out, process);
     pools(&mut out, process);
     members(&mut out, process);
     certificates(&mut out, process);
@@ -112,18 +112,6 @@ fn errors(out: &mut String, process: &Process) {
     }
 }
 
-fn rules(out: &mut String, process: &Process) {
-    let Some(guards) = &process.guards else { return };
-    let name = "ringway_rule_decisions_total";
-    family(out, name, "counter", "What access rules, rates and limits decided: see limits.md.");
-    for (rule, decided) in guards.decisions() {
-        for (decision, count) in Decision::ALL.into_iter().zip(decided) {
-            let labels = format_args!("rule=\"{}\",decision=\"{}\"", Label(rule), decision.word());
-            sample(out, name, labels, count);
-        }
-    }
-}
-
 fn listeners(out: &mut String, process: &Process) {
     let name = "ringway_listener_connections";
     family(out, name, "gauge", "Open connections of clients.");
@@ -139,6 +127,18 @@ fn listeners(out: &mut String, process: &Process) {
         if let Some(imbalance) = listener.imbalance {
             let labels = format_args!("listener=\"{}\"", Label(&listener.name));
             sample(out, name, labels, imbalance);
+        }
+    }
+}
+
+fn rules(out: &mut String, process: &Process) {
+    let Some(guards) = &process.guards else { return };
+    let name = "ringway_rule_decisions_total";
+    family(out, name, "counter", "What access rules, rates and limits decided: see limits.md.");
+    for (rule, decided) in guards.decisions() {
+        for (decision, count) in Decision::ALL.into_iter().zip(decided) {
+            let labels = format_args!("rule=\"{}\",decision=\"{}\"", Label(rule), decision.word());
+            sample(out, name, labels, count);
         }
     }
 }
