@@ -24,6 +24,7 @@ mod replay;
 mod request;
 mod response;
 pub mod route;
+mod serve;
 mod sticky;
 mod tunnel;
 mod upload;
