@@ -10,6 +10,7 @@ mod connection;
 mod context;
 mod deliver;
 mod exchange;
+mod filtered;
 mod flows;
 mod forwarded;
 mod greeting;
