@@ -14,6 +14,7 @@ mod filtered;
 mod flows;
 mod forwarded;
 mod greeting;
+mod guard;
 mod hash_key;
 mod passthrough;
 mod patience;
