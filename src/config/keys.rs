@@ -10,7 +10,8 @@ use std::time::Duration;
 use Section::{
     Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
     Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    ProxyProtocol, Queue, Redirect, Respond, Retry, Rewrite, Root, Route, Server, Slow, Split,
+    Sticky, SuccessRate, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -46,6 +47,14 @@ pub enum Section {
     Passthrough,
     /// `[[route]]`
     Route,
+    /// One of the pools of `split` of a route.
+    Split,
+    /// `redirect = {...}` of a route.
+    Redirect,
+    /// `respond = {...}` of a route.
+    Respond,
+    /// `rewrite = {...}` of a route.
+    Rewrite,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -99,7 +108,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Root,
         Server,
         Limits,
@@ -114,6 +123,10 @@ impl Section {
         ProxyProtocol,
         Passthrough,
         Route,
+        Split,
+        Redirect,
+        Respond,
+        Rewrite,
         Pool,
         Balance,
         Sticky,
@@ -148,6 +161,10 @@ impl Section {
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
+            Split => "[[route.split]]",
+            Redirect => "[route.redirect]",
+            Respond => "[route.respond]",
+            Rewrite => "[route.rewrite]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -171,7 +188,8 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | Route => Hat::ReverseProxy,
+            | Tickets | Hsts | ProxyProtocol | Passthrough | Route | Split | Redirect | Respond
+            | Rewrite => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

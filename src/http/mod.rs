@@ -17,8 +17,10 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzz;
 mod head;
+mod link;
 mod method;
 mod name;
+pub mod pairs;
 mod request;
 mod response;
 mod target;
@@ -31,6 +33,7 @@ pub use error::{ChunkError, FramingError, ParseError};
 pub use fields::{ConnectionOptions, FieldRef, FieldsIter};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{HeadLimits, Parsed};
+pub use link::{Link, LinkError, LinkValues};
 pub use method::{Method, Version};
 pub use name::{Name, is_client_certificate, is_identity};
 pub use request::RequestHead;

@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::access_log;
 use super::passthrough::Passthrough;
+use super::path_edit::PathEdit;
 use super::route::Router;
 use crate::balancer::Pools;
+use crate::clock;
 use crate::config::{Config, ListenerConfig, Speaks};
 use crate::http::{RequestHead, ResponseHead};
-use crate::ids::ListenerId;
+use crate::ids::{ListenerId, RouteId};
 use crate::net::tls::TlsAcceptor;
+use crate::rng::Rng;
 use crate::stats::{Counter, Row};
 
 /// Bytes that a kept head's buffers hold at the most.
@@ -30,6 +33,9 @@ pub struct Context {
     pub router: Router,
     /// The pools.
     pub pools: Pools,
+    /// By route: the paths that members see.
+    path_edits: Vec<Option<PathEdit>>,
+    chance: RefCell<Rng>,
     /// By listener: where TLS goes that is not terminated here.
     pub(super) passthrough: Vec<Option<Passthrough>>,
     /// This worker's counters.
@@ -52,6 +58,8 @@ pub struct Context {
 pub(super) struct Scratch {
     pub(super) request: RequestHead,
     pub(super) response: ResponseHead,
+    /// The target for a member, where it is not the client's.
+    pub(super) path: Vec<u8>,
 }
 
 impl Context {
@@ -66,6 +74,9 @@ impl Context {
         tls: Arc<[Option<TlsAcceptor>]>,
     ) -> Self {
         let router = Router::new(&config);
+        let edits = config.routes.iter().map(|route| route.path_edit.as_deref());
+        let path_edits = edits.map(|edit| edit.map(PathEdit::new)).collect();
+        let chance = RefCell::new(Rng::new(clock::now().as_micros()));
         let passthrough = config.listeners.iter().map(|listener| listener.passthrough.as_ref());
         let passthrough = passthrough.map(|passed| passed.map(Passthrough::new)).collect();
         let (draining, cut, scratch) = (Cell::new(false), Cell::new(false), RefCell::default());
@@ -73,6 +84,8 @@ impl Context {
             config,
             router,
             pools,
+            path_edits,
+            chance,
             passthrough,
             row,
             open,
@@ -116,6 +129,16 @@ impl Context {
         self.passthrough.get(id.index())?.as_ref()
     }
 
+    /// How the paths of a route are edited, if they are.
+    pub(super) fn path_edit(&self, id: RouteId) -> Option<&PathEdit> {
+        self.path_edits.get(id.index())?.as_ref()
+    }
+
+    /// Any number.
+    pub(super) fn chance(&self) -> u64 {
+        self.chance.borrow_mut().next()
+    }
+
     /// What the clients of a listener speak.
     #[must_use]
     pub fn speaks(&self, id: ListenerId) -> Speaks {
@@ -134,6 +157,8 @@ impl Context {
         // One large head must not stay large for ever.
         scratch.request.shrink_to(HEAD_KEPT);
         scratch.response.shrink_to(HEAD_KEPT);
+        scratch.path.clear();
+        scratch.path.shrink_to(HEAD_KEPT);
         let mut kept = self.scratch.borrow_mut();
         if kept.len() < SCRATCH_KEPT {
             kept.push(scratch);

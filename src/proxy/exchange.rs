@@ -6,16 +6,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
+use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
+use super::path_edit::Target;
 use super::reasons;
 use super::route::Found;
-use super::{deliver, guard, redirect, reject, replay};
+use super::serve::To;
+use super::{deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
-use crate::config::{ListenerConfig, RouteConfig};
+use crate::config::{Action, ListenerConfig, RouteConfig};
 use crate::http::{Framing, Method, RequestHead, request_framing};
-use crate::ids::{ListenerId, MemberId, RouteId};
+use crate::ids::{ListenerId, MemberId, PoolId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
 
@@ -53,7 +56,11 @@ pub(super) struct Ask<'a> {
     pub(super) context: &'a Context,
     pub(super) listener: &'a ListenerConfig,
     pub(super) route: &'a RouteConfig,
+    /// The pool of the route, or that of its pools which has this request.
+    pub(super) pool: PoolId,
     pub(super) head: &'a RequestHead,
+    /// What the member is asked for.
+    pub(super) target: Target<'a>,
     pub(super) framing: Framing,
     /// Doing it twice is as good as once.
     pub(super) idempotent: bool,
@@ -89,6 +96,8 @@ pub(super) struct Facts {
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
     pub(super) route: Cell<Option<RouteId>>,
+    /// Where the request goes, if it goes to members.
+    pub(super) pool: Cell<Option<PoolId>>,
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
     /// How it was reached.
@@ -131,6 +140,7 @@ impl Facts {
             client: Cell::new(peer.address),
             tls: peer.tls,
             route: Cell::new(None),
+            pool: Cell::new(None),
             member: Cell::new(None),
             site: RefCell::new(None),
             reason: Cell::new(None),
@@ -178,7 +188,7 @@ async fn run(
     scratch: &mut Scratch,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
-    let Scratch { request: head, response } = scratch;
+    let Scratch { request: head, response, path } = scratch;
     let framing = request_framing(head).map_err(reasons::framing)?;
     facts.whole.set(match framing {
         Framing::None => Some(0),
@@ -200,16 +210,27 @@ async fn run(
     {
         return Err(Reason::BodyTooLarge);
     }
-    let found = context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
-    let id = match found {
-        Found::Route(id) => id,
-        Found::MethodNotAllowed => return Err(Reason::MethodNotAllowed),
-        Found::None => return Err(Reason::NoRoute),
-    };
+    let id = find_route(context, listener, client, head)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    let pool = match &route.action {
+        Action::Pool(pool) => Some(*pool),
+        Action::Split(split) => split::pool(split, context, client, listener, head),
+        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
+    };
+    facts.pool.set(pool);
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
-    let (pools, pool) = (&context.pools, route.pool);
+    let mut target = Target { path: head.path(), query: head.query() };
+    if let Some(edit) = context.path_edit(id) {
+        target = edit.apply(target, path)?;
+    }
+    let Some(pool) = pool else {
+        let to = To { context, listener, stream: &client.stream, head };
+        let (peer, received) = (&client.peer, &mut client.received);
+        let fixed = fixed::answer(to, &route.action, peer, target, received, facts);
+        return Box::pin(fixed).await;
+    };
+    let pools = &context.pools;
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
     facts.replayable.set(facts.whole.get().is_some() || kept());
@@ -217,7 +238,9 @@ async fn run(
         context,
         listener,
         route,
+        pool,
         head,
+        target,
         framing,
         idempotent,
         upgrade: wanted_upgrade(head, framing),
@@ -227,6 +250,29 @@ async fn run(
         identity: client.identity.as_deref(),
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
+}
+
+/// The route of a request. Apart, so that what it looks at takes no memory while the exchange waits.
+fn find_route(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+) -> Result<RouteId, Reason> {
+    let address = || forwarded::client(head, &client.peer, &listener.trusted_proxies);
+    match context.router.find(client.listener, &Asked::of(head, &address)) {
+        Found::Route(id) => Ok(id),
+        Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
+        Found::None => Err(Reason::NoRoute),
+    }
+}
+
+/// The methods that the request could have had instead, as `Allow` lists them.
+fn allowed(context: &Context, client: &Client, head: &RequestHead) -> Vec<u8> {
+    let listener = context.listener(client.listener);
+    let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
+    let address = || forwarded::client(head, &client.peer, trusted);
+    context.router.allowed(client.listener, &Asked::of(head, &address)).join(&b", "[..])
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
@@ -259,7 +305,7 @@ async fn fail(
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
-        context.router.allowed(client.listener, head.host(), head.path()).join(&b", "[..])
+        allowed(context, client, head)
     } else {
         Vec::new()
     };

@@ -11,7 +11,7 @@ use crate::http::{FieldRef, Framing, Name, encode, is_client_certificate};
 /// address.
 pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
     let head = ask.head;
-    encode::request_line(out, head.method_bytes(), head.path(), head.query());
+    encode::request_line(out, head.method_bytes(), ask.target.path, ask.target.query);
     write_host(out, ask, member);
     let mut te_trailers = false;
     for entry in head.fields() {
