@@ -81,7 +81,7 @@ pub(super) async fn answer(
 ) -> Result<Answered, Lost> {
     read_final_head(ask, upstream, patience, head, buffers, facts).await?;
     if head.status() == 101 {
-        let expected = ask.upgrade.is_some() && head.upgrade().is_some();
+        let expected = ask.upgrade().is_some() && head.upgrade().is_some();
         return if expected { Ok(Answered::Upgraded) } else { Err(Reason::BadResponse.into()) };
     }
     let framing =
@@ -99,7 +99,7 @@ pub(super) async fn answer(
     };
     facts.status.set(head.status());
     if let Some(sent_at) = facts.sent_at.take() {
-        facts.first_byte.set(clock::now().since(sent_at));
+        facts.set_first_byte(clock::now().since(sent_at));
     }
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::access_log;
 use super::passthrough::Passthrough;
-use super::path_edit::PathEdit;
+use super::path_edit::{Edited, PathEdit};
 use super::route::Router;
 use crate::balancer::Pools;
 use crate::clock;
@@ -59,7 +59,7 @@ pub(super) struct Scratch {
     pub(super) request: RequestHead,
     pub(super) response: ResponseHead,
     /// The target for a member, where it is not the client's.
-    pub(super) path: Vec<u8>,
+    pub(super) edited: Edited,
 }
 
 impl Context {
@@ -157,8 +157,7 @@ impl Context {
         // One large head must not stay large for ever.
         scratch.request.shrink_to(HEAD_KEPT);
         scratch.response.shrink_to(HEAD_KEPT);
-        scratch.path.clear();
-        scratch.path.shrink_to(HEAD_KEPT);
+        scratch.edited.shrink_to(HEAD_KEPT);
         let mut kept = self.scratch.borrow_mut();
         if kept.len() < SCRATCH_KEPT {
             kept.push(scratch);

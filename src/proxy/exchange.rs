@@ -9,7 +9,7 @@ use super::access_log;
 use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
-use super::path_edit::Target;
+use super::path_edit::{Edited, Target};
 use super::reasons;
 use super::route::Found;
 use super::serve::To;
@@ -59,13 +59,13 @@ pub(super) struct Ask<'a> {
     /// The pool of the route, or that of its pools which has this request.
     pub(super) pool: PoolId,
     pub(super) head: &'a RequestHead,
-    /// What the member is asked for.
-    pub(super) target: Target<'a>,
+    /// What the member is asked for, where that is not what the client asked for.
+    pub(super) edited: Option<&'a Edited>,
     pub(super) framing: Framing,
     /// Doing it twice is as good as once.
     pub(super) idempotent: bool,
-    /// The protocol that the client wants to switch to.
-    pub(super) upgrade: Option<&'a [u8]>,
+    /// The client wants to switch to another protocol, and may.
+    upgrades: bool,
     /// The pool wants to know how long its members take.
     pub(super) measures: bool,
     pub(super) peer: &'a Peer,
@@ -115,8 +115,20 @@ pub(super) struct Facts {
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
     pub(super) sent_at: Cell<Option<clock::Instant>>,
-    /// From then to the head of its answer.
-    pub(super) first_byte: Cell<Duration>,
+    /// From then to the head of its answer, in microseconds.
+    first_byte: Cell<u32>,
+}
+
+impl<'a> Ask<'a> {
+    /// The protocol that the client wants to switch to.
+    pub(super) fn upgrade(&self) -> Option<&'a [u8]> {
+        if self.upgrades { self.head.upgrade() } else { None }
+    }
+
+    /// What the member is asked for.
+    pub(super) fn target(&self) -> Target<'a> {
+        self.edited.map_or_else(|| Target::of(self.head), Edited::target)
+    }
 }
 
 impl Facts {
@@ -126,6 +138,15 @@ impl Facts {
         if ask.measures {
             self.sent_at.set(Some(clock::now()));
         }
+    }
+
+    /// From the whole request to the head of its answer; zero where the pool does not measure.
+    pub(super) fn first_byte(&self) -> Duration {
+        Duration::from_micros(u64::from(self.first_byte.get()))
+    }
+
+    pub(super) fn set_first_byte(&self, time: Duration) {
+        self.first_byte.set(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
     }
 
     pub(super) fn new(peer: &Peer) -> Self {
@@ -188,7 +209,7 @@ async fn run(
     scratch: &mut Scratch,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
-    let Scratch { request: head, response, path } = scratch;
+    let Scratch { request: head, response, edited } = scratch;
     let framing = request_framing(head).map_err(reasons::framing)?;
     facts.whole.set(match framing {
         Framing::None => Some(0),
@@ -220,14 +241,15 @@ async fn run(
     };
     facts.pool.set(pool);
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
-    let mut target = Target { path: head.path(), query: head.query() };
+    let mut made = None;
     if let Some(edit) = context.path_edit(id) {
-        target = edit.apply(target, path)?;
+        edited.make(edit, head)?;
+        made = Some(&*edited);
     }
     let Some(pool) = pool else {
         let to = To { context, listener, stream: &client.stream, head };
         let (peer, received) = (&client.peer, &mut client.received);
-        let fixed = fixed::answer(to, &route.action, peer, target, received, facts);
+        let fixed = fixed::answer(to, &route.action, peer, made, received, facts);
         return Box::pin(fixed).await;
     };
     let pools = &context.pools;
@@ -240,10 +262,10 @@ async fn run(
         route,
         pool,
         head,
-        target,
+        edited: made,
         framing,
         idempotent,
-        upgrade: wanted_upgrade(head, framing),
+        upgrades: wanted_upgrade(head, framing).is_some(),
         measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,

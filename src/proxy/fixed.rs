@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::exchange::Facts;
 use super::forwarded::Peer;
-use super::path_edit::Target;
+use super::path_edit::{Edited, Target};
 use super::serve::{Start, To, serve};
 use crate::clock;
 use crate::config::{Action, ProbeConfig, RedirectConfig, RespondConfig};
@@ -20,13 +20,14 @@ pub(super) async fn answer(
     to: To<'_>,
     action: &Action,
     peer: &Peer,
-    target: Target<'_>,
+    edited: Option<&Edited>,
     received: &mut Buffer,
     facts: &Facts,
 ) -> Result<super::exchange::Ending, Reason> {
     match action {
         Action::Redirect(config) => {
             to.context.row.add(Counter::Redirects, 1);
+            let target = edited.map_or_else(|| Target::of(to.head), Edited::target);
             let mut location = Buffer::take(Size::Small);
             write_location(location.tail(), config, &to, peer, target);
             let fields = |out: &mut Vec<u8>| {
