@@ -217,7 +217,7 @@ pub const KEYS: &[Key] = &[
         "Taken off the front of the path that members see, by whole segments: `/x/y` becomes `/y`, `/x` becomes `/`.", "strip = \"/api\""),
     key(Route, "rewrite", Form("`{ match, to }`", "none"),
         "Another path for members, by a regular expression; after `strip`.", "rewrite = { match = \"^/old/(.*)$\", to = \"/new/$1\" }"),
-    key(Route, "error_pages", Form("as on the listener", "those of the listener"),
+    key(Route, "error_pages", Form("a table of statuses or classes and files, and `intercept`", "those of the listener"),
         "Pages for errors of requests that this route took, before those of the listener.", "error_pages = { \"503\" = \"sorry.html\", intercept = true }"),
     key(Route, "host", Form("`\"preserve\"`, `\"member\"`, or the text to send", "\"preserve\""),
         "What the member gets as `Host`: what the client asked for, the member's address or name with its port, or this text.", "host = \"internal.example.com\""),

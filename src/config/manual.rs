@@ -206,11 +206,19 @@ mod tests {
         value
     }
 
+    fn shown(text: &str) -> Table {
+        effective(&load(text, "minimal").unwrap().config).parse().unwrap()
+    }
+
+    /// A file whose first route does this.
+    fn acting(action: &str) -> Table {
+        let rewrite = "rewrite = { match = \"^/a\", to = \"/b\" }";
+        let route = format!("[[route]]\npath = \"/x/*\"\n{action}\n{rewrite}\n[[route]]\n");
+        shown(&MINIMAL.replacen("[[route]]\n", &route, 1))
+    }
+
     #[test]
     fn the_defaults_of_the_manual_are_those_of_the_check() {
-        let shown = |text: &str| {
-            effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
-        };
         let file = shown(MINIMAL);
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
@@ -228,15 +236,6 @@ mod tests {
             shown(&format!(
                 "[listener.db]\nbind = \"127.0.0.1:0\"\npool = \"db\"\n{more}\n{name}\n\
                  [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
-            ))
-        };
-        let acting = |action: &str| {
-            let action =
-                format!("{action}\nrewrite = {{ match = \"^/a\", to = \"/b\" }}\n[[route]]\n");
-            shown(&MINIMAL.replacen(
-                "[[route]]\n",
-                &format!("[[route]]\npath = \"/x/*\"\n{action}"),
-                1,
             ))
         };
         let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
@@ -323,6 +322,28 @@ mod tests {
         }
     }
 
+    /// The example of a key of a route, with what must not be missing beside it.
+    fn of_route(key: &Key) -> String {
+        let line = key.example;
+        match (key.section, key.name) {
+            (Section::Route, "split_by") => format!("split = [{{ pool = \"api\" }}]\n{line}"),
+            (Section::Route, "strip") => format!("path = \"/api/*\"\n{line}"),
+            (Section::Split, "pool") => format!("split = [{{ {line} }}]"),
+            (Section::Split, _) => format!("split = [{{ pool = \"api\", {line} }}]"),
+            (Section::Redirect, "to") => format!("redirect.{line}"),
+            (Section::Redirect, _) => format!("redirect.to = \"/\"\nredirect.{line}"),
+            (Section::Respond, _) => format!("respond.{line}"),
+            (Section::Rewrite, "to") => format!("rewrite.match = \"^/old/(.*)$\"\nrewrite.{line}"),
+            (Section::Rewrite, _) => format!("rewrite.to = \"/\"\nrewrite.{line}"),
+            _ => line.to_owned(),
+        }
+    }
+
+    /// Whether a route says what is done with its requests.
+    fn acts(route: &str) -> bool {
+        ["pool", "split", "redirect", "respond"].iter().any(|action| route.starts_with(action))
+    }
+
     /// What makes a listener take the key, if it is not one of requests.
     fn spoken(key: &Key) -> String {
         match elsewhere(key) {
@@ -347,27 +368,11 @@ mod tests {
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
-                Section::Route if key.name == "split_by" => {
-                    ("", &*format!("split = [{{ pool = \"api\" }}]\n{line}"), "", "")
-                }
-                Section::Route if key.name == "strip" => {
-                    ("", &*format!("path = \"/api/*\"\n{line}"), "", "")
-                }
-                Section::Route => ("", line, "", ""),
-                Section::Split if key.name == "pool" => {
-                    ("", &*format!("split = [{{ {line} }}]"), "", "")
-                }
-                Section::Split => ("", &*format!("split = [{{ pool = \"api\", {line} }}]"), "", ""),
-                Section::Redirect if key.name == "to" => ("", &*below("redirect"), "", ""),
-                Section::Redirect => {
-                    ("", &*format!("redirect.to = \"/\"\n{}", below("redirect")), "", "")
-                }
-                Section::Respond => ("", &*below("respond"), "", ""),
-                Section::Rewrite => {
-                    let other =
-                        if key.name == "to" { "match = \"^/old/(.*)$\"" } else { "to = \"/\"" };
-                    ("", &*format!("rewrite.{other}\n{}", below("rewrite")), "", "")
-                }
+                Section::Route
+                | Section::Split
+                | Section::Redirect
+                | Section::Respond
+                | Section::Rewrite => ("", &*of_route(key), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls
@@ -400,9 +405,7 @@ mod tests {
                 if written.starts_with(name) { "" } else { other }
             };
             let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
-            let acts = ["pool", "split", "redirect", "respond"];
-            let acts = acts.iter().any(|action| route.starts_with(action));
-            let to = if silent || acts { "" } else { "pool = \"api\"" };
+            let to = if silent || acts(route) { "" } else { "pool = \"api\"" };
             let header = if silent { "" } else { "[[route]]\n" };
             let address = unless(member, "address", "address = \"api.internal:80\"");
             let members = unless(pool, "members", "[[pool.api.members]]");

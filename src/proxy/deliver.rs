@@ -311,8 +311,7 @@ async fn finish(
 ) -> Result<Ending, Reason> {
     let Done { lease, connection, mut buffers, answered } = done;
     received.consume(facts.whole.get().unwrap_or(0));
-    let outcome =
-        Outcome::Answered { status: response.status(), first_byte: facts.first_byte() };
+    let outcome = Outcome::Answered { status: response.status(), first_byte: facts.first_byte() };
     let Answered::Done { keep_client, keep_upstream } = answered else {
         let upstream = (&connection.stream, lease.timeouts().response);
         let tunnel = tunnel::run(ask, upstream, received, response, buffers, facts);

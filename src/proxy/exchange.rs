@@ -249,11 +249,7 @@ async fn run(
     let id = find_route(context, listener, client, head)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
-    let pool = match &route.action {
-        Action::Pool(pool) => Some(*pool),
-        Action::Split(split) => split::pool(split, context, client, listener, head),
-        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
-    };
+    let pool = pool_of(&route.action, context, listener, client, head);
     facts.pool.set(pool);
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let mut made = None;
@@ -301,6 +297,21 @@ fn find_route(
         Found::Route(id) => Ok(id),
         Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
         Found::None => Err(Reason::NoRoute),
+    }
+}
+
+/// The pool that a request goes to, if it goes to members.
+fn pool_of(
+    action: &Action,
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+) -> Option<PoolId> {
+    match action {
+        Action::Pool(pool) => Some(*pool),
+        Action::Split(split) => split::pool(split, context, client, listener, head),
+        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
     }
 }
 
