@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use super::check;
+use super::check_compress;
 use super::check_l4::Speaks;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
 use super::effective_route;
 use super::error::{Mistake, Span};
+use super::keys::Section;
 use super::nearest::nearest;
 use super::path::PathError;
-use super::{check_action, check_match, check_pages, check_path_edit, host, path};
+use super::{check_action, check_guard, check_match, check_pages, check_path_edit, host, path};
 use crate::ids::ListenerId;
 
 /// What a route may refer to.
@@ -39,6 +41,10 @@ pub(super) fn route(
         error_pages: check_pages::error_pages(table, findings),
         host: host_policy(table, findings),
         via: table.flag("via", findings),
+        access: check_guard::access(table, Speaks::Http, findings),
+        rates: check_guard::rates(table, Section::RouteRate, findings),
+        limits: check_guard::route_limits(table, findings),
+        compress: check_compress::compress(table, findings),
     }
 }
 

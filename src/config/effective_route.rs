@@ -6,6 +6,7 @@ use super::{
     Part, PathPattern, ProbeConfig, RedirectConfig, RespondConfig, RouteConfig, SplitBy,
     SplitConfig, Test,
 };
+use super::{effective_compress, effective_guard};
 use crate::ids::PoolId;
 
 pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
@@ -52,6 +53,8 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         HostPolicy::Literal(text) => line(out, "host", quote(text)),
     }
     line(out, "via", route.via);
+    effective_guard::route(out, route);
+    effective_compress::route(out, route.compress.as_ref());
 }
 
 /// The lines of conditions; also a text that tells them apart.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::body::{Sink, Source, carry, end_chunks};
+use super::compress;
 use super::deliver::{self, Lost};
 use super::error_page::{self, Page};
 use super::exchange::{Ask, Facts};
 use super::filtered::{self, Filters};
+use super::guard;
 use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField, Edits};
@@ -86,8 +88,24 @@ pub(super) async fn answer(
     }
     let framing =
         response_framing(head, ask.head.method()).map_err(|_| Lost::from(Reason::BadResponse))?;
+    facts.status.set(head.status());
+    if let Some(sent_at) = facts.sent_at.take() {
+        facts.first_byte_us.set(clock::micros(clock::now().since(sent_at)));
+    }
+    if deliver::passes_over(ask, facts, head.status()) {
+        return Err(Lost { again: true, ..Reason::BadStatus.into() });
+    }
+    if let Some(page) = error_page::of_member(ask, head.status()) {
+        return Ok(put_in_place(page, ask, framing, head, buffers, facts));
+    }
+    let (coded, encoder) = match &ask.route.compress {
+        None => (None, None),
+        Some(config) => compress::plan(ask, config, head, framing),
+    };
     let modern = ask.head.version() == Version::Http11;
-    let body = BodyField::of(framing, modern);
+    // What comes out of an encoder has no length that is known before.
+    let coming = if encoder.is_some() { Framing::UntilClose } else { framing };
+    let body = BodyField::of(coming, modern);
     let keep_client = ask.head.wants_keep_alive()
         && !ask.context.is_draining()
         && facts.uploaded.get()
@@ -97,23 +115,14 @@ pub(super) async fn answer(
         (true, false) => ConnectionField::KeepAlive,
         (false, _) => ConnectionField::Close,
     };
-    facts.status.set(head.status());
-    if let Some(sent_at) = facts.sent_at.take() {
-        facts.set_first_byte(clock::now().since(sent_at));
-    }
-    if deliver::passes_over(ask, facts, head.status()) {
-        return Err(Lost { again: true, ..Reason::BadStatus.into() });
-    }
-    if let Some(page) = error_page::of_member(ask, head.status()) {
-        return Ok(put_in_place(page, ask, framing, head, buffers, facts));
-    }
-    let edits = Edits::of(ask);
+    let edits = Edits { coded, ..Edits::of(ask) };
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     let silence = patience.silence;
-    match Filters::of(ask, sink) {
+    match Filters::of(sink, encoder) {
         None => relay(ask, upstream, silence, framing, sink, buffers, facts).await?,
         Some(mut filters) => {
             let filters = &mut *filters;
@@ -155,6 +164,7 @@ fn put_in_place(
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         encode::field(out, b"Content-Type", page.content_type.as_bytes());
         sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
     });
     if ask.head.method() != Method::Head {
         buffers.out.tail().extend_from_slice(page.bytes);

@@ -1,6 +1,6 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use super::access_log;
 use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
+use super::guard::{Manner, Noted};
 use super::path_edit::{Edited, Target};
 use super::reasons;
 use super::route::Found;
@@ -17,7 +18,7 @@ use super::{deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{Action, ListenerConfig, RouteConfig};
-use crate::http::{Framing, Method, RequestHead, request_framing};
+use crate::http::{Coding, Framing, Method, RequestHead, request_framing};
 use crate::ids::{ListenerId, MemberId, PoolId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
@@ -107,6 +108,8 @@ pub(super) struct Facts {
     pub(super) status: Cell<u16>,
     /// Bytes of its body that were sent.
     pub(super) sent: Cell<u64>,
+    /// How we encoded it, and how many bytes it had before.
+    pub(super) coded: Cell<Option<(Coding, u64)>>,
     pub(super) client: Cell<IpAddr>,
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
@@ -126,12 +129,15 @@ pub(super) struct Facts {
     pub(super) attempts: Cell<u32>,
     /// Why it was not sent again.
     pub(super) no_retry: Cell<Option<Refusal>>,
+    /// What the guard has noted, if anything.
+    // Boxed: rare, and the memory of an idle connection.
+    pub(super) noted: OnceCell<Box<Noted>>,
     /// When the request's head was whole, in ticks of the worker.
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
     pub(super) sent_at: Cell<Option<clock::Instant>>,
     /// From then to the head of its answer, in microseconds.
-    first_byte: Cell<u32>,
+    pub(super) first_byte_us: Cell<u64>,
 }
 
 impl<'a> Ask<'a> {
@@ -155,13 +161,9 @@ impl Facts {
         }
     }
 
-    /// From the whole request to the head of its answer; zero where the pool does not measure.
+    /// From the sent request to the head of its answer.
     pub(super) fn first_byte(&self) -> Duration {
-        Duration::from_micros(u64::from(self.first_byte.get()))
-    }
-
-    pub(super) fn set_first_byte(&self, time: Duration) {
-        self.first_byte.set(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
+        Duration::from_micros(self.first_byte_us.get())
     }
 
     pub(super) fn new(peer: &Peer) -> Self {
@@ -173,6 +175,7 @@ impl Facts {
             begun: Cell::new(false),
             status: Cell::new(0),
             sent: Cell::new(0),
+            coded: Cell::default(),
             client: Cell::new(peer.address),
             tls: peer.tls,
             route: Cell::new(None),
@@ -184,9 +187,10 @@ impl Facts {
             tried: Cell::default(),
             attempts: Cell::new(0),
             no_retry: Cell::new(None),
+            noted: OnceCell::new(),
             since: Stream::tick(),
             sent_at: Cell::default(),
-            first_byte: Cell::default(),
+            first_byte_us: Cell::default(),
         }
     }
 }
@@ -201,10 +205,16 @@ pub(super) async fn exchange(
     context.row.add(Counter::Exchanges, 1);
     let started = context.access_log.as_ref().map(|_| clock::now());
     let facts = Facts::new(&client.peer);
+    if let Some(rate) = listener.limits.min_rate {
+        client.stream.ask_pace(rate, listener.timeouts.slow);
+    }
     let ending = match run(context, listener, client, scratch, &facts).await {
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,
     };
+    if listener.limits.min_rate.is_some() {
+        client.stream.waive_pace();
+    }
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
         if facts.member.get().is_none() {
@@ -241,16 +251,17 @@ async fn run(
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }
-    if let (Framing::Length(length), Some(bound)) = (framing, listener.limits.body)
-        && length > bound
-    {
-        return Err(Reason::BodyTooLarge);
-    }
     let id = find_route(context, listener, client, head)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
     let pool = pool_of(&route.action, context, listener, client, head);
     facts.pool.set(pool);
+    if let (Framing::Length(length), Some(bound)) =
+        (framing, route.limits.body(listener.limits.body))
+        && length > bound
+    {
+        return Err(Reason::BodyTooLarge);
+    }
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let mut made = None;
     if let Some(edit) = context.path_edit(id) {
@@ -343,13 +354,20 @@ async fn fail(
     if facts.begun.get() {
         return Ending::Reset;
     }
-    if reason.status() == 0 {
+    let manner = facts.noted.get().map_or(Manner::Plain, |noted| noted.manner.get());
+    let (status, shown) = match manner {
+        Manner::Plain => (reason.status(), reason),
+        Manner::Later { status, .. } => (status, reason),
+        Manner::Hidden => (Reason::NoRoute.status(), Reason::NoRoute),
+        Manner::Silent => (0, reason),
+    };
+    if status == 0 {
         return Ending::Close;
     }
-    facts.status.set(reason.status());
+    facts.status.set(status);
     client.received.consume(facts.whole.get().unwrap_or(0));
     let keep = (facts.whole.get().is_some() || facts.consumed.get())
-        && !matches!(reason.status(), 400 | 408 | 501)
+        && !matches!(status, 400 | 408 | 501)
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
@@ -357,6 +375,6 @@ async fn fail(
     } else {
         Vec::new()
     };
-    let answer = reject::Answer { reason, keep, allow: &allow, head: Some(head) };
+    let answer = reject::Answer { reason: shown, status, keep, allow: &allow, head: Some(head) };
     reject::send(context, client, &answer, facts).await
 }
