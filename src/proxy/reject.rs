@@ -85,7 +85,9 @@ pub(super) async fn send(
     facts: &Facts,
 ) -> Ending {
     let listener = context.listener(client.listener);
-    let page = error_page::own(context, listener, facts.route.get(), answer.status);
+    // Where it is to look as if there were no route, none's page may tell.
+    let route = facts.route.get().filter(|_| answer.reason != Reason::NoRoute);
+    let page = error_page::own(context, listener, route, answer.status);
     let mut out = match page {
         None => Buffer::take(Size::Small),
         Some(page) => {
