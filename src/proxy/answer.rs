@@ -7,6 +7,7 @@ use super::compress;
 use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
 use super::filtered::{self, Filters};
+use super::guard;
 use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField, Edits};
@@ -86,7 +87,7 @@ pub(super) async fn answer(
         response_framing(head, ask.head.method()).map_err(|_| Lost::from(Reason::BadResponse))?;
     facts.status.set(head.status());
     if let Some(sent_at) = facts.sent_at.take() {
-        facts.first_byte.set(clock::now().since(sent_at));
+        facts.first_byte_us.set(clock::micros(clock::now().since(sent_at)));
     }
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
@@ -111,6 +112,7 @@ pub(super) async fn answer(
     let edits = Edits { coded, ..Edits::of(ask) };
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     let silence = patience.silence;
