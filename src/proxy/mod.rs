@@ -27,8 +27,10 @@ pub mod route;
 mod sticky;
 mod tunnel;
 mod upload;
+mod workbench;
 
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Place};
 pub use flows::Flows;
 pub use relay::relay;
+pub use workbench::Workbench;
