@@ -106,7 +106,7 @@ def configuration(kind, path, folder, port, origin, plan):
         # One bit for the core of each worker.
         "AFFINITY": " ".join(f"{1 << core:0{max(cores) + 1}b}" for core in cores),
         "REUSEPORT": " reuseport" if len(cores) > 1 else "",
-        "CONNECTIONS": plan.descriptors,
+        "CONNECTIONS": plan.descriptors, "IDLE": plan.idle,
         "LOAD_STREAM": nginx_modules(path) if kind == "nginx" and plan.tcp else "",
         "USER": "user root;" if os.geteuid() == 0 else "",
     }
@@ -121,8 +121,9 @@ def configuration(kind, path, folder, port, origin, plan):
 class Plan:
     """What all proxies of a comparison have in common."""
 
-    def __init__(self, cores, descriptors, tls=False, tcp=False, bulk=False):
+    def __init__(self, cores, descriptors, tls=False, tcp=False, bulk=False, idle=512):
         self.cores, self.descriptors, self.tls, self.tcp, self.bulk = cores, descriptors, tls, tcp, bulk
+        self.idle = idle  # connections to the origin that are kept
 
 
 def asked_for(args, tcp=False):
@@ -149,15 +150,15 @@ def asked_for(args, tcp=False):
 
 
 def start_all(args, folder, origin, plan):
-    """All proxies that were asked for and exist, running; `stop` those of the list that it yields."""
+    """All proxies that were asked for and exist, running; `origin`: one address for all, or a function of the number."""
     folder = Path(folder)
     if plan.tls:
         make_certificate(folder / "certificate.pem")
-    found = False
-    for label, kind, path in asked_for(args, plan.tcp):
-        found = True
-        yield Proxy(label, kind, path, folder, origin, plan)
-    if not found:
+    asked = list(asked_for(args, plan.tcp))
+    for number, (label, kind, path) in enumerate(asked):
+        address = origin(number) if callable(origin) else origin
+        yield Proxy(label, kind, path, folder, address, plan)
+    if not asked:
         sys.exit("nothing to compare")
 
 
