@@ -34,7 +34,9 @@ fn reads(c: &mut Criterion) {
     for row in &rows {
         Counter::ALL.iter().for_each(|counter| row.add(*counter, 12_345));
     }
-    c.bench_function("stats/report of 8 workers", |b| b.iter(|| report(black_box(&rows), &Row::default())));
+    c.bench_function("stats/report of 8 workers", |b| {
+        b.iter(|| report(black_box(&rows), &Row::default()))
+    });
 }
 
 criterion_group!(benches, writes, reads);

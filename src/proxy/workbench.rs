@@ -96,8 +96,14 @@ fn context(config: Config) -> io::Result<Context> {
     let shared = SharedPools::new(&config.pools, 1);
     let (observer, _) = observer()?;
     let row = Arc::new(Row::default());
-    let pools =
-        Pools::new(&config.pools, &shared, WorkerId(0), &row, &observer, &(Rc::new(|_, _| {}) as _));
+    let pools = Pools::new(
+        &config.pools,
+        &shared,
+        WorkerId(0),
+        &row,
+        &observer,
+        &(Rc::new(|_, _| {}) as _),
+    );
     let tls = config.listeners.iter().map(|_| None).collect();
     Ok(Context::new(Arc::new(config), pools, row, Arc::new([]), None, tls))
 }
