@@ -4,7 +4,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ringway::config::load;
-use ringway::proxy::Workbench;
+use ringway::proxy::HeadBench;
 
 const CONFIG: &str = "[listener.web]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = \"p\"\n\
     [pool.p]\nmembers = [\"127.0.0.1:1\"]\n";
@@ -32,7 +32,7 @@ const BROWSER: (&[u8], &[u8]) = (
 fn rewrites(c: &mut Criterion) {
     for (name, heads) in [("short", SHORT), ("browser", BROWSER)] {
         let config = load(CONFIG, "bench").unwrap().config;
-        Workbench::run(config, heads, |bench| {
+        HeadBench::run(config, heads, |bench| {
             let mut out = Vec::with_capacity(4096);
             let mut group = c.benchmark_group(format!("rewrite_{name}"));
             group.throughput(Throughput::Bytes(heads.0.len() as u64));

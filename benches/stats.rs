@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ringway::stats::{Counter, Reason, Row, report};
+use ringway::stats::{Counter, Occupancy, Reason, Row, report};
 
 fn writes(c: &mut Criterion) {
     let mut group = c.benchmark_group("stats");
@@ -34,8 +34,9 @@ fn reads(c: &mut Criterion) {
     for row in &rows {
         Counter::ALL.iter().for_each(|counter| row.add(*counter, 12_345));
     }
+    let (control, occupancy) = (Row::default(), Occupancy::new(["web".to_owned()], 8));
     c.bench_function("stats/report of 8 workers", |b| {
-        b.iter(|| report(black_box(&rows), &Row::default()))
+        b.iter(|| report(black_box(&rows), &control, &occupancy))
     });
 }
 

@@ -55,3 +55,8 @@ fn proxy_header() {
 fn client_hello() {
     replay("client_hello", ringway::wire::fuzz::client_hello);
 }
+
+#[test]
+fn accept_encoding() {
+    replay("accept_encoding", ringway::http::fuzz::accept_encoding);
+}

@@ -3,10 +3,13 @@
 //! Owns names, defaults, bounds and messages. Must not know run-time state.
 
 mod address;
+mod address_set;
 mod admin_address;
 mod check;
 mod check_balance;
+mod check_compress;
 mod check_failure;
+mod check_guard;
 mod check_health;
 mod check_https;
 mod check_l4;
@@ -17,12 +20,16 @@ mod check_server;
 mod check_sticky;
 mod check_tls;
 mod checked;
+mod checked_compress;
+mod checked_guard;
 mod checked_l4;
 mod checked_pool;
 mod checked_sticky;
 mod checked_tls;
 mod document;
 mod effective;
+mod effective_compress;
+mod effective_guard;
 mod effective_listener;
 mod effective_pool;
 mod effective_tls;
@@ -46,13 +53,17 @@ mod scalar;
 mod status;
 
 pub use address::{AddressError, CidrError};
+pub use address_set::{AddressSet, Verdict};
 pub use admin_address::{AdminAddress, AdminAddressError};
 pub use check_balance::HashKeyError;
+pub use check_guard::GuardError;
 pub use check_health::FieldError;
 pub use check_l4::{Speaks, Unfit};
 pub use check_sticky::StickyError;
 pub use check_tls::CIPHERS;
 pub use checked::*;
+pub use checked_compress::*;
+pub use checked_guard::*;
 pub use checked_l4::*;
 pub use checked_pool::*;
 pub use checked_sticky::*;

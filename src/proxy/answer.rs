@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::body::{Sink, Source, carry, end_chunks};
+use super::compress;
 use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
+use super::filtered::{self, Filters};
+use super::guard;
 use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField, Edits};
@@ -82,8 +85,21 @@ pub(super) async fn answer(
     }
     let framing =
         response_framing(head, ask.head.method()).map_err(|_| Lost::from(Reason::BadResponse))?;
+    facts.status.set(head.status());
+    if let Some(sent_at) = facts.sent_at.take() {
+        facts.first_byte_us.set(clock::micros(clock::now().since(sent_at)));
+    }
+    if deliver::passes_over(ask, facts, head.status()) {
+        return Err(Lost { again: true, ..Reason::BadStatus.into() });
+    }
+    let (coded, encoder) = match &ask.route.compress {
+        None => (None, None),
+        Some(config) => compress::plan(ask, config, head, framing),
+    };
     let modern = ask.head.version() == Version::Http11;
-    let body = BodyField::of(framing, modern);
+    // What comes out of an encoder has no length that is known before.
+    let coming = if encoder.is_some() { Framing::UntilClose } else { framing };
+    let body = BodyField::of(coming, modern);
     let keep_client = ask.head.wants_keep_alive()
         && !ask.context.is_draining()
         && facts.uploaded.get()
@@ -93,19 +109,21 @@ pub(super) async fn answer(
         (true, false) => ConnectionField::KeepAlive,
         (false, _) => ConnectionField::Close,
     };
-    facts.status.set(head.status());
-    if let Some(sent_at) = facts.sent_at.take() {
-        facts.first_byte.set(clock::now().since(sent_at));
-    }
-    if deliver::passes_over(ask, facts, head.status()) {
-        return Err(Lost { again: true, ..Reason::BadStatus.into() });
-    }
-    let edits = Edits::of(ask);
+    let edits = Edits { coded, ..Edits::of(ask) };
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
-    relay(ask, upstream, patience.silence, framing, sink, buffers, facts).await?;
+    let silence = patience.silence;
+    match Filters::of(sink, encoder) {
+        None => relay(ask, upstream, silence, framing, sink, buffers, facts).await?,
+        Some(mut filters) => {
+            let filters = &mut *filters;
+            let body = filtered::relay(ask, upstream, silence, framing, filters, buffers, facts);
+            Box::pin(body).await?;
+        }
+    }
     let keep_upstream = framing != Framing::UntilClose
         && head.wants_keep_alive()
         && facts.uploaded.get()

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::{Context, Scratch};
+use super::context::{Context, Neighbours, Scratch};
 use super::exchange::Ask;
 use super::forwarded::Peer;
+use super::guards::Guards;
 use super::request;
 use super::response::{self, BodyField, ConnectionField, Edits};
 use crate::balancer::{Pools, SharedPools, observer};
@@ -17,18 +18,18 @@ use crate::config::Config;
 use crate::http::{Framing, HeadLimits};
 use crate::ids::WorkerId;
 use crate::net::{self, Address, Driver, Stream};
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// A request and its answer, parsed; both belong to the first route of the first listener.
 #[derive(Debug)]
-pub struct Workbench {
+pub struct HeadBench {
     context: Context,
     peer: Peer,
     stream: Stream,
     heads: Scratch,
 }
 
-impl Workbench {
+impl HeadBench {
     /// Calls `measure` on an event loop of its own, with the heads of `request` and `answer`.
     ///
     /// # Errors
@@ -105,5 +106,9 @@ fn context(config: Config) -> io::Result<Context> {
         &(Rc::new(|_, _| {}) as _),
     );
     let tls = config.listeners.iter().map(|_| None).collect();
-    Ok(Context::new(Arc::new(config), pools, row, Arc::new([]), None, tls))
+    let occupancy = Arc::new(Occupancy::new(Vec::new(), 1));
+    let neighbours = Neighbours { me: WorkerId(0), occupancy, give: None };
+    let post = Arc::new(Guards::new(&config, 1)).at(WorkerId(0));
+    let from_all = (neighbours, post.ok_or(io::ErrorKind::InvalidInput)?);
+    Ok(Context::new(Arc::new(config), pools, row, from_all, None, tls))
 }

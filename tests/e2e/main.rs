@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod access_log;
 mod admin;
 mod admin_cli;
@@ -15,6 +16,8 @@ mod admin_metrics;
 mod admin_places;
 mod balancing;
 mod basic;
+mod compress;
+mod compress_heads;
 mod cuts;
 mod descriptors;
 mod early_answer;
@@ -38,11 +41,14 @@ mod outliers;
 mod passthrough;
 mod proxy_protocol;
 mod queue;
+mod rates;
 mod regressions;
 mod replay;
 mod response_splitting;
 mod retry;
 mod routing;
+mod slow_clients;
+mod spread;
 mod stale;
 mod stats;
 mod sticky;
