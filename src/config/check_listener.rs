@@ -9,7 +9,7 @@ use super::checked::{Cidr, ListenerConfig, ListenerLimits, ListenerTimeouts};
 use super::document::{Findings, Table};
 use super::error::{Mistake, Span};
 use super::keys::Section;
-use super::{address, check_guard, check_https, check_l4, check_tls};
+use super::{address, check_guard, check_https, check_l4, check_pages, check_tls};
 
 /// The addresses that listeners bind, whether for datagrams, and where that is said.
 pub(super) type Binds = HashMap<(SocketAddr, bool), Span>;
@@ -63,6 +63,8 @@ pub(super) fn listener(
         defer_accept: table.flag("defer_accept", findings),
         redirect_https: check_https::redirect(table, findings),
         hsts: check_https::hsts(table, findings),
+        merge_slashes: table.choice("slashes", findings) == 1,
+        error_pages: check_pages::error_pages(table, findings),
         tls: check_tls::listener(table, findings),
     }
 }

@@ -11,8 +11,9 @@ use super::checked_compress::CompressConfig;
 use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
 use super::checked_pool::PoolConfig;
+use super::checked_route::{Action, Conditions, ErrorPagesConfig, PathEditConfig};
 use super::checked_tls::TlsConfig;
-use crate::ids::{ListenerId, PoolId};
+use crate::ids::ListenerId;
 
 /// A whole, consistent configuration.
 #[derive(Clone, Debug)]
@@ -122,6 +123,10 @@ pub struct ListenerConfig {
     pub redirect_https: Option<u16>,
     /// `hsts`: what every answer says to clients. `None`: the default.
     pub hsts: Option<HstsConfig>,
+    /// `slashes = "merge"`: several slashes in a row of a path are one. Default false.
+    pub merge_slashes: bool,
+    /// Pages for errors.
+    pub error_pages: Option<Box<ErrorPagesConfig>>,
     /// `access`: who may come. `None`, the default: everybody.
     pub access: Option<AccessConfig>,
     /// `rate`: how many requests may come. Default none.
@@ -202,8 +207,14 @@ pub struct RouteConfig {
     pub path: PathPattern,
     /// For which methods; empty: any.
     pub methods: Vec<Vec<u8>>,
-    /// The pool that serves them.
-    pub pool: PoolId,
+    /// What else they must have. `None`: nothing.
+    pub conditions: Option<Box<Conditions>>,
+    /// What is done with them.
+    pub action: Action,
+    /// The path that members see instead of the client's.
+    pub path_edit: Option<Box<PathEditConfig>>,
+    /// Pages for errors, before those of the listener.
+    pub error_pages: Option<Box<ErrorPagesConfig>>,
     /// What the member gets as `Host`. Default preserve.
     pub host: HostPolicy,
     /// Whether to add `Via` to requests and answers. Default false.

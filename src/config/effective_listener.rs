@@ -5,7 +5,7 @@ use super::effective::{host, line, list, name, quote, size, table};
 use super::keys::Section;
 use super::scalar::show_duration as time;
 use super::{Cidr, Config, ListenerConfig, PassthroughConfig, Protocol};
-use super::{effective_guard, effective_tls};
+use super::{effective_guard, effective_route, effective_tls};
 use crate::ids::PoolId;
 
 pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerConfig) {
@@ -44,6 +44,10 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
     line(out, "limits", table(taken));
     if speaks == Speaks::Http {
         line(out, "trusted_proxies", blocks(&listener.trusted_proxies));
+        line(out, "slashes", quote(if listener.merge_slashes { "merge" } else { "keep" }));
+        if let Some(pages) = &listener.error_pages {
+            line(out, "error_pages", effective_route::error_pages(pages));
+        }
     }
     effective_guard::listener(out, listener);
     if speaks == Speaks::Udp {

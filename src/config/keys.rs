@@ -10,8 +10,9 @@ use std::time::Duration;
 use Section::{
     Balance, Certificate, ClientAuth, ClientCertificate, Compress, Eject, Health, Hsts, Keepalive,
     Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Member,
-    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route,
-    RouteAccess, RouteLimits, RouteRate, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, Respond, Retry,
+    Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, Server, Slow, Split, Sticky,
+    SuccessRate, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -51,6 +52,14 @@ pub enum Section {
     Passthrough,
     /// `[[route]]`
     Route,
+    /// One of the pools of `split` of a route.
+    Split,
+    /// `redirect = {...}` of a route.
+    Redirect,
+    /// `respond = {...}` of a route.
+    Respond,
+    /// `rewrite = {...}` of a route.
+    Rewrite,
     /// `access = {...}` of a route.
     RouteAccess,
     /// One `rate` of a route.
@@ -112,7 +121,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 38] = [
         Root,
         Server,
         Limits,
@@ -129,6 +138,10 @@ impl Section {
         ProxyProtocol,
         Passthrough,
         Route,
+        Split,
+        Redirect,
+        Respond,
+        Rewrite,
         RouteAccess,
         RouteRate,
         RouteLimits,
@@ -169,6 +182,10 @@ impl Section {
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
+            Split => "[[route.split]]",
+            Redirect => "[route.redirect]",
+            Respond => "[route.respond]",
+            Rewrite => "[route.rewrite]",
             RouteAccess => "[route.access]",
             RouteRate => "[[route.rate]]",
             RouteLimits => "[route.limits]",
@@ -197,7 +214,8 @@ impl Section {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
-            | Route | RouteAccess | RouteRate | RouteLimits | Compress => Hat::ReverseProxy,
+            | Route | Split | Redirect | Respond | Rewrite | RouteAccess | RouteRate
+            | RouteLimits | Compress => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

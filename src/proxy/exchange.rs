@@ -6,17 +6,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
+use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::guard::{Manner, Noted};
+use super::path_edit::{Edited, Target};
 use super::reasons;
 use super::route::Found;
-use super::{deliver, guard, redirect, reject, replay};
+use super::serve::To;
+use super::{deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
-use crate::config::{ListenerConfig, RouteConfig};
+use crate::config::{Action, ListenerConfig, RouteConfig};
 use crate::http::{Coding, Framing, Method, RequestHead, request_framing};
-use crate::ids::{ListenerId, MemberId, RouteId};
+use crate::ids::{ListenerId, MemberId, PoolId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
 
@@ -69,12 +72,16 @@ pub(super) struct Ask<'a> {
     pub(super) context: &'a Context,
     pub(super) listener: &'a ListenerConfig,
     pub(super) route: &'a RouteConfig,
+    /// The pool of the route, or that of its pools which has this request.
+    pub(super) pool: PoolId,
     pub(super) head: &'a RequestHead,
+    /// What the member is asked for, where that is not what the client asked for.
+    pub(super) edited: Option<&'a Edited>,
     pub(super) framing: Framing,
     /// Doing it twice is as good as once.
     pub(super) idempotent: bool,
-    /// The protocol that the client wants to switch to.
-    pub(super) upgrade: Option<&'a [u8]>,
+    /// The client wants to switch to another protocol, and may.
+    pub(super) upgrades: bool,
     /// The pool wants to know how long its members take.
     pub(super) measures: bool,
     pub(super) peer: &'a Peer,
@@ -107,6 +114,8 @@ pub(super) struct Facts {
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
     pub(super) route: Cell<Option<RouteId>>,
+    /// Where the request goes, if it goes to members.
+    pub(super) pool: Cell<Option<PoolId>>,
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
     /// How it was reached.
@@ -129,6 +138,18 @@ pub(super) struct Facts {
     pub(super) sent_at: Cell<Option<clock::Instant>>,
     /// From then to the head of its answer, in microseconds.
     pub(super) first_byte_us: Cell<u64>,
+}
+
+impl<'a> Ask<'a> {
+    /// The protocol that the client wants to switch to.
+    pub(super) fn upgrade(&self) -> Option<&'a [u8]> {
+        if self.upgrades { self.head.upgrade() } else { None }
+    }
+
+    /// What the member is asked for.
+    pub(super) fn target(&self) -> Target<'a> {
+        self.edited.map_or_else(|| Target::of(self.head), Edited::target)
+    }
 }
 
 impl Facts {
@@ -158,6 +179,7 @@ impl Facts {
             client: Cell::new(peer.address),
             tls: peer.tls,
             route: Cell::new(None),
+            pool: Cell::new(None),
             member: Cell::new(None),
             site: RefCell::new(None),
             reason: Cell::new(None),
@@ -212,7 +234,7 @@ async fn run(
     scratch: &mut Scratch,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
-    let Scratch { request: head, response } = scratch;
+    let Scratch { request: head, response, edited } = scratch;
     let framing = request_framing(head).map_err(reasons::framing)?;
     facts.whole.set(match framing {
         Framing::None => Some(0),
@@ -229,14 +251,11 @@ async fn run(
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }
-    let found = context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
-    let id = match found {
-        Found::Route(id) => id,
-        Found::MethodNotAllowed => return Err(Reason::MethodNotAllowed),
-        Found::None => return Err(Reason::NoRoute),
-    };
+    let id = find_route(context, listener, client, head)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    let pool = pool_of(&route.action, context, listener, client, head);
+    facts.pool.set(pool);
     if let (Framing::Length(length), Some(bound)) =
         (framing, route.limits.body(listener.limits.body))
         && length > bound
@@ -244,7 +263,18 @@ async fn run(
         return Err(Reason::BodyTooLarge);
     }
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
-    let (pools, pool) = (&context.pools, route.pool);
+    let mut made = None;
+    if let Some(edit) = context.path_edit(id) {
+        edited.make(edit, head)?;
+        made = Some(&*edited);
+    }
+    let Some(pool) = pool else {
+        let to = To { context, listener, stream: &client.stream, head };
+        let (peer, received) = (&client.peer, &mut client.received);
+        let fixed = fixed::answer(to, &route.action, peer, made, received, facts);
+        return Box::pin(fixed).await;
+    };
+    let pools = &context.pools;
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
     facts.replayable.set(facts.whole.get().is_some() || kept());
@@ -252,16 +282,56 @@ async fn run(
         context,
         listener,
         route,
+        pool,
         head,
+        edited: made,
         framing,
         idempotent,
-        upgrade: wanted_upgrade(head, framing),
+        upgrades: wanted_upgrade(head, framing).is_some(),
         measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,
         identity: client.identity.as_deref(),
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
+}
+
+/// The route of a request. Apart, so that what it looks at takes no memory while the exchange waits.
+fn find_route(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+) -> Result<RouteId, Reason> {
+    let address = || forwarded::client(head, &client.peer, &listener.trusted_proxies);
+    match context.router.find(client.listener, &Asked::of(head, &address)) {
+        Found::Route(id) => Ok(id),
+        Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
+        Found::None => Err(Reason::NoRoute),
+    }
+}
+
+/// The pool that a request goes to, if it goes to members.
+fn pool_of(
+    action: &Action,
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+) -> Option<PoolId> {
+    match action {
+        Action::Pool(pool) => Some(*pool),
+        Action::Split(split) => split::pool(split, context, client, listener, head),
+        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
+    }
+}
+
+/// The methods that the request could have had instead, as `Allow` lists them.
+fn allowed(context: &Context, client: &Client, head: &RequestHead) -> Vec<u8> {
+    let listener = context.listener(client.listener);
+    let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
+    let address = || forwarded::client(head, &client.peer, trusted);
+    context.router.allowed(client.listener, &Asked::of(head, &address)).join(&b", "[..])
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
@@ -301,7 +371,7 @@ async fn fail(
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
-        context.router.allowed(client.listener, head.host(), head.path()).join(&b", "[..])
+        allowed(context, client, head)
     } else {
         Vec::new()
     };

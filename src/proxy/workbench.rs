@@ -16,7 +16,7 @@ use super::response::{self, BodyField, ConnectionField, Edits};
 use crate::balancer::{Pools, SharedPools, observer};
 use crate::config::Config;
 use crate::http::{Framing, HeadLimits};
-use crate::ids::WorkerId;
+use crate::ids::{PoolId, WorkerId};
 use crate::net::{self, Address, Driver, Stream};
 use crate::stats::{Occupancy, Row};
 
@@ -61,10 +61,12 @@ impl HeadBench {
             context: &self.context,
             listener: self.context.config.listeners.first()?,
             route: self.context.config.routes.first()?,
+            pool: PoolId(0),
             head: &heads.request,
+            edited: None,
             framing: Framing::None,
             idempotent: true,
-            upgrade: None,
+            upgrades: false,
             measures: false,
             peer: &self.peer,
             stream: &self.stream,
@@ -109,6 +111,6 @@ fn context(config: Config) -> io::Result<Context> {
     let occupancy = Arc::new(Occupancy::new(Vec::new(), 1));
     let neighbours = Neighbours { me: WorkerId(0), occupancy, give: None };
     let post = Arc::new(Guards::new(&config, 1)).at(WorkerId(0));
-    let from_all = (neighbours, post.ok_or(io::ErrorKind::InvalidInput)?);
+    let from_all = (neighbours, post);
     Ok(Context::new(Arc::new(config), pools, row, from_all, None, tls))
 }
