@@ -81,7 +81,7 @@ pub(super) struct Ask<'a> {
     /// Doing it twice is as good as once.
     pub(super) idempotent: bool,
     /// The client wants to switch to another protocol, and may.
-    upgrades: bool,
+    pub(super) upgrades: bool,
     /// The pool wants to know how long its members take.
     pub(super) measures: bool,
     pub(super) peer: &'a Peer,

@@ -43,6 +43,7 @@ mod split;
 mod sticky;
 mod tunnel;
 mod upload;
+mod workbench;
 
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Neighbours, Place};
@@ -52,3 +53,4 @@ pub use handover::{Give, Moved, Newcomer, Origin, pass_on};
 #[doc(hidden)]
 pub use rate::Workbench;
 pub use relay::relay;
+pub use workbench::HeadBench;
