@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use super::check;
+use super::check_headers::Way;
 use super::check_l4::Speaks;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
 use super::error::{Mistake, Span};
 use super::nearest::nearest;
 use super::path::PathError;
-use super::{host, path};
+use super::{check_headers, check_rewrite, host, path};
 use crate::ids::{ListenerId, PoolId};
 
 /// What a route may refer to.
@@ -40,6 +41,11 @@ pub(super) fn route(
         pool: PoolId(pool.unwrap_or(0)),
         host: host_policy(table, findings),
         via: table.flag("via", findings),
+        request_headers: check_headers::headers(table, Way::Up, findings),
+        response_headers: check_headers::headers(table, Way::Down, findings),
+        location: check_rewrite::location(table, findings),
+        set_cookie: check_rewrite::set_cookie(table, findings),
+        cors: check_rewrite::cors(table, findings),
     }
 }
 

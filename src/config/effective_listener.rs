@@ -2,7 +2,7 @@
 
 use super::check_l4::Speaks;
 use super::effective::{host, line, list, name, quote, size, table};
-use super::effective_tls;
+use super::{effective_rewrite, effective_tls};
 use super::keys::Section;
 use super::scalar::show_duration as time;
 use super::{Cidr, Config, ListenerConfig, PassthroughConfig, Protocol};
@@ -51,6 +51,7 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
     line(out, "defer_accept", listener.defer_accept);
     if speaks == Speaks::Http {
         effective_tls::listener(out, listener);
+        effective_rewrite::listener(out, listener);
     }
     if let Some(passed) = &listener.passthrough {
         passthrough(out, config, listener, passed);

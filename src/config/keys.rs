@@ -8,12 +8,20 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
-    Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Balance, Certificate, ClientAuth, ClientCertificate, Cors, Eject, Health, Hsts, Keepalive,
+    Limits, Listener, ListenerLimits, ListenerTimeouts, Location, Member, Passthrough, Pool,
+    PoolTimeouts, PoolTls, ProxyProtocol, Queue, RequestHeaders, RequestId, ResponseHeaders, Retry,
+    Root, Route, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow, Sticky,
+    SuccessRate, Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
+use super::key_table_rewrite;
+
+/// Every key.
+pub fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(key_table_rewrite::KEYS)
+}
 
 /// A table of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,8 +52,26 @@ pub enum Section {
     ProxyProtocol,
     /// `[[listener.NAME.passthrough]]`
     Passthrough,
+    /// `request_headers = {...}` of a listener.
+    RequestHeaders,
+    /// `response_headers = {...}` of a listener.
+    ResponseHeaders,
+    /// `request_id = {...}` of a listener.
+    RequestId,
+    /// `tracing = {...}` of a listener.
+    Tracing,
     /// `[[route]]`
     Route,
+    /// `request_headers = {...}` of a route.
+    RouteRequestHeaders,
+    /// `response_headers = {...}` of a route.
+    RouteResponseHeaders,
+    /// `location = {...}` of a route.
+    Location,
+    /// `set_cookie = {...}` of a route.
+    SetCookie,
+    /// `cors = {...}` of a route.
+    Cors,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -99,7 +125,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 37] = [
         Root,
         Server,
         Limits,
@@ -113,7 +139,16 @@ impl Section {
         Hsts,
         ProxyProtocol,
         Passthrough,
+        RequestHeaders,
+        ResponseHeaders,
+        RequestId,
+        Tracing,
         Route,
+        RouteRequestHeaders,
+        RouteResponseHeaders,
+        Location,
+        SetCookie,
+        Cors,
         Pool,
         Balance,
         Sticky,
@@ -147,7 +182,16 @@ impl Section {
             Hsts => "[listener.NAME.hsts]",
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
+            RequestHeaders => "[listener.NAME.request_headers]",
+            ResponseHeaders => "[listener.NAME.response_headers]",
+            RequestId => "[listener.NAME.request_id]",
+            Tracing => "[listener.NAME.tracing]",
             Route => "[[route]]",
+            RouteRequestHeaders => "[route.request_headers]",
+            RouteResponseHeaders => "[route.response_headers]",
+            Location => "[route.location]",
+            SetCookie => "[route.set_cookie]",
+            Cors => "[route.cors]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -171,7 +215,9 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | Route => Hat::ReverseProxy,
+            | Tickets | Hsts | ProxyProtocol | Passthrough | RequestHeaders | ResponseHeaders
+            | RequestId | Tracing | Route | RouteRequestHeaders | RouteResponseHeaders | Location
+            | SetCookie | Cors => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }
@@ -179,7 +225,7 @@ impl Section {
 
     /// Its keys, in the order of the manual.
     pub fn keys(self) -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(move |key| key.section == self)
+        all().filter(move |key| key.section == self)
     }
 
     /// Its key of this name.
@@ -284,7 +330,7 @@ pub fn is_future(section: Section, name: &str) -> bool {
 /// yet: itself, or one of the same hat, if there is one.
 #[must_use]
 pub fn home(section: Section, name: &str) -> Option<(&'static str, Section)> {
-    let known = KEYS.iter().map(|key| (key.section, key.name));
+    let known = all().map(|key| (key.section, key.name));
     let mut found: Vec<_> =
         known.chain(FUTURE.iter().copied()).filter(|&(_, n)| n == name).collect();
     // The sort is stable: among equals, the order of the table.
@@ -298,9 +344,10 @@ mod tests {
 
     #[test]
     fn no_key_is_listed_twice() {
-        for (i, key) in KEYS.iter().enumerate() {
-            let twin = |other: &Key| other.section == key.section && other.name == key.name;
-            assert!(!KEYS[i + 1..].iter().any(twin), "{} {}", key.section.header(), key.name);
+        let keys: Vec<_> = all().collect();
+        for (i, key) in keys.iter().enumerate() {
+            let twin = |other: &&Key| other.section == key.section && other.name == key.name;
+            assert!(!keys[i + 1..].iter().any(twin), "{} {}", key.section.header(), key.name);
             assert!(!is_future(key.section, key.name), "{} is built", key.name);
         }
     }

@@ -179,6 +179,8 @@ mod tests {
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
+    const ROUTE: &str =
+        "set_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -207,12 +209,12 @@ mod tests {
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]"), 1))
+            shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]\n{ROUTE}"), 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
         let most = with(
             "tls.client_certificate = { chain = \"a\", key = \"b\" }",
-            "hsts.max_age = \"1s\"\ntls = { certificates_dir = \"d\", client_auth.ca = \"c\" }",
+            "hsts.max_age = \"1s\"\nrequest_id = {}\ntracing = {}\ntls = { certificates_dir = \"d\", client_auth.ca = \"c\" }",
         );
         let relaying = |more: &str| {
             let name = "proxy_protocol = { trusted = [\"10.0.0.1\"] }";
@@ -237,9 +239,18 @@ mod tests {
                 | Section::Tls
                 | Section::Certificate
                 | Section::Tickets => find(&more, section),
-                Section::ClientCertificate | Section::ClientAuth | Section::Hsts => {
-                    find(&most, section)
-                }
+                Section::ClientCertificate
+                | Section::ClientAuth
+                | Section::Hsts
+                | Section::RequestId
+                | Section::Tracing
+                | Section::SetCookie
+                | Section::Cors => find(&most, section),
+                // Without defaults that could be written.
+                Section::RequestHeaders
+                | Section::ResponseHeaders
+                | Section::RouteRequestHeaders
+                | Section::RouteResponseHeaders => continue,
                 _ => find(&file, section),
             };
             for key in section.keys() {
@@ -328,6 +339,18 @@ mod tests {
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),
+                Section::RequestHeaders => (&*below("request_headers"), "", "", ""),
+                Section::ResponseHeaders => (&*below("response_headers"), "", "", ""),
+                Section::RequestId => (&*below("request_id"), "", "", ""),
+                Section::Tracing => (&*below("tracing"), "", "", ""),
+                Section::RouteRequestHeaders => ("", &*below("request_headers"), "", ""),
+                Section::RouteResponseHeaders => ("", &*below("response_headers"), "", ""),
+                Section::Location => ("", &*below("location"), "", ""),
+                Section::SetCookie => ("", &*below("set_cookie"), "", ""),
+                Section::Cors if key.name == "origins" => ("", &*below("cors"), "", ""),
+                Section::Cors => {
+                    ("", &*format!("cors.origins = [\"https://a.b\"]\n{}", below("cors")), "", "")
+                }
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls
                 | Section::Certificate
