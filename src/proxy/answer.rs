@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::body::{Sink, Source, carry, end_chunks};
 use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
+use super::filtered::{self, Filters};
 use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField, Edits};
@@ -105,7 +106,15 @@ pub(super) async fn answer(
         sticky::write(out, ask, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
-    relay(ask, upstream, patience.silence, framing, sink, buffers, facts).await?;
+    let silence = patience.silence;
+    match Filters::of(ask, sink) {
+        None => relay(ask, upstream, silence, framing, sink, buffers, facts).await?,
+        Some(mut filters) => {
+            let filters = &mut *filters;
+            let body = filtered::relay(ask, upstream, silence, framing, filters, buffers, facts);
+            Box::pin(body).await?;
+        }
+    }
     let keep_upstream = framing != Framing::UntilClose
         && head.wants_keep_alive()
         && facts.uploaded.get()
