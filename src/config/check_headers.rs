@@ -40,7 +40,8 @@ pub(super) fn headers(
 
 fn remove(table: &Table<'_>, way: Way, findings: &mut Findings) -> Vec<NamePattern> {
     let mut patterns: Vec<(String, Span)> = Vec::new();
-    for (index, text) in table.texts("remove", true, findings).unwrap_or_default().iter().enumerate()
+    for (index, text) in
+        table.texts("remove", true, findings).unwrap_or_default().iter().enumerate()
     {
         if index == FIELDS_MAX {
             findings.add(text.span, Mistake::TooMany { max: FIELDS_MAX });

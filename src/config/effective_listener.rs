@@ -2,10 +2,10 @@
 
 use super::check_l4::Speaks;
 use super::effective::{host, line, list, name, quote, size, table};
-use super::{effective_rewrite, effective_tls};
 use super::keys::Section;
 use super::scalar::show_duration as time;
 use super::{Cidr, Config, ListenerConfig, PassthroughConfig, Protocol};
+use super::{effective_rewrite, effective_tls};
 use crate::ids::PoolId;
 
 pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerConfig) {

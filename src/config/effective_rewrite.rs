@@ -30,9 +30,10 @@ pub(super) fn listener(out: &mut String, listener: &ListenerConfig) {
 pub(super) fn route(out: &mut String, route: &RouteConfig) {
     line(out, "request_headers", headers(route.request_headers.as_ref()));
     line(out, "response_headers", headers(route.response_headers.as_ref()));
-    let location = route.location.as_ref().map(|location| {
-        table([("hosts", list(location.hosts.iter().map(|host| quote(host))))])
-    });
+    let location = route
+        .location
+        .as_ref()
+        .map(|location| table([("hosts", list(location.hosts.iter().map(|host| quote(host))))]));
     line(out, "location", location.unwrap_or_else(off_word));
     line(out, "set_cookie", route.set_cookie.as_ref().map_or_else(off_word, cookies));
     line(out, "cors", route.cors.as_ref().map_or_else(off_word, cors));
@@ -69,9 +70,8 @@ fn headers(headers: Option<&HeadersConfig>) -> String {
 }
 
 fn cookies(rules: &CookieRules) -> String {
-    let pairs = |pairs: &[(String, String)]| {
-        table(pairs.iter().map(|(from, to)| (quote(from), quote(to))))
-    };
+    let pairs =
+        |pairs: &[(String, String)]| table(pairs.iter().map(|(from, to)| (quote(from), quote(to))));
     let mut fields = Vec::new();
     if !rules.domain.is_empty() {
         fields.push(("domain", pairs(&rules.domain)));
@@ -87,9 +87,7 @@ fn cookies(rules: &CookieRules) -> String {
 }
 
 fn cors(cors: &CorsConfig) -> String {
-    let words = |text: &str| {
-        list(text.split(", ").filter(|word| !word.is_empty()).map(quote))
-    };
+    let words = |text: &str| list(text.split(", ").filter(|word| !word.is_empty()).map(quote));
     let max_age = cors.max_age.map_or("none".to_owned(), time);
     table([
         ("origins", list(cors.origins.iter().map(|origin| quote(&origin.to_string())))),

@@ -10,8 +10,10 @@ use super::keys::{Key, TIME_MIN};
 
 const NAMES: &str = "a list of names, or of beginnings of names such as `\"X-Int-*\"`";
 const VALUES: &str = "a table of texts, which may have [variables](headers.md#variables)";
-const LISTS: &str = "a table of texts or lists of texts, which may have [variables](headers.md#variables)";
-const SET: &str = "Fields that take the place of all of their name. A text that comes out empty sends none.";
+const LISTS: &str =
+    "a table of texts or lists of texts, which may have [variables](headers.md#variables)";
+const SET: &str =
+    "Fields that take the place of all of their name. A text that comes out empty sends none.";
 const ADD: &str = "Fields in addition to those of their name.";
 const SET_LINE: &str = "set = { \"X-Client\" = \"{client.ip}\" }";
 const ADD_LINE: &str = "add = { \"X-Tag\" = [\"a\", \"{listener}\"] }";

@@ -216,8 +216,8 @@ impl Section {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ProxyProtocol | Passthrough | RequestHeaders | ResponseHeaders
-            | RequestId | Tracing | Route | RouteRequestHeaders | RouteResponseHeaders | Location
-            | SetCookie | Cors => Hat::ReverseProxy,
+            | RequestId | Tracing | Route | RouteRequestHeaders | RouteResponseHeaders
+            | Location | SetCookie | Cors => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

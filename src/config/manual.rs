@@ -179,8 +179,7 @@ mod tests {
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
-    const ROUTE: &str =
-        "set_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
+    const ROUTE: &str = "set_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.

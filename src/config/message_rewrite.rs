@@ -71,8 +71,12 @@ impl fmt::Display for RewriteError {
             Self::Template(_) => "no field has such a value",
             Self::NotYet => "a request has no answer yet whose status could be sent",
             Self::Padded => "white space around a value is lost on the way",
-            Self::Origin(OriginError::Scheme) => "this is no origin: http:// or https:// is missing",
-            Self::Origin(OriginError::Path) => "this is no origin: it ends with the host or the port",
+            Self::Origin(OriginError::Scheme) => {
+                "this is no origin: http:// or https:// is missing"
+            }
+            Self::Origin(OriginError::Path) => {
+                "this is no origin: it ends with the host or the port"
+            }
             Self::Origin(OriginError::Star) => {
                 "this is no origin: a star stands for the first labels of a host"
             }
@@ -81,7 +85,9 @@ impl fmt::Display for RewriteError {
             Self::OpenCredentials => {
                 "with credentials, a star would let every site act as the user: browsers refuse it"
             }
-            Self::StarAmongOthers => "a star stands for everything: nothing else may stand beside it",
+            Self::StarAmongOthers => {
+                "a star stands for everything: nothing else may stand beside it"
+            }
             Self::Domain => "this is no domain of a cookie",
             Self::Path => "this is no path of a cookie",
             Self::Insecure => {

@@ -7,6 +7,12 @@ use super::authority;
 use super::bytes::trim_start;
 use super::target::Scheme;
 
+/// Whether a text is a host with or without a port.
+#[must_use]
+pub fn is_authority(text: &[u8]) -> bool {
+    authority::host(text).is_some()
+}
+
 /// What a client knows of where it is, and how its request was passed on.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -198,63 +204,78 @@ mod tests {
 
     #[test]
     fn what_names_the_member_names_us() {
-        check(&HTTPS, &[
-            ("http://10.0.0.1:8080/a?b#c", Some("https://shop.test/a?b#c")),
-            ("HTTP://INNER.test", Some("https://shop.test")),
-            ("http://inner.test:80?x", Some("https://shop.test?x")),
-            ("http://inner.test.:80/", Some("https://shop.test/")),
-            ("https://inner.test/", Some("https://shop.test/")),
-            ("//10.0.0.1:8080/a", Some("//shop.test/a")),
-            ("http://10.0.0.1/", None),
-            ("http://inner.test:8080/", None),
-            ("https://inner.test:80/", None),
-            ("http://user@inner.test/", None),
-            ("http://inner.test.evil.test/", None),
-            ("http://evil.test/http://inner.test/", None),
-            ("ftp://inner.test/", None),
-            ("http:/inner.test/", None),
-            ("/a", None),
-            ("a", None),
-            ("?x", None),
-            ("", None),
-        ]);
-        check(&HTTP, &[
-            ("http://inner.test/", Some("http://shop.test/")),
-            // Sent on to TLS: back to plain would be a circle.
-            ("https://inner.test/", Some("https://shop.test/")),
-            ("https://shop.test/", None),
-            ("http://shop.test/", None),
-        ]);
+        check(
+            &HTTPS,
+            &[
+                ("http://10.0.0.1:8080/a?b#c", Some("https://shop.test/a?b#c")),
+                ("HTTP://INNER.test", Some("https://shop.test")),
+                ("http://inner.test:80?x", Some("https://shop.test?x")),
+                ("http://inner.test.:80/", Some("https://shop.test/")),
+                ("https://inner.test/", Some("https://shop.test/")),
+                ("//10.0.0.1:8080/a", Some("//shop.test/a")),
+                ("http://10.0.0.1/", None),
+                ("http://inner.test:8080/", None),
+                ("https://inner.test:80/", None),
+                ("http://user@inner.test/", None),
+                ("http://inner.test.evil.test/", None),
+                ("http://evil.test/http://inner.test/", None),
+                ("ftp://inner.test/", None),
+                ("http:/inner.test/", None),
+                ("/a", None),
+                ("a", None),
+                ("?x", None),
+                ("", None),
+            ],
+        );
+        check(
+            &HTTP,
+            &[
+                ("http://inner.test/", Some("http://shop.test/")),
+                // Sent on to TLS: back to plain would be a circle.
+                ("https://inner.test/", Some("https://shop.test/")),
+                ("https://shop.test/", None),
+                ("http://shop.test/", None),
+            ],
+        );
     }
 
     #[test]
     fn who_came_by_tls_is_not_sent_to_plain() {
-        check(&HTTPS, &[
-            ("http://shop.test/a", Some("https://shop.test/a")),
-            ("http://Shop.test:80/a", Some("https://shop.test/a")),
-            ("http://shop.test:443/a", Some("https://shop.test/a")),
-            ("https://shop.test/a", None),
-            ("//shop.test/a", None),
-            ("http://shop.test:8080/", None),
-        ]);
+        check(
+            &HTTPS,
+            &[
+                ("http://shop.test/a", Some("https://shop.test/a")),
+                ("http://Shop.test:80/a", Some("https://shop.test/a")),
+                ("http://shop.test:443/a", Some("https://shop.test/a")),
+                ("https://shop.test/a", None),
+                ("//shop.test/a", None),
+                ("http://shop.test:8080/", None),
+            ],
+        );
         let sealed = Place { member_scheme: Scheme::Https, ..HTTPS };
-        check(&sealed, &[("http://shop.test/a", None), ("http://inner.test/", Some("https://shop.test/"))]);
+        check(
+            &sealed,
+            &[("http://shop.test/a", None), ("http://inner.test/", Some("https://shop.test/"))],
+        );
         let sealed = Place { member_scheme: Scheme::Https, ..HTTP };
         check(&sealed, &[("https://inner.test/", Some("http://shop.test/"))]);
     }
 
     #[test]
     fn what_was_cut_comes_back() {
-        check(&CUT, &[
-            ("/a?b", Some("/api/a?b")),
-            ("/", Some("/api/")),
-            ("http://inner.test/a", Some("https://shop.test/api/a")),
-            ("http://inner.test?a", Some("https://shop.test/api/?a")),
-            ("https://shop.test/a", Some("https://shop.test/api/a")),
-            ("//shop.test/a", Some("//shop.test/api/a")),
-            ("https://other.test/a", None),
-            ("a", None),
-        ]);
+        check(
+            &CUT,
+            &[
+                ("/a?b", Some("/api/a?b")),
+                ("/", Some("/api/")),
+                ("http://inner.test/a", Some("https://shop.test/api/a")),
+                ("http://inner.test?a", Some("https://shop.test/api/?a")),
+                ("https://shop.test/a", Some("https://shop.test/api/a")),
+                ("//shop.test/a", Some("//shop.test/api/a")),
+                ("https://other.test/a", None),
+                ("a", None),
+            ],
+        );
     }
 
     #[test]

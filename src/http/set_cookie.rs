@@ -145,7 +145,8 @@ mod tests {
         ] {
             assert_eq!(written(&rules(), value), expected, "{value}");
         }
-        let plain = CookieRules { secure: Some(false), http_only: Some(true), ..CookieRules::default() };
+        let plain =
+            CookieRules { secure: Some(false), http_only: Some(true), ..CookieRules::default() };
         assert_eq!(written(&plain, "a=b; Secure; SameSite=None"), "a=b; SameSite=None; HttpOnly");
         assert_eq!(written(&plain, "a=b; httponly"), "a=b; httponly");
     }

@@ -96,11 +96,8 @@ const NAMES: [(&str, Variable); 21] = [
 ];
 
 /// Families of variables, whose names go on with one of the operator's.
-const FAMILIES: [(&str, fn(Box<str>) -> Variable); 3] = [
-    ("header.", Variable::Header),
-    ("cookie.", Variable::Cookie),
-    ("query.", Variable::Parameter),
-];
+const FAMILIES: [(&str, fn(Box<str>) -> Variable); 3] =
+    [("header.", Variable::Header), ("cookie.", Variable::Cookie), ("query.", Variable::Parameter)];
 
 impl Variable {
     /// The variable of this name, without its braces.
@@ -269,7 +266,8 @@ mod tests {
     fn rendered(text: &str) -> String {
         let mut out = Vec::new();
         let template = Template::parse(text).unwrap();
-        template.render(&mut out, |out, variable| push_text(out, format!("<{variable}>").as_bytes()));
+        template
+            .render(&mut out, |out, variable| push_text(out, format!("<{variable}>").as_bytes()));
         assert_eq!(template.to_string(), text);
         String::from_utf8(out).unwrap()
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::exchange::Facts;
 use super::forwarded::TlsVersion;
+use super::named;
 use crate::balancer::Refusal;
 use crate::clock;
 use crate::http::{Name, RequestHead, Version};
@@ -52,7 +53,7 @@ pub struct Record {
     /// The request's texts, one behind the other.
     text: Vec<u8>,
     /// Where each of them ends.
-    ends: [usize; 6],
+    ends: [usize; 8],
 }
 
 /// A text of the request.
@@ -70,6 +71,10 @@ pub enum Text {
     Referer,
     /// `User-Agent`.
     UserAgent,
+    /// The request's id, if the listener names requests.
+    Id,
+    /// The trace that it is part of, if the listener looks at traces.
+    Trace,
 }
 
 impl Record {
@@ -84,6 +89,7 @@ impl Record {
 }
 
 fn record(
+    context: &Context,
     listener: ListenerId,
     head: Option<&RequestHead>,
     facts: &Facts,
@@ -103,10 +109,18 @@ fn record(
         value(Name::UserAgent),
     ];
     let mut text = Vec::with_capacity(texts.iter().map(|text| text.len()).sum());
-    let ends = texts.map(|part| {
+    let mut ends = [0; 8];
+    for (end, part) in ends.iter_mut().zip(texts) {
         text.extend_from_slice(part);
-        text.len()
-    });
+        *end = text.len();
+    }
+    let [.., id, trace] = &mut ends;
+    if let Some(listener) = context.listener(listener) {
+        named::log_id(&mut text, listener, head, facts);
+    }
+    *id = text.len();
+    named::log_trace(&mut text, head, facts);
+    *trace = text.len();
     Record {
         at: clock::unix(),
         took,
@@ -143,13 +157,13 @@ pub(super) fn write(
     facts: &Facts,
     took: Duration,
 ) {
-    hand_over(context, log, record(listener, Some(head), facts, took));
+    hand_over(context, log, record(context, listener, Some(head), facts, took));
 }
 
 /// The same for a head that could not be read.
 pub(super) fn refused(context: &Context, listener: ListenerId, facts: &Facts) {
     if let Some(log) = &context.access_log {
-        hand_over(context, log, record(listener, None, facts, Duration::ZERO));
+        hand_over(context, log, record(context, listener, None, facts, Duration::ZERO));
     }
 }
 
@@ -188,7 +202,7 @@ pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
         tls: None,
         modern: true,
         text: name.to_vec(),
-        ends: [0, 0, 0, name.len(), name.len(), name.len()],
+        ends: [0, 0, 0, name.len(), name.len(), name.len(), name.len(), name.len()],
     };
     hand_over(context, log, record);
 }

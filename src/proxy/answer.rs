@@ -101,7 +101,7 @@ pub(super) async fn answer(
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
     }
-    let edits = Edits::of(ask);
+    let edits = Edits::of(ask, facts);
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
     });

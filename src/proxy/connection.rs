@@ -43,8 +43,7 @@ pub fn serve(
     port: u16,
 ) -> impl Future<Output = ()> {
     let listener = place.context().listener(place.listener());
-    let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
-    let peer = Peer::new(peer, port, None, trusted);
+    let peer = Peer::new(peer, port, None, listener);
     let (listener, received) = (place.listener(), Buffer::default());
     let mut served =
         Served { client: Client { stream, peer, listener, received, identity: None }, place };
@@ -62,8 +61,8 @@ async fn converse(client: &mut Client, place: &Place) {
         match Box::pin(relay::greet(place, listener, client)).await {
             Greeted::Here(None) => {}
             Greeted::Here(Some(Ends { client: from, destination })) => {
-                let (port, trusted) = (destination.port(), &listener.trusted_proxies);
-                client.peer = Peer::new(from, port, Some(destination), trusted);
+                let port = destination.port();
+                client.peer = Peer::new(from, port, Some(destination), Some(listener));
             }
             Greeted::Over => return,
         }

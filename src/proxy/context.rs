@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::access_log;
+use super::named::Ids;
 use super::passthrough::Passthrough;
 use super::route::Router;
 use crate::balancer::Pools;
@@ -40,6 +41,8 @@ pub struct Context {
     pub access_log: Option<access_log::Sender>,
     /// TLS with clients, by listener.
     tls: Arc<[Option<TlsAcceptor>]>,
+    /// Names for requests.
+    pub(super) ids: Ids,
     draining: Cell<bool>,
     cut: Cell<bool>,
     // Boxed: a connection's task holds a pointer, not two heads.
@@ -78,6 +81,7 @@ impl Context {
             open,
             access_log,
             tls,
+            ids: Ids::new(),
             draining,
             cut,
             scratch,

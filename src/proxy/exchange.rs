@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::access_log;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
+use super::named::{self, Called};
 use super::reasons;
 use super::route::Found;
-use super::{deliver, guard, redirect, reject, replay};
+use super::{cors, deliver, guard, redirect, reject, replay};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
@@ -86,6 +87,12 @@ pub(super) struct Facts {
     /// Bytes of its body that were sent.
     pub(super) sent: Cell<u64>,
     pub(super) client: Cell<IpAddr>,
+    /// The port that it connected from; 0: it is not known.
+    pub(super) source_port: Cell<u16>,
+    /// The peer's word on who the client is, and how it asked, is believed.
+    pub(super) trusted: bool,
+    /// What it is called, where somebody wants to know.
+    pub(super) called: Cell<Called>,
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
     pub(super) route: Cell<Option<RouteId>>,
@@ -129,6 +136,9 @@ impl Facts {
             status: Cell::new(0),
             sent: Cell::new(0),
             client: Cell::new(peer.address),
+            source_port: Cell::new(peer.source_port),
+            trusted: peer.trusted,
+            called: Cell::default(),
             tls: peer.tls,
             route: Cell::new(None),
             member: Cell::new(None),
@@ -155,17 +165,19 @@ pub(super) async fn exchange(
     context.row.add(Counter::Exchanges, 1);
     let started = context.access_log.as_ref().map(|_| clock::now());
     let facts = Facts::new(&client.peer);
+    if facts.trusted {
+        let found = forwarded::client(&scratch.request, &client.peer, listener);
+        if facts.client.replace(found) != found {
+            facts.source_port.set(0);
+        }
+    }
+    named::settle(&context.ids, listener, Some(&scratch.request), &facts);
     let ending = match run(context, listener, client, scratch, &facts).await {
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,
     };
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
-        if facts.member.get().is_none() {
-            // No head for a member was written, which would have told.
-            let trusted = &listener.trusted_proxies;
-            facts.client.set(forwarded::client(&scratch.request, &client.peer, trusted));
-        }
         access_log::write(context, log, client.listener, &scratch.request, &facts, took);
     }
     ending
@@ -194,6 +206,10 @@ async fn run(
     }
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
+    }
+    if let Some((id, terms)) = cors::announced(context, client.listener, head) {
+        facts.route.set(Some(id));
+        return Ok(Box::pin(cors::answer(context, client, head, terms, facts)).await);
     }
     if let (Framing::Length(length), Some(bound)) = (framing, listener.limits.body)
         && length > bound

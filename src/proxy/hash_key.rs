@@ -31,10 +31,7 @@ pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
     };
     match found {
         Some(text) => balancer::hash_key(text),
-        None => {
-            let trusted = &ask.listener.trusted_proxies;
-            of_address(forwarded::client(ask.head, ask.peer, trusted))
-        }
+        None => of_address(forwarded::client(ask.head, ask.peer, ask.listener)),
     }
 }
 

@@ -5,6 +5,9 @@ use std::io::Write;
 use super::access_log;
 use super::context::Context;
 use super::exchange::{Client, Ending, Facts};
+use super::fields;
+use super::known::Known;
+use super::named;
 use super::redirect;
 use crate::clock;
 use crate::config::HstsConfig;
@@ -23,17 +26,22 @@ pub(super) struct Answer<'a> {
     pub(super) head: Option<&'a RequestHead>,
 }
 
-fn write(out: &mut Vec<u8>, answer: &Answer<'_>, hsts: Option<&HstsConfig>) {
+fn write(
+    out: &mut Vec<u8>,
+    answer: &Answer<'_>,
+    hsts: Option<&HstsConfig>,
+    known: Option<&Known<'_>>,
+) {
     let reason = answer.reason;
     let mut body = Vec::with_capacity(128);
     let (side, code, prose) = (reason.side().word(), reason.code(), reason.prose());
     // Writing to a vector cannot fail.
     _ = writeln!(body, "ringway: {side} {code}: {prose}");
     encode::status_line(out, reason.status(), encode::reason_phrase(reason.status()).as_bytes());
+    let from = out.len();
     out.extend_from_slice(b"Date: ");
     date::write(out, clock::unix().as_secs());
     out.extend_from_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
-    _ = write!(out, "Content-Length: {}\r\n", body.len());
     if let Some(hsts) = hsts {
         redirect::write_hsts(out, hsts);
     }
@@ -43,6 +51,10 @@ fn write(out: &mut Vec<u8>, answer: &Answer<'_>, hsts: Option<&HstsConfig>) {
     if matches!(reason, Reason::QueueFull | Reason::QueueTimeout) {
         out.extend_from_slice(b"Retry-After: 1\r\n");
     }
+    if let Some(known) = known {
+        fields::edit_own(out, from, known);
+    }
+    encode::content_length(out, body.len() as u64);
     match answer.head {
         _ if !answer.keep => out.extend_from_slice(b"Connection: close\r\n"),
         // Without it an older client waits for the close.
@@ -67,7 +79,8 @@ pub(super) async fn send(
     let mut out = Buffer::take(Size::Small);
     let listener = context.listener(client.listener);
     let hsts = listener.and_then(|listener| listener.hsts.as_ref());
-    write(out.tail(), answer, hsts.filter(|_| client.stream.is_tls()));
+    let known = Known::of_client(context, client, answer.head, facts);
+    write(out.tail(), answer, hsts.filter(|_| client.stream.is_tls()), known.as_ref());
     let count = out.len() as u64;
     facts.begun.set(true);
     if let Some(listener) = listener {
@@ -90,6 +103,9 @@ pub(super) async fn head(context: &Context, client: &Client, reason: Reason) -> 
     let facts = Facts::new(&client.peer);
     facts.reason.set(Some(reason));
     facts.status.set(reason.status());
+    if let Some(listener) = context.listener(client.listener) {
+        named::settle(&context.ids, listener, None, &facts);
+    }
     let ending = if reason.status() == 0 {
         Ending::Close
     } else {

@@ -36,6 +36,7 @@ counters! {
     TlsHandshakes, "tls_handshakes", "TLS handshakes with clients that succeeded, resumed ones included.";
     TlsResumed, "tls_resumed", "Of these, those resumed by a ticket.";
     HttpsRedirects, "https_redirects", "Requests sent on to https by `redirect_https`.";
+    CorsPreflights, "cors_preflights", "Questions of browsers, whether scripts of other origins may ask, that were answered by `cors`.";
     AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
     Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
     BytesIn, "bytes_in", "Bytes received from clients.";

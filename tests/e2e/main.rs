@@ -42,6 +42,7 @@ mod regressions;
 mod replay;
 mod response_splitting;
 mod retry;
+mod rewriting;
 mod routing;
 mod stale;
 mod stats;
