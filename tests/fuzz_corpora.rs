@@ -55,3 +55,13 @@ fn proxy_header() {
 fn client_hello() {
     replay("client_hello", ringway::wire::fuzz::client_hello);
 }
+
+#[test]
+fn forwarded() {
+    replay("forwarded", ringway::http::fuzz::forwarded);
+}
+
+#[test]
+fn rewriting() {
+    replay("rewriting", ringway::http::fuzz::rewriting);
+}
