@@ -299,6 +299,18 @@ mod tests {
         }
     }
 
+    /// The example of a key of what is done to fields, in its listener or route.
+    fn of_fields(key: &Key) -> String {
+        let table = key.section.header().trim_matches(['[', ']']).rsplit('.').next();
+        let line = format!("{}.{}", table.unwrap_or_default(), key.example);
+        match key.section {
+            Section::Cors if key.name != "origins" => {
+                format!("cors.origins = [\"https://a.b\"]\n{line}")
+            }
+            _ => line,
+        }
+    }
+
     /// An example of what comes before the requests, with what else it takes.
     fn below_http(key: &Key) -> String {
         let line = key.example;
@@ -327,7 +339,7 @@ mod tests {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
             let line = key.example;
             let below = |table: &str| format!("{table}.{line}");
-            let (in_listener, in_pool) = of_tls(key);
+            let ((in_listener, in_pool), of_fields) = (of_tls(key), of_fields(key));
             let (listener, route, pool, member) = match key.section {
                 Section::Root => continue,
                 Section::Server | Section::Limits => ("", "", "", ""),
@@ -338,18 +350,15 @@ mod tests {
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),
-                Section::RequestHeaders => (&*below("request_headers"), "", "", ""),
-                Section::ResponseHeaders => (&*below("response_headers"), "", "", ""),
-                Section::RequestId => (&*below("request_id"), "", "", ""),
-                Section::Tracing => (&*below("tracing"), "", "", ""),
-                Section::RouteRequestHeaders => ("", &*below("request_headers"), "", ""),
-                Section::RouteResponseHeaders => ("", &*below("response_headers"), "", ""),
-                Section::Location => ("", &*below("location"), "", ""),
-                Section::SetCookie => ("", &*below("set_cookie"), "", ""),
-                Section::Cors if key.name == "origins" => ("", &*below("cors"), "", ""),
-                Section::Cors => {
-                    ("", &*format!("cors.origins = [\"https://a.b\"]\n{}", below("cors")), "", "")
-                }
+                Section::RequestHeaders
+                | Section::ResponseHeaders
+                | Section::RequestId
+                | Section::Tracing => (&*of_fields, "", "", ""),
+                Section::RouteRequestHeaders
+                | Section::RouteResponseHeaders
+                | Section::Location
+                | Section::SetCookie
+                | Section::Cors => ("", &*of_fields, "", ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls
                 | Section::Certificate

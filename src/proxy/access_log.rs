@@ -128,7 +128,7 @@ fn record(
         listener,
         route: facts.route.get(),
         pool: None,
-        member: facts.site.borrow().as_ref().map(|site| site.address.clone()),
+        member: facts.look_at_site(|site| site.map(|site| site.address.clone())),
         status: facts.status.get(),
         sent: facts.sent.get(),
         received: None,

@@ -96,7 +96,8 @@ pub(super) async fn answer(
     };
     facts.status.set(head.status());
     if let Some(sent_at) = facts.sent_at.take() {
-        facts.first_byte.set(clock::now().since(sent_at));
+        let took = clock::now().since(sent_at).as_micros();
+        facts.first_byte.set(u32::try_from(took).unwrap_or(u32::MAX));
     }
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });

@@ -1,6 +1,6 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -98,8 +98,8 @@ pub(super) struct Facts {
     pub(super) route: Cell<Option<RouteId>>,
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
-    /// How it was reached.
-    pub(super) site: RefCell<Option<Rc<Site>>>,
+    /// How it was reached. See [`Facts::look_at_site`].
+    pub(super) site: Cell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
     /// The member that the client stays on from now on, where its cookie does not say so.
     pub(super) moved_to: Cell<Option<MemberId>>,
@@ -113,8 +113,8 @@ pub(super) struct Facts {
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
     pub(super) sent_at: Cell<Option<clock::Instant>>,
-    /// From then to the head of its answer.
-    pub(super) first_byte: Cell<Duration>,
+    /// From then to the head of its answer, in microseconds; an hour and more is as good as one.
+    pub(super) first_byte: Cell<u32>,
 }
 
 impl Facts {
@@ -124,6 +124,19 @@ impl Facts {
         if ask.measures {
             self.sent_at.set(Some(clock::now()));
         }
+    }
+
+    /// Lets `look` see how the member that was tried last was reached.
+    pub(super) fn look_at_site<T>(&self, look: impl FnOnce(Option<&Site>) -> T) -> T {
+        let site = self.site.take();
+        let seen = look(site.as_deref());
+        self.site.set(site);
+        seen
+    }
+
+    /// From the request, sent whole, to the head of its answer.
+    pub(super) fn first_byte(&self) -> Duration {
+        Duration::from_micros(u64::from(self.first_byte.get()))
     }
 
     pub(super) fn new(peer: &Peer) -> Self {
@@ -142,7 +155,7 @@ impl Facts {
             tls: peer.tls,
             route: Cell::new(None),
             member: Cell::new(None),
-            site: RefCell::new(None),
+            site: Cell::default(),
             reason: Cell::new(None),
             moved_to: Cell::default(),
             tried: Cell::default(),

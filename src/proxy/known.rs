@@ -105,9 +105,9 @@ impl<'a> Known<'a> {
                 out.extend_from_slice(pool.map_or(b"", |pool| pool.name.as_bytes()));
             }
             Variable::Member => {
-                if let Some(site) = &*facts.site.borrow() {
-                    push_text(out, site.host.as_bytes());
-                }
+                facts.look_at_site(|site| {
+                    push_text(out, site.map_or(b"", |site| site.host.as_bytes()));
+                });
             }
             Variable::Status => number(out, u64::from(facts.status.get())),
             Variable::UnixTime => encode::decimal(out, clock::unix().as_secs()),

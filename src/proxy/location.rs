@@ -2,6 +2,7 @@
 
 use super::exchange::{Ask, Facts};
 use super::known::Known;
+use crate::balancer::Site;
 use crate::config::{HostPolicy, LocationConfig};
 use crate::http::location::{Place, is_same_authority, rewrite, rewrite_refresh};
 use crate::http::{FieldRef, Name, Scheme, encode};
@@ -66,22 +67,22 @@ fn write_as(
         member_scheme: if sealed { Scheme::Https } else { Scheme::Http },
         prefix: b"",
     };
-    let site = facts.site.borrow();
-    let names_member = |scheme: Scheme, authority: &[u8]| {
-        let is = |name: &str| is_same_authority(scheme, authority, name.as_bytes());
-        let sent = matches!(&ask.route.host, HostPolicy::Literal(host) if is(host));
-        sent || site
-            .as_ref()
-            .is_some_and(|site| is(&site.host) || is_at(&site.address, scheme, authority))
-            || config.hosts.iter().any(|host| is(host))
-    };
     let start = out.len();
     out.extend_from_slice(entry.name_bytes);
     out.extend_from_slice(b": ");
-    let written = match kind {
-        Kind::Whole => rewrite(out, entry.value, &place, names_member),
-        Kind::Refresh => rewrite_refresh(out, entry.value, &place, names_member),
-    };
+    let written = facts.look_at_site(|site| {
+        let names_member = |scheme: Scheme, authority: &[u8]| {
+            let is = |name: &str| is_same_authority(scheme, authority, name.as_bytes());
+            let is_site = |site: &Site| is(&site.host) || is_at(&site.address, scheme, authority);
+            matches!(&ask.route.host, HostPolicy::Literal(host) if is(host))
+                || site.is_some_and(is_site)
+                || config.hosts.iter().any(|host| is(host))
+        };
+        match kind {
+            Kind::Whole => rewrite(out, entry.value, &place, names_member),
+            Kind::Refresh => rewrite_refresh(out, entry.value, &place, names_member),
+        }
+    });
     if written {
         out.extend_from_slice(encode::CRLF);
     } else {

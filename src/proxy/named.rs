@@ -40,11 +40,17 @@ impl Ids {
 /// What a request is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Called {
-    /// The id that was made for it, and for the trace that it begins.
-    made: Option<[u8; 16]>,
+    /// The id that was made for it, and for the trace that it begins; zeros: none.
+    made: [u8; 16],
     /// The id that a trusted peer sent is its id.
     by_peer: bool,
     trace: Trace,
+}
+
+impl Called {
+    fn made(&self) -> Option<[u8; 16]> {
+        (self.made != [0; 16]).then_some(self.made)
+    }
 }
 
 /// The trace of a request.
@@ -73,7 +79,9 @@ pub(super) fn settle(
     if let Some(config) = &listener.request_id {
         let sent = head.filter(|_| facts.trusted).and_then(|head| sent_id(head, &config.header));
         called.by_peer = sent.is_some();
-        called.made = sent.is_none().then(|| ids.next());
+        if sent.is_none() {
+            called.made = ids.next();
+        }
     }
     if let Some(tracing) = listener.tracing
         && let Some(head) = head
@@ -84,7 +92,7 @@ pub(super) fn settle(
             None => Trace::None,
         };
         if called.trace == Trace::Begun {
-            called.made = called.made.or_else(|| Some(ids.next()));
+            called.made = called.made().unwrap_or_else(|| ids.next());
         }
     }
     facts.called.set(called);
@@ -134,7 +142,7 @@ pub(super) fn write_fields(out: &mut Vec<u8>, known: &Known<'_>) {
     }
     let called = known.facts.called.get();
     if let (Some(tracing), Trace::Begun, Some(made)) =
-        (known.listener.tracing, called.trace, called.made)
+        (known.listener.tracing, called.trace, called.made())
     {
         out.extend_from_slice(b"traceparent: ");
         begun(made, tracing).write(out);
@@ -168,10 +176,9 @@ pub(super) fn write(out: &mut Vec<u8>, known: &Known<'_>) {
     {
         return out.extend_from_slice(id);
     }
-    let made = called.made.unwrap_or_else(|| known.context.ids.next());
-    called.made = Some(made);
+    called.made = called.made().unwrap_or_else(|| known.context.ids.next());
     known.facts.called.set(called);
-    encode::hex(out, &made);
+    encode::hex(out, &called.made);
 }
 
 /// Appends the id for the access log, if the request has one.
@@ -182,7 +189,7 @@ pub(super) fn log_id(
     facts: &Facts,
 ) {
     let called = facts.called.get();
-    match (&listener.request_id, head, called.made) {
+    match (&listener.request_id, head, called.made()) {
         (Some(config), Some(head), _) if called.by_peer => {
             out.extend_from_slice(sent_id(head, &config.header).unwrap_or_default());
         }
@@ -194,7 +201,7 @@ pub(super) fn log_id(
 /// Appends the trace for the access log, if the request has one.
 pub(super) fn log_trace(out: &mut Vec<u8>, head: Option<&RequestHead>, facts: &Facts) {
     let called = facts.called.get();
-    match (called.trace, called.made, head) {
+    match (called.trace, called.made(), head) {
         (Trace::Sent, _, Some(head)) => {
             out.extend_from_slice(sent_trace(head).unwrap_or_default());
         }

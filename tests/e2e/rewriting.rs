@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use super::tls;
+use crate::support::certs::Authority;
 use crate::support::message::Message;
+use crate::support::tls::Tls;
 use crate::support::{Client, Origin, Proxy, Setup, answer_with, exchange};
 
 fn ask(fields: &str) -> String {
@@ -252,4 +255,70 @@ fn a_star_for_fields_names_those_that_were_asked_for() {
     assert_eq!(answer.head.get("access-control-allow-methods"), Some("GET, HEAD, POST"));
     assert_eq!(answer.head.get("access-control-allow-headers"), Some("authorization,x-b"));
     assert_eq!(answer.head.get("vary"), Some("Access-Control-Request-Headers"));
+}
+
+#[test]
+fn by_tls_everything_names_https() {
+    let origin = Origin::scripted(|conn| {
+        let member = conn.wire.stream().local_addr().expect("an address");
+        while let Some(request) = conn.request()? {
+            let to = match request.head.target() {
+                "/member" => format!("http://{member}/x"),
+                "/host" => "http://a.test/x".to_owned(),
+                "/port" => "http://a.test:8080/x".to_owned(),
+                other => other.to_owned(),
+            };
+            conn.send(answer_with("302 Found", &[("Location", &to)], b""))?;
+        }
+        Ok(())
+    });
+    let (authority, clients) = (Authority::new("test"), Authority::new("clients"));
+    let set = "request_headers.set = { X-T = \"{scheme} {tls.version} {tls.sni} {tls.client.subject} \
+               {tls.client.san} {tls.client.fingerprint}\" }";
+    let setup = tls::with(&authority.sign(&["a.test"]), &origin).listener(set);
+    let setup = setup.beside("clients.pem", clients.pem()).listener("forwarded = \"rfc7239\"");
+    let proxy = setup.listener("tls.client_auth.ca = \"clients.pem\"").start();
+    let mine = clients.sign(&["me.test"]);
+    let mut client = Tls::trusting(&authority).showing(mine).connect(proxy.address(), "a.test");
+    let mut asked = |target: &str| {
+        let answer = client.ask(format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        answer.head.get("location").expect("a location").to_owned()
+    };
+    assert_eq!(asked("/member"), "https://a.test/x");
+    assert_eq!(asked("/host"), "https://a.test/x");
+    assert_eq!(asked("/port"), "http://a.test:8080/x");
+    assert_eq!(asked("/relative"), "/relative");
+    let request = origin.requests().remove(0);
+    let told = request.head.get("x-t").expect("a field");
+    assert!(told.starts_with("https 1.3 a.test CN="), "{told}");
+    assert!(told.contains(" DNS:me.test ") && told.len() > 64, "{told}");
+    let forwarded = request.head.get("forwarded").expect("a field");
+    assert_eq!(forwarded, "for=127.0.0.1;by=_web;host=a.test;proto=https");
+    assert_eq!(request.head.get("x-forwarded-for"), None);
+}
+
+
+#[test]
+fn the_port_of_a_client_is_known_where_it_connects_itself() {
+    let origin = Origin::saying("ok");
+    let set = "request_headers.set = { X-P = \"{client.ip}:{client.port}\" }";
+    let proxy = Setup::to(&[&origin]).listener(set).start();
+    let mut client = Client::connect(proxy.address());
+    client.get("/");
+    let port = client.wire.stream().local_addr().expect("an address").port();
+    assert_eq!(origin.only_request().head.get("x-p"), Some(&*format!("127.0.0.1:{port}")));
+
+    let origin = Origin::saying("ok");
+    let setup = Setup::to(&[&origin]).listener(set).listener("trusted_hops = 1");
+    let proxy = setup.server("access_log = \"stdout\"").start();
+    exchange(proxy.address(), ask("X-Forwarded-For: 192.0.2.7\r\n"));
+    assert_eq!(origin.only_request().head.get("x-p"), Some("192.0.2.7:"));
+    logged(&proxy, "192.0.2.7 - - [");
+    // Nothing of it went to a member, and the client is the same.
+    let answer = exchange(
+        proxy.address(),
+        "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nX-Forwarded-For: 192.0.2.8\r\n\r\n",
+    );
+    assert_eq!(answer.status(), 501);
+    logged(&proxy, "192.0.2.8 - - [");
 }
