@@ -1,6 +1,6 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,6 +33,21 @@ pub(super) struct Client {
     pub(super) received: Buffer,
     /// What its certificate says of it, as whole fields for members.
     pub(super) identity: Option<Box<[u8]>>,
+    /// Another worker served it before this one.
+    pub(super) moved: bool,
+}
+
+impl Client {
+    /// A client that has said nothing yet.
+    pub(super) fn new(stream: Stream, peer: Peer, listener: ListenerId) -> Self {
+        let received = Buffer::default();
+        Self { stream, peer, listener, received, identity: None, moved: false }
+    }
+
+    /// A client between two requests.
+    pub(super) fn known(stream: Stream, peer: Peer, listener: ListenerId) -> Self {
+        Self { moved: true, ..Self::new(stream, peer, listener) }
+    }
 }
 
 /// How a client's connection goes on behind an exchange.
@@ -99,7 +114,7 @@ pub(super) struct Facts {
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
     /// How it was reached. See [`Facts::look_at_site`].
-    pub(super) site: Cell<Option<Rc<Site>>>,
+    pub(super) site: RefCell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
     /// The member that the client stays on from now on, where its cookie does not say so.
     pub(super) moved_to: Cell<Option<MemberId>>,
@@ -128,10 +143,7 @@ impl Facts {
 
     /// Lets `look` see how the member that was tried last was reached.
     pub(super) fn look_at_site<T>(&self, look: impl FnOnce(Option<&Site>) -> T) -> T {
-        let site = self.site.take();
-        let seen = look(site.as_deref());
-        self.site.set(site);
-        seen
+        look(self.site.borrow().as_deref())
     }
 
     /// From the request, sent whole, to the head of its answer.
@@ -155,7 +167,7 @@ impl Facts {
             tls: peer.tls,
             route: Cell::new(None),
             member: Cell::new(None),
-            site: Cell::default(),
+            site: RefCell::default(),
             reason: Cell::new(None),
             moved_to: Cell::default(),
             tried: Cell::default(),

@@ -44,6 +44,7 @@ mod response_splitting;
 mod retry;
 mod rewriting;
 mod routing;
+mod spread;
 mod stale;
 mod stats;
 mod sticky;
