@@ -42,6 +42,11 @@ fn target() {
 }
 
 #[test]
+fn pairs() {
+    replay("pairs", ringway::http::fuzz::pairs);
+}
+
+#[test]
 fn config() {
     replay("config", ringway::config::fuzz::document);
 }

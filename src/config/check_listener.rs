@@ -9,7 +9,7 @@ use super::check_l4::Speaks;
 use super::checked::{Cidr, ListenerConfig, ListenerLimits, ListenerTimeouts};
 use super::document::{Findings, Table};
 use super::error::{Mistake, Span};
-use super::{address, check_headers, check_https, check_l4, check_rewrite, check_tls};
+use super::{address, check_headers, check_https, check_l4, check_pages, check_rewrite, check_tls};
 
 /// The addresses that listeners bind, whether for datagrams, and where that is said.
 pub(super) type Binds = HashMap<(SocketAddr, bool), Span>;
@@ -61,6 +61,8 @@ pub(super) fn listener(
         response_headers: check_headers::headers(table, Way::Down, findings),
         request_id: check_rewrite::request_id(table, findings),
         tracing: check_rewrite::tracing(table, findings),
+        merge_slashes: table.choice("slashes", findings) == 1,
+        error_pages: check_pages::error_pages(table, findings),
         tls: check_tls::listener(table, findings),
     }
 }

@@ -12,9 +12,10 @@ use super::checked_pool::PoolConfig;
 use super::checked_rewrite::{
     CorsConfig, ForwardedConfig, HeadersConfig, LocationConfig, RequestIdConfig, TracingConfig,
 };
+use super::checked_route::{Action, Conditions, ErrorPagesConfig, PathEditConfig};
 use super::checked_tls::TlsConfig;
 use crate::http::set_cookie::CookieRules;
-use crate::ids::{ListenerId, PoolId};
+use crate::ids::ListenerId;
 
 /// A whole, consistent configuration.
 #[derive(Clone, Debug)]
@@ -132,6 +133,10 @@ pub struct ListenerConfig {
     pub request_id: Option<RequestIdConfig>,
     /// Traces. `None`, the default: their fields are fields like others.
     pub tracing: Option<TracingConfig>,
+    /// `slashes = "merge"`: several slashes in a row of a path are one. Default false.
+    pub merge_slashes: bool,
+    /// Pages for errors.
+    pub error_pages: Option<Box<ErrorPagesConfig>>,
 }
 
 /// `hsts = {...}` of a listener.
@@ -198,8 +203,14 @@ pub struct RouteConfig {
     pub path: PathPattern,
     /// For which methods; empty: any.
     pub methods: Vec<Vec<u8>>,
-    /// The pool that serves them.
-    pub pool: PoolId,
+    /// What else they must have. `None`: nothing.
+    pub conditions: Option<Box<Conditions>>,
+    /// What is done with them.
+    pub action: Action,
+    /// The path that members see instead of the client's.
+    pub path_edit: Option<Box<PathEditConfig>>,
+    /// Pages for errors, before those of the listener.
+    pub error_pages: Option<Box<ErrorPagesConfig>>,
     /// What the member gets as `Host`. Default preserve.
     pub host: HostPolicy,
     /// Whether to add `Via` to requests and answers. Default false.

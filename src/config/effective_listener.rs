@@ -5,7 +5,7 @@ use super::effective::{host, line, list, name, quote, size, table};
 use super::keys::Section;
 use super::scalar::show_duration as time;
 use super::{Cidr, Config, ListenerConfig, PassthroughConfig, Protocol};
-use super::{effective_rewrite, effective_tls};
+use super::{effective_rewrite, effective_route, effective_tls};
 use crate::ids::PoolId;
 
 pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerConfig) {
@@ -39,6 +39,10 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
     line(out, "limits", table(taken));
     if speaks == Speaks::Http {
         line(out, "trusted_proxies", blocks(&listener.trusted_proxies));
+        line(out, "slashes", quote(if listener.merge_slashes { "merge" } else { "keep" }));
+        if let Some(pages) = &listener.error_pages {
+            line(out, "error_pages", effective_route::error_pages(pages));
+        }
     }
     if speaks == Speaks::Udp {
         return;

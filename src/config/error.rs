@@ -13,6 +13,7 @@ use super::host::HostError;
 use super::keys::Section;
 use super::member_address::MemberAddressError;
 use super::message_rewrite::RewriteError;
+use super::message_route::RouteError;
 use super::path::PathError;
 use super::scalar::ScalarError;
 use super::status::StatusError;
@@ -207,6 +208,9 @@ pub enum Mistake {
     },
     /// A pool all of whose members have the weight 0.
     NoWeight,
+
+    /// A key of a route, beside the values above.
+    BadRoute(RouteError),
 
     // Of pools: how members are chosen, watched and tried again.
     /// A pool all of whose members are backups.

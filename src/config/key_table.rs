@@ -8,8 +8,8 @@ use super::keys::Kind::{
 use super::keys::Section::{
     self, Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive,
     Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts,
-    PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets,
-    Tls,
+    PoolTls, ProxyProtocol, Queue, Redirect, Respond, Retry, Rewrite, Root, Route, Server, Slow,
+    Split, Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -87,6 +87,12 @@ pub const KEYS: &[Key] = &[
     key(Listener, "defer_accept", Flag { default: false },
         "Wake for a new connection only when it has sent data (TCP_DEFER_ACCEPT): cheaper for many short connections.",
         "defer_accept = true"),
+
+    key(Listener, "slashes", Choice(&["keep", "merge"]),
+        "Whether several slashes in a row of a path stay, or are one: for routes and members alike.", "slashes = \"merge\""),
+    key(Listener, "error_pages", Form("a table of statuses (`404`) or classes (`4xx`, `5xx`) and files, and `intercept`", "none"),
+        "Files that are sent in place of ringway's own words with answers of these statuses; with `intercept = true` also in place of members' bodies. A status of its own comes before its class, a page of the route before one of the listener. Files are read at the start, up to 64 KiB each.",
+        "error_pages = { \"404\" = \"404.html\", \"5xx\" = \"oops.html\" }"),
 
     key(Listener, "tls", Switch { section: Tls, on: false },
         "TLS with clients: every connection of this listener begins with a handshake.",
@@ -187,10 +193,57 @@ pub const KEYS: &[Key] = &[
         "path = \"/api/*\""),
     key(Route, "methods", Form("a list of methods", "any method"),
         "The methods it applies to, as sent (upper case). `GET` does not include `HEAD`.", "methods = [\"GET\", \"HEAD\"]"),
-    key(Route, "pool", Form("the name of a pool", ""), "The pool that serves the requests.", "pool = \"api\""),
+    key(Route, "headers", Form("a table of names and texts, `\"~ REGEX\"`, `true` or `false`", "any headers"),
+        "What headers must be: a text (exactly), something that a regular expression is found in, there at all (`true`), or not there (`false`). Of a header that comes more than once, one must be it.",
+        "headers = { \"X-Version\" = \"2\", \"X-Debug\" = true, \"User-Agent\" = \"~ ^curl/\" }"),
+    key(Route, "cookies", Form("a table of names and texts, `\"~ REGEX\"`, `true` or `false`", "any cookies"),
+        "What cookies must be, in the same way.", "cookies = { beta = \"1\" }"),
+    key(Route, "query", Form("a table of names and texts, `\"~ REGEX\"`, `true` or `false`", "any query"),
+        "What parameters of the query must be, in the same way. Names and values are compared as what they mean: `%41` is `A`, `+` is a space.", "query = { version = \"~ ^2\", debug = false }"),
+    key(Route, "clients", Form("a list of addresses and address blocks", "any client"),
+        "Where clients must come from: their address as derived with `trusted_proxies`.", "clients = [\"10.0.0.0/8\", \"2001:db8::/32\"]"),
+    key(Route, "pool", Form("the name of a pool", "this, `split`, `redirect` or `respond`"), "The pool that serves the requests.", "pool = \"api\""),
+    key(Route, "split", Form("a list of `{ pool, weight }`", "none"),
+        "Several pools, each with its share of the requests.", "split = [{ pool = \"api\", weight = 95 }]"),
+    key(Route, "split_by", Form("`\"client-ip\"`, `\"request\"`, `\"path\"`, `\"header:NAME\"`, `\"cookie:NAME\"` or `\"query:NAME\"`", "the client's address"),
+        "What decides which pool of a `split` a request goes to: the same key goes to the same pool, on every core and host, until weights change; without the header, cookie or parameter the client's address is the key. `\"request\"`: chance, for each request anew.",
+        "split_by = \"cookie:sid\""),
+    key(Route, "redirect", Form("a URL, or `{ to, status, query }`", "none"),
+        "Sends clients on to another URL.", "redirect = \"https://new.example.com{path}\""),
+    key(Route, "respond", Form("`\"livez\"`, `\"readyz\"`, or a table", "none"),
+        "Answers by itself: as the table says, or how ringway is. `livez` is 200 as long as the process serves; `readyz` is 200 unless it drains or a pool has no member that may serve, else 503.",
+        "respond = \"readyz\""),
+    key(Route, "strip", Form("a path, `\"/x\"`", "none"),
+        "Taken off the front of the path that members see, by whole segments: `/x/y` becomes `/y`, `/x` becomes `/`.", "strip = \"/api\""),
+    key(Route, "rewrite", Form("`{ match, to }`", "none"),
+        "Another path for members, by a regular expression; after `strip`.", "rewrite = { match = \"^/old/(.*)$\", to = \"/new/$1\" }"),
+    key(Route, "error_pages", Form("as on the listener", "those of the listener"),
+        "Pages for errors of requests that this route took, before those of the listener.", "error_pages = { \"503\" = \"sorry.html\", intercept = true }"),
     key(Route, "host", Form("`\"preserve\"`, `\"member\"`, or the text to send", "\"preserve\""),
         "What the member gets as `Host`: what the client asked for, the member's address or name with its port, or this text.", "host = \"internal.example.com\""),
     key(Route, "via", Flag { default: false }, "Whether to add `Via` to requests and answers.", "via = true"),
+
+    key(Split, "pool", Form("the name of a pool", ""), "The pool.", "pool = \"api\""),
+    key(Split, "weight", Count { default: 1, min: 0, max: 1_000_000 }, "Its share, in proportion to the others.", "weight = 95"),
+
+    key(Redirect, "to", Form("a URL with `{scheme}`, `{host}`, `{path}` and `{query}`", ""),
+        "Where to: `https://` or `http://` and a host, or a path. The names in braces stand for what the client asked for, `{path}` in normal form and as `strip` and `rewrite` leave it; `{{` and `}}` are braces.",
+        "to = \"https://{host}/new{path}\""),
+    key(Redirect, "status", Form("301, 302, 303, 307 or 308", "308"),
+        "The status: 301 and 308 are permanent, 302, 303 and 307 are not; with 307 and 308 clients keep method and body.", "status = 302"),
+    key(Redirect, "query", Choice(&["keep", "drop"]), "Whether the client's query is added. A `to` with `{query}` has it where it says.", "query = \"drop\""),
+
+    key(Respond, "status", Form("a status, 200 to 599", "200"), "The status.", "status = 503"),
+    key(Respond, "body", Form("a text", "none"), "The body.", "body = \"User-agent: *\\nDisallow: /\\n\""),
+    key(Respond, "file", Form("the path of a file", "none"), "The body, from a file of up to 1 MiB, read at the start.", "file = \"maintenance.html\""),
+    key(Respond, "content_type", Form("a text", "by the file's extension, else plain text"), "The type of the body.", "content_type = \"text/html; charset=utf-8\""),
+    key(Respond, "headers", Form("a table of names and texts", "none"), "Further fields of the answer.", "headers = { \"Retry-After\" = \"120\" }"),
+    key(Respond, "ready", Form("a list of names of pools", "none"), "Answers as `\"readyz\"` does, for these pools only; without the other keys.", "ready = [\"api\"]"),
+
+    key(Rewrite, "match", Form("a regular expression", ""), "What a path must match to be rewritten; other paths stay.", "match = \"^/old/(.*)$\""),
+    key(Rewrite, "to", Form("a path with `$1`, `${name}` and `$$`", ""),
+        "The new path, with what the groups of the expression took; `$$` is a dollar sign. With a `?` it begins a query, before the client's own. The path is put in normal form; a request whose path has none then is answered with 400.",
+        "to = \"/new/$1\""),
 
     key(Pool, "balance", Form("`\"round-robin\"`, `\"least-connections\"`, `\"least-time\"`, `\"random-two\"`, or `{ hash = \"...\" }`", "\"round-robin\""),
         "How a member is chosen: in turn (smooth and by weight); the one with the fewest exchanges in flight for its weight, counted over all workers; the one with the best latency for its load and weight; the less loaded of two drawn by weight; or by a hash, so that the same key goes to the same member.",
@@ -351,7 +404,6 @@ pub const KEYS: &[Key] = &[
 #[rustfmt::skip]
 pub const FUTURE: &[(Section, &str)] = &[
     (Listener, "http2"),
-    (Route, "headers"), (Route, "cookies"), (Route, "query"), (Route, "redirect"), (Route, "respond"),
     (Route, "cache"), (Route, "compress"),
     (Pool, "protocol"),
 ];

@@ -10,9 +10,9 @@ use std::time::Duration;
 use Section::{
     Balance, Certificate, ClientAuth, ClientCertificate, Cors, Eject, Health, Hsts, Keepalive,
     Limits, Listener, ListenerLimits, ListenerTimeouts, Location, Member, Passthrough, Pool,
-    PoolTimeouts, PoolTls, ProxyProtocol, Queue, RequestHeaders, RequestId, ResponseHeaders, Retry,
-    Root, Route, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow, Sticky,
-    SuccessRate, Tickets, Tls, Tracing,
+    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond,
+    ResponseHeaders, Retry, Rewrite, Root, Route, RouteRequestHeaders, RouteResponseHeaders,
+    Server, SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -62,6 +62,14 @@ pub enum Section {
     Tracing,
     /// `[[route]]`
     Route,
+    /// One of the pools of `split` of a route.
+    Split,
+    /// `redirect = {...}` of a route.
+    Redirect,
+    /// `respond = {...}` of a route.
+    Respond,
+    /// `rewrite = {...}` of a route.
+    Rewrite,
     /// `request_headers = {...}` of a route.
     RouteRequestHeaders,
     /// `response_headers = {...}` of a route.
@@ -125,7 +133,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 41] = [
         Root,
         Server,
         Limits,
@@ -144,6 +152,10 @@ impl Section {
         RequestId,
         Tracing,
         Route,
+        Split,
+        Redirect,
+        Respond,
+        Rewrite,
         RouteRequestHeaders,
         RouteResponseHeaders,
         Location,
@@ -187,6 +199,10 @@ impl Section {
             RequestId => "[listener.NAME.request_id]",
             Tracing => "[listener.NAME.tracing]",
             Route => "[[route]]",
+            Split => "[[route.split]]",
+            Redirect => "[route.redirect]",
+            Respond => "[route.respond]",
+            Rewrite => "[route.rewrite]",
             RouteRequestHeaders => "[route.request_headers]",
             RouteResponseHeaders => "[route.response_headers]",
             Location => "[route.location]",
@@ -216,8 +232,10 @@ impl Section {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ProxyProtocol | Passthrough | RequestHeaders | ResponseHeaders
-            | RequestId | Tracing | Route | RouteRequestHeaders | RouteResponseHeaders
-            | Location | SetCookie | Cors => Hat::ReverseProxy,
+            | RequestId | Tracing | Route | Split | Redirect | Respond | Rewrite
+            | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors => {
+                Hat::ReverseProxy
+            }
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

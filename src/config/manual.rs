@@ -42,8 +42,9 @@ prints it with every default filled in. Unknown keys are mistakes. `examples/` h
 const PRECEDENCE: &str = "\
 ## Which route takes a request
 
-A route matches a request if it applies to its listener, its host and its path. Of the routes that
-match, the first of this order that also allows the method takes the request:
+A route matches a request if it applies to its listener, its host and its path, and if all its
+conditions hold: `headers`, `cookies`, `query` and `clients`. Of the routes that match, the first of this order that
+also allows the method takes the request:
 
 1. by host: an exact host, then wildcards from the longest to the shortest, then routes without
    `hosts`;
@@ -55,6 +56,8 @@ It follows that
 
 - a host whose routes do not match the path leaves the request to the wildcards, and these to the
   routes without `hosts`;
+- conditions put no route before another: of two routes with the same host and path the one with
+  conditions must stand first in the file, and the other one takes what it leaves;
 - a route that does not allow the method leaves the request to the next that matches. If none is
   left, the answer is 405, and its `Allow` has the methods of all routes that matched. If none
   matched in the first place, it is 404;
@@ -64,7 +67,8 @@ It follows that
   `*`, takes it.
 
 Hosts are compared without case, without the port and without a final dot. Paths are compared in their normal form:
-`%41` is `A`, `/a/../b` is `/b`; double slashes stay.
+`%41` is `A`, `/a/../b` is `/b`; double slashes stay, unless the listener says `slashes = \"merge\"`. [Routing](routing.md)
+has examples.
 ";
 
 /// The text of `docs/configuration.md`.
@@ -110,6 +114,10 @@ fn section_text(out: &mut String, section: Section) {
         Section::Balance => "The form of `balance` for a hash.",
         Section::Certificate => "One of the certificates of a listener.",
         Section::Hsts => "The table form of `hsts`.",
+        Section::Split => "One of the pools of a `split`.",
+        Section::Redirect => "The table form of `redirect`.",
+        Section::Respond => "The table form of `respond`: a fixed answer.",
+        Section::Rewrite => "What `rewrite` takes.",
         Section::Passthrough => {
             "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
         }
@@ -223,12 +231,25 @@ mod tests {
                  [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
             ))
         };
+        let acting = |action: &str| {
+            let action =
+                format!("{action}\nrewrite = {{ match = \"^/a\", to = \"/b\" }}\n[[route]]\n");
+            shown(&MINIMAL.replacen(
+                "[[route]]\n",
+                &format!("[[route]]\npath = \"/x/*\"\n{action}"),
+                1,
+            ))
+        };
         let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
-                Section::Balance | Section::Passthrough => continue,
+                Section::Balance | Section::Passthrough | Section::Respond => continue,
+                Section::Split | Section::Rewrite => {
+                    find(&acting("split = [{ pool = \"app\" }]"), section)
+                }
+                Section::Redirect => find(&acting("redirect = \"/y\""), section),
                 Section::ProxyProtocol => find(&tcp, section),
                 Section::Health
                 | Section::Sticky
@@ -348,7 +369,27 @@ mod tests {
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
+                Section::Route if key.name == "split_by" => {
+                    ("", &*format!("split = [{{ pool = \"api\" }}]\n{line}"), "", "")
+                }
+                Section::Route if key.name == "strip" => {
+                    ("", &*format!("path = \"/api/*\"\n{line}"), "", "")
+                }
                 Section::Route => ("", line, "", ""),
+                Section::Split if key.name == "pool" => {
+                    ("", &*format!("split = [{{ {line} }}]"), "", "")
+                }
+                Section::Split => ("", &*format!("split = [{{ pool = \"api\", {line} }}]"), "", ""),
+                Section::Redirect if key.name == "to" => ("", &*below("redirect"), "", ""),
+                Section::Redirect => {
+                    ("", &*format!("redirect.to = \"/\"\n{}", below("redirect")), "", "")
+                }
+                Section::Respond => ("", &*below("respond"), "", ""),
+                Section::Rewrite => {
+                    let other =
+                        if key.name == "to" { "match = \"^/old/(.*)$\"" } else { "to = \"/\"" };
+                    ("", &*format!("rewrite.{other}\n{}", below("rewrite")), "", "")
+                }
                 Section::Pool => ("", "", line, ""),
                 Section::RequestHeaders
                 | Section::ResponseHeaders
@@ -390,7 +431,9 @@ mod tests {
                 if written.starts_with(name) { "" } else { other }
             };
             let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
-            let to = unless(route, "pool", if silent { "" } else { "pool = \"api\"" });
+            let acts = ["pool", "split", "redirect", "respond"];
+            let acts = acts.iter().any(|action| route.starts_with(action));
+            let to = if silent || acts { "" } else { "pool = \"api\"" };
             let header = if silent { "" } else { "[[route]]\n" };
             let address = unless(member, "address", "address = \"api.internal:80\"");
             let members = unless(pool, "members", "[[pool.api.members]]");

@@ -12,6 +12,7 @@ use super::head::{HeadLimits, Parsed};
 use super::location::{self, Place};
 use super::method::{Method, Version};
 use super::name::{Name, is_identity};
+use super::pairs;
 use super::request::RequestHead;
 use super::response::ResponseHead;
 use super::set_cookie::CookieRules;
@@ -36,6 +37,7 @@ pub fn request_head(data: &[u8]) {
     check_fields(head.fields(), |field| head.is_hop_by_hop(field));
     assert!(head.fields().len() <= LIMITS.fields);
     check_path(&head);
+    check_merged(data);
 
     let again = reparse(&head);
     assert_eq!(head.method_bytes(), again.method_bytes());
@@ -49,6 +51,36 @@ pub fn request_head(data: &[u8]) {
     if head.version() == Version::Http11 {
         assert_eq!(request_framing(&head), request_framing(&again));
     }
+}
+
+/// With its slashes merged, a path has none in a row and is still in normal form.
+fn check_merged(data: &[u8]) {
+    let mut head = RequestHead::new();
+    let parsed = head.parse(data, &LIMITS);
+    let query = head.query().map(<[u8]>::to_vec);
+    if matches!(parsed, Ok(Parsed::Complete(_))) && head.merge_slashes().is_ok() {
+        assert!(memchr::memmem::find(head.path(), b"//").is_none());
+        assert_eq!(head.query(), query.as_deref());
+        check_path(&head);
+    }
+}
+
+/// Cookies and parameters: the pairs stand in the text in their order, and what is decoded is never
+/// longer than what was sent.
+pub fn pairs(data: &[u8]) {
+    let cookies: Vec<_> = pairs::cookies(data).collect();
+    for (name, value) in &cookies {
+        assert!(!name.contains(&b'=') && !name.contains(&b';') && !value.contains(&b';'));
+    }
+    let again: Vec<u8> = cookies.iter().flat_map(|(n, v)| [*n, b"=", *v, b"; "].concat()).collect();
+    assert_eq!(pairs::cookies(&again).count(), cookies.len());
+    let parameters: Vec<_> = pairs::parameters(data).collect();
+    for (name, value) in &parameters {
+        assert!(!name.contains(&b'=') && !name.contains(&b'&') && !value.contains(&b'&'));
+        assert!(pairs::decoded(value).count() <= value.len());
+    }
+    let rejoined: usize = parameters.iter().map(|(name, value)| name.len() + value.len()).sum();
+    assert!(rejoined <= data.len());
 }
 
 /// Writes `head` as the proxy does, with every field, and parses that.

@@ -30,7 +30,7 @@ pub struct Record {
     pub listener: ListenerId,
     /// The route, if one matched.
     pub route: Option<RouteId>,
-    /// Where a relayed connection went; that of an exchange is its route's.
+    /// Where the exchange or the relayed connection went.
     pub pool: Option<PoolId>,
     /// The member that was tried last.
     pub member: Option<Address>,
@@ -127,7 +127,7 @@ fn record(
         client: facts.client.get(),
         listener,
         route: facts.route.get(),
-        pool: None,
+        pool: facts.pool.get(),
         member: facts.look_at_site(|site| site.map(|site| site.address.clone())),
         status: facts.status.get(),
         sent: facts.sent.get(),

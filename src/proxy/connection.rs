@@ -193,6 +193,9 @@ async fn read_head(
         match scratch.request.parse(client.received.data(), &limits) {
             Ok(Parsed::Complete(length)) => {
                 client.received.consume(length);
+                if listener.merge_slashes {
+                    scratch.request.merge_slashes().map_err(reason_of)?;
+                }
                 if armed {
                     client.stream.disarm_read();
                 }

@@ -8,12 +8,15 @@ use super::access_log;
 use super::handover::{Give, Newcomer};
 use super::named::Ids;
 use super::passthrough::Passthrough;
+use super::path_edit::{Edited, PathEdit};
 use super::route::Router;
 use crate::balancer::Pools;
+use crate::clock;
 use crate::config::{Config, ListenerConfig, Speaks};
 use crate::http::{RequestHead, ResponseHead};
-use crate::ids::{ListenerId, WorkerId};
+use crate::ids::{ListenerId, RouteId, WorkerId};
 use crate::net::tls::TlsAcceptor;
+use crate::rng::Rng;
 use crate::stats::{Counter, Occupancy, Row};
 
 /// Bytes that a kept head's buffers hold at the most.
@@ -34,6 +37,9 @@ pub struct Context {
     pub router: Router,
     /// The pools.
     pub pools: Pools,
+    /// By route: the paths that members see.
+    path_edits: Vec<Option<PathEdit>>,
+    chance: RefCell<Rng>,
     /// By listener: where TLS goes that is not terminated here.
     pub(super) passthrough: Vec<Option<Passthrough>>,
     /// This worker's counters.
@@ -63,6 +69,8 @@ pub struct Context {
 pub(super) struct Scratch {
     pub(super) request: RequestHead,
     pub(super) response: ResponseHead,
+    /// The target for a member, where it is not the client's.
+    pub(super) edited: Edited,
 }
 
 /// The other workers, seen from one.
@@ -88,6 +96,9 @@ impl Context {
         tls: Arc<[Option<TlsAcceptor>]>,
     ) -> Self {
         let router = Router::new(&config);
+        let edits = config.routes.iter().map(|route| route.path_edit.as_deref());
+        let path_edits = edits.map(|edit| edit.map(PathEdit::new)).collect();
+        let chance = RefCell::new(Rng::new(clock::now().as_micros()));
         let passthrough = config.listeners.iter().map(|listener| listener.passthrough.as_ref());
         let passthrough = passthrough.map(|passed| passed.map(Passthrough::new)).collect();
         let (draining, cut, scratch) = (Cell::new(false), Cell::new(false), RefCell::default());
@@ -95,6 +106,8 @@ impl Context {
             config,
             router,
             pools,
+            path_edits,
+            chance,
             passthrough,
             row,
             occupancy: neighbours.occupancy,
@@ -190,6 +203,16 @@ impl Context {
         self.passthrough.get(id.index())?.as_ref()
     }
 
+    /// How the paths of a route are edited, if they are.
+    pub(super) fn path_edit(&self, id: RouteId) -> Option<&PathEdit> {
+        self.path_edits.get(id.index())?.as_ref()
+    }
+
+    /// Any number.
+    pub(super) fn chance(&self) -> u64 {
+        self.chance.borrow_mut().next()
+    }
+
     /// What the clients of a listener speak.
     #[must_use]
     pub fn speaks(&self, id: ListenerId) -> Speaks {
@@ -208,6 +231,7 @@ impl Context {
         // One large head must not stay large for ever.
         scratch.request.shrink_to(HEAD_KEPT);
         scratch.response.shrink_to(HEAD_KEPT);
+        scratch.edited.shrink_to(HEAD_KEPT);
         let mut kept = self.scratch.borrow_mut();
         if kept.len() < SCRATCH_KEPT {
             kept.push(scratch);

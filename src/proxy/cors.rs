@@ -1,5 +1,6 @@
 //! Scripts of other origins: preflights answered here, and the fields that let browsers show answers.
 
+use super::conditions::Asked;
 use super::context::Context;
 use super::exchange::{Client, Ending, Facts};
 use super::fields;
@@ -17,12 +18,15 @@ pub(super) fn announced<'a>(
     context: &'a Context,
     listener: ListenerId,
     head: &RequestHead,
+    facts: &Facts,
 ) -> Option<(RouteId, &'a CorsConfig)> {
     if head.method() != Method::Options || value(head, b"origin").is_none() {
         return None;
     }
     let method = value(head, b"access-control-request-method")?;
-    let found = context.router.find(listener, head.host(), head.path(), method);
+    let client = || facts.client.get();
+    let asked = Asked { method, ..Asked::of(head, &client) };
+    let found = context.router.find(listener, &asked);
     let Found::Route(id) = found else { return None };
     let route = context.config.routes.get(id.index())?;
     route.cors.as_ref().map(|cors| (id, cors))

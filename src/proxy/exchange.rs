@@ -6,17 +6,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
+use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::named::{self, Called};
+use super::path_edit::{Edited, Target};
 use super::reasons;
 use super::route::Found;
-use super::{cors, deliver, guard, redirect, reject, replay};
+use super::serve::To;
+use super::{cors, deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
-use crate::config::{ListenerConfig, RouteConfig};
+use crate::config::{Action, ListenerConfig, RouteConfig};
 use crate::http::{Framing, Method, RequestHead, request_framing};
-use crate::ids::{ListenerId, MemberId, RouteId};
+use crate::ids::{ListenerId, MemberId, PoolId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
 
@@ -69,12 +72,16 @@ pub(super) struct Ask<'a> {
     pub(super) context: &'a Context,
     pub(super) listener: &'a ListenerConfig,
     pub(super) route: &'a RouteConfig,
+    /// The pool of the route, or that of its pools which has this request.
+    pub(super) pool: PoolId,
     pub(super) head: &'a RequestHead,
+    /// What the member is asked for, where that is not what the client asked for.
+    pub(super) edited: Option<&'a Edited>,
     pub(super) framing: Framing,
     /// Doing it twice is as good as once.
     pub(super) idempotent: bool,
-    /// The protocol that the client wants to switch to.
-    pub(super) upgrade: Option<&'a [u8]>,
+    /// The client wants to switch to another protocol, and may.
+    upgrades: bool,
     /// The pool wants to know how long its members take.
     pub(super) measures: bool,
     pub(super) peer: &'a Peer,
@@ -111,6 +118,8 @@ pub(super) struct Facts {
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
     pub(super) route: Cell<Option<RouteId>>,
+    /// Where the request goes, if it goes to members.
+    pub(super) pool: Cell<Option<PoolId>>,
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
     /// How it was reached. See [`Facts::look_at_site`].
@@ -128,8 +137,20 @@ pub(super) struct Facts {
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
     pub(super) sent_at: Cell<Option<clock::Instant>>,
-    /// From then to the head of its answer, in microseconds; an hour and more is as good as one.
-    pub(super) first_byte: Cell<u32>,
+    /// From then to the head of its answer, in microseconds.
+    first_byte: Cell<u32>,
+}
+
+impl<'a> Ask<'a> {
+    /// The protocol that the client wants to switch to.
+    pub(super) fn upgrade(&self) -> Option<&'a [u8]> {
+        if self.upgrades { self.head.upgrade() } else { None }
+    }
+
+    /// What the member is asked for.
+    pub(super) fn target(&self) -> Target<'a> {
+        self.edited.map_or_else(|| Target::of(self.head), Edited::target)
+    }
 }
 
 impl Facts {
@@ -146,9 +167,13 @@ impl Facts {
         look(self.site.borrow().as_deref())
     }
 
-    /// From the request, sent whole, to the head of its answer.
+    /// From the whole request to the head of its answer; zero where the pool does not measure.
     pub(super) fn first_byte(&self) -> Duration {
         Duration::from_micros(u64::from(self.first_byte.get()))
+    }
+
+    pub(super) fn set_first_byte(&self, time: Duration) {
+        self.first_byte.set(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
     }
 
     pub(super) fn new(peer: &Peer) -> Self {
@@ -166,6 +191,7 @@ impl Facts {
             called: Cell::default(),
             tls: peer.tls,
             route: Cell::new(None),
+            pool: Cell::new(None),
             member: Cell::new(None),
             site: RefCell::default(),
             reason: Cell::new(None),
@@ -215,7 +241,7 @@ async fn run(
     scratch: &mut Scratch,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
-    let Scratch { request: head, response } = scratch;
+    let Scratch { request: head, response, edited } = scratch;
     let framing = request_framing(head).map_err(reasons::framing)?;
     facts.whole.set(match framing {
         Framing::None => Some(0),
@@ -232,7 +258,7 @@ async fn run(
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }
-    if let Some((id, terms)) = cors::announced(context, client.listener, head) {
+    if let Some((id, terms)) = cors::announced(context, client.listener, head, facts) {
         facts.route.set(Some(id));
         return Ok(Box::pin(cors::answer(context, client, head, terms, facts)).await);
     }
@@ -241,16 +267,28 @@ async fn run(
     {
         return Err(Reason::BodyTooLarge);
     }
-    let found = context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
-    let id = match found {
-        Found::Route(id) => id,
-        Found::MethodNotAllowed => return Err(Reason::MethodNotAllowed),
-        Found::None => return Err(Reason::NoRoute),
-    };
+    let id = find_route(context, client, head, facts)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    let pool = match &route.action {
+        Action::Pool(pool) => Some(*pool),
+        Action::Split(split) => split::pool(split, context, client, listener, head),
+        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
+    };
+    facts.pool.set(pool);
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
-    let (pools, pool) = (&context.pools, route.pool);
+    let mut made = None;
+    if let Some(edit) = context.path_edit(id) {
+        edited.make(edit, head)?;
+        made = Some(&*edited);
+    }
+    let Some(pool) = pool else {
+        let to = To { context, listener, stream: &client.stream, head };
+        let received = &mut client.received;
+        let fixed = fixed::answer(to, &route.action, made, received, facts);
+        return Box::pin(fixed).await;
+    };
+    let pools = &context.pools;
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
     facts.replayable.set(facts.whole.get().is_some() || kept());
@@ -258,16 +296,39 @@ async fn run(
         context,
         listener,
         route,
+        pool,
         head,
+        edited: made,
         framing,
         idempotent,
-        upgrade: wanted_upgrade(head, framing),
+        upgrades: wanted_upgrade(head, framing).is_some(),
         measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,
         identity: client.identity.as_deref(),
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
+}
+
+/// The route of a request. Apart, so that what it looks at takes no memory while the exchange waits.
+fn find_route(
+    context: &Context,
+    client: &Client,
+    head: &RequestHead,
+    facts: &Facts,
+) -> Result<RouteId, Reason> {
+    let address = || facts.client.get();
+    match context.router.find(client.listener, &Asked::of(head, &address)) {
+        Found::Route(id) => Ok(id),
+        Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
+        Found::None => Err(Reason::NoRoute),
+    }
+}
+
+/// The methods that the request could have had instead, as `Allow` lists them.
+fn allowed(context: &Context, client: &Client, head: &RequestHead, facts: &Facts) -> Vec<u8> {
+    let address = || facts.client.get();
+    context.router.allowed(client.listener, &Asked::of(head, &address)).join(&b", "[..])
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
@@ -300,7 +361,7 @@ async fn fail(
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
-        context.router.allowed(client.listener, head.host(), head.path()).join(&b", "[..])
+        allowed(context, client, head, facts)
     } else {
         Vec::new()
     };

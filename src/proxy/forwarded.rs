@@ -237,7 +237,7 @@ fn write_x_forwarded(
         false => Claimed::default(),
     };
     let value = |name| if kept { head.value(name) } else { None };
-    let scheme = word(claimed.scheme.unwrap_or(peer.scheme()));
+    let scheme = claimed.scheme.unwrap_or(peer.scheme()).word();
     field(out, b"X-Forwarded-Proto", value(Name::XForwardedProto).unwrap_or(scheme));
     let host = value(Name::XForwardedHost).or(claimed.host).unwrap_or(head.authority());
     if !host.is_empty() {
@@ -284,7 +284,7 @@ fn write_forwarded(
             write_pair(out, "host", host);
         }
         if let Some(scheme) = claimed.scheme {
-            write_pair(out, "proto", word(scheme));
+            write_pair(out, "proto", scheme.word());
         }
         out.extend_from_slice(b", ");
     }
@@ -295,15 +295,8 @@ fn write_forwarded(
     if !head.authority().is_empty() {
         write_pair(out, "host", head.authority());
     }
-    write_pair(out, "proto", word(peer.scheme()));
+    write_pair(out, "proto", peer.scheme().word());
     out.extend_from_slice(b"\r\n");
-}
-
-const fn word(scheme: Scheme) -> &'static [u8] {
-    match scheme {
-        Scheme::Http => b"http",
-        Scheme::Https => b"https",
-    }
 }
 
 #[cfg(test)]

@@ -86,10 +86,7 @@ impl<'a> Known<'a> {
             Variable::ClientIp => _ = write!(out, "{}", facts.client.get()),
             Variable::ClientPort => number(out, u64::from(facts.source_port.get())),
             Variable::RequestId => named::write(out, self),
-            Variable::Scheme => out.extend_from_slice(match self.scheme() {
-                Scheme::Http => b"http",
-                Scheme::Https => b"https",
-            }),
+            Variable::Scheme => out.extend_from_slice(self.scheme().word()),
             Variable::ServerName => self.stream.look_at_tls(|tls| {
                 push_text(out, tls.map_or(b"", |tls| tls.server_name));
             }),
@@ -101,7 +98,7 @@ impl<'a> Known<'a> {
             Variable::Listener => out.extend_from_slice(self.listener.name.as_bytes()),
             Variable::Route => number(out, facts.route.get().map_or(0, |id| id.index() as u64 + 1)),
             Variable::Pool => {
-                let pool = self.route().and_then(|route| self.context.config.pool(route.pool));
+                let pool = facts.pool.get().and_then(|pool| self.context.config.pool(pool));
                 out.extend_from_slice(pool.map_or(b"", |pool| pool.name.as_bytes()));
             }
             Variable::Member => {

@@ -3,7 +3,7 @@
 use super::exchange::{Ask, Facts};
 use super::known::Known;
 use crate::balancer::Site;
-use crate::config::{HostPolicy, LocationConfig};
+use crate::config::{HostPolicy, LocationConfig, RouteConfig};
 use crate::http::location::{Place, is_same_authority, rewrite, rewrite_refresh};
 use crate::http::{FieldRef, Name, Scheme, encode};
 use crate::net::Address;
@@ -37,6 +37,13 @@ pub(super) fn write(
     kind(entry).is_some_and(|kind| write_as(kind, out, config, ask, facts, entry))
 }
 
+/// What the route cuts from the client's path. What it rewrites beyond that cannot be undone.
+fn cut(route: &RouteConfig) -> &[u8] {
+    let edit = route.path_edit.as_deref().filter(|edit| edit.rewrite.is_none());
+    let strip = edit.and_then(|edit| edit.strip.as_deref()).unwrap_or_default();
+    strip.strip_suffix('/').unwrap_or(strip).as_bytes()
+}
+
 /// Whether an authority is where the member listens.
 fn is_at(address: &Address, scheme: Scheme, authority: &[u8]) -> bool {
     use std::io::Write as _;
@@ -60,12 +67,12 @@ fn write_as(
     entry: &FieldRef<'_>,
 ) -> bool {
     let known = Known::of(ask, facts);
-    let sealed = ask.context.config.pool(ask.route.pool).is_some_and(|pool| pool.tls.is_some());
+    let sealed = ask.context.config.pool(ask.pool).is_some_and(|pool| pool.tls.is_some());
     let place = Place {
         scheme: known.scheme(),
         authority: known.host(),
         member_scheme: if sealed { Scheme::Https } else { Scheme::Http },
-        prefix: b"",
+        prefix: cut(ask.route),
     };
     let start = out.len();
     out.extend_from_slice(entry.name_bytes);

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::access_log;
 use super::context::Context;
+use super::error_page::{self, Page};
 use super::exchange::{Client, Ending, Facts};
 use super::fields;
 use super::known::Known;
@@ -29,19 +30,25 @@ pub(super) struct Answer<'a> {
 fn write(
     out: &mut Vec<u8>,
     answer: &Answer<'_>,
+    page: Option<Page<'_>>,
     hsts: Option<&HstsConfig>,
     known: Option<&Known<'_>>,
 ) {
     let reason = answer.reason;
-    let mut body = Vec::with_capacity(128);
-    let (side, code, prose) = (reason.side().word(), reason.code(), reason.prose());
-    // Writing to a vector cannot fail.
-    _ = writeln!(body, "ringway: {side} {code}: {prose}");
+    let mut words = Vec::new();
+    let Page { bytes: body, content_type } = page.unwrap_or_else(|| {
+        let (side, code, prose) = (reason.side().word(), reason.code(), reason.prose());
+        words.reserve(128);
+        // Writing to a vector cannot fail.
+        _ = writeln!(words, "ringway: {side} {code}: {prose}");
+        Page { bytes: &words, content_type: "text/plain; charset=utf-8" }
+    });
     encode::status_line(out, reason.status(), encode::reason_phrase(reason.status()).as_bytes());
     let from = out.len();
     out.extend_from_slice(b"Date: ");
     date::write(out, clock::unix().as_secs());
-    out.extend_from_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
+    out.extend_from_slice(encode::CRLF);
+    encode::field(out, b"Content-Type", content_type.as_bytes());
     if let Some(hsts) = hsts {
         redirect::write_hsts(out, hsts);
     }
@@ -65,7 +72,7 @@ fn write(
     }
     out.extend_from_slice(b"\r\n");
     if answer.head.is_none_or(|head| head.method() != Method::Head) {
-        out.extend_from_slice(&body);
+        out.extend_from_slice(body);
     }
 }
 
@@ -76,11 +83,19 @@ pub(super) async fn send(
     answer: &Answer<'_>,
     facts: &Facts,
 ) -> Ending {
-    let mut out = Buffer::take(Size::Small);
     let listener = context.listener(client.listener);
+    let page = error_page::own(context, listener, facts.route.get(), answer.reason.status());
+    let mut out = match page {
+        None => Buffer::take(Size::Small),
+        Some(page) => {
+            context.row.add(Counter::ErrorPages, 1);
+            Buffer::holding(page.bytes.len() + Size::Small.bytes())
+        }
+    };
     let hsts = listener.and_then(|listener| listener.hsts.as_ref());
     let known = Known::of_client(context, client, answer.head, facts);
-    write(out.tail(), answer, hsts.filter(|_| client.stream.is_tls()), known.as_ref());
+    let hsts = hsts.filter(|_| client.stream.is_tls());
+    write(out.tail(), answer, page, hsts, known.as_ref());
     let count = out.len() as u64;
     facts.begun.set(true);
     if let Some(listener) = listener {

@@ -12,7 +12,8 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
     let (head, listener) = (ask.head, ask.listener);
     let rules = Rules::of_request(ask);
     let is_named = listener.request_id.is_some() || listener.tracing.is_some();
-    encode::request_line(out, head.method_bytes(), head.path(), head.query());
+    let target = ask.target();
+    encode::request_line(out, head.method_bytes(), target.path, target.query);
     write_host(out, ask, member);
     let mut te_trailers = false;
     for entry in head.fields() {
@@ -39,7 +40,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
     if !rules.is_empty() {
         rules.write(out, &Known::of(ask, facts));
     }
-    match (ask.upgrade, te_trailers) {
+    match (ask.upgrade(), te_trailers) {
         (Some(protocol), _) => {
             encode::field(out, b"Upgrade", protocol);
             out.extend_from_slice(b"Connection: Upgrade\r\n");

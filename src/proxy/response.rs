@@ -120,6 +120,11 @@ impl<'a> Edits<'a> {
         Self { via, hsts, drops: None, adds: None, asked: Some(Asked { ask, facts, rules }) }
     }
 
+    /// Whether the rules of listener and route take the place of a field of ours.
+    pub(super) fn take(&self, name: &[u8]) -> bool {
+        self.asked.is_some_and(|asked| !asked.rules.is_empty() && asked.rules.drop(name))
+    }
+
     /// Whether a member's field is left out or has its place taken.
     fn drop(&self, entry: &FieldRef<'_>) -> bool {
         self.drops.is_some_and(|drops| drops(entry))

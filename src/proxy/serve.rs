@@ -31,7 +31,8 @@ impl<'a> From<&Ask<'a>> for To<'a> {
 }
 
 impl<'a> To<'a> {
-    fn known(&self, facts: &'a Facts) -> Known<'a> {
+    /// What is known for texts with variables.
+    pub(super) fn known(&self, facts: &'a Facts) -> Known<'a> {
         let Self { context, listener, stream, head } = *self;
         Known { context, listener, head: Some(head), stream, identity: None, facts }
     }

@@ -105,6 +105,7 @@ reasons! {
     NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
     MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";
+    BadPath, Route, "bad_path", 400, "what rewrite of the route makes of the path has no normal form";
     NoPassthrough, Route, "no_passthrough", 0, "no passthrough of the listener takes the name that the client asks for, and there is no passthrough_default";
     NoMember, Pool, "no_member", 503, "the pool has no member that may serve this request";
     NoAddress, Pool, "no_address", 503, "no member of the pool has an address: their names have not been resolved yet";

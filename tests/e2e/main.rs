@@ -9,15 +9,18 @@
 mod support;
 
 mod access_log;
+mod actions;
 mod admin;
 mod admin_cli;
 mod admin_metrics;
 mod admin_places;
 mod balancing;
 mod basic;
+mod conditions;
 mod cuts;
 mod descriptors;
 mod early_answer;
+mod error_pages;
 mod failover;
 mod failure;
 mod fallback;
@@ -36,6 +39,7 @@ mod names;
 mod one_port;
 mod outliers;
 mod passthrough;
+mod paths;
 mod proxy_protocol;
 mod queue;
 mod regressions;

@@ -177,6 +177,30 @@ fn no_value_can_end_a_field() {
     assert_eq!(request.head.get("x-q"), Some(expected));
 }
 
+#[test]
+fn fixed_answers_and_pages_have_them_too() {
+    let body = "[[route]]\npath = \"/fixed\"\nrespond = { status = 200, body = \"hi\" }\n\
+                response_headers = { set = { \"Content-Type\" = \"text/{route}\", X-A = \"{listener}\" } }\n\
+                cors = { origins = \"*\" }\n\
+                [[route]]\npath = \"/to\"\nredirect = { to = \"{scheme}://b.test{path}\" }\n\
+                response_headers.add = { Set-Cookie = [\"a=b\", \"c=d\"] }\n";
+    let setup = Setup::with_body(body).listener("trusted_hops = 1").listener("request_id = {}");
+    let proxy = setup.start();
+    let ask = |path: &str| {
+        let fields = "X-Forwarded-Proto: https\r\nX-Request-Id: x1\r\nOrigin: https://o.test\r\n";
+        exchange(proxy.address(), format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n"))
+    };
+    let answer = ask("/fixed");
+    assert_eq!((answer.status(), answer.text()), (200, "hi".into()));
+    assert_eq!(answer.head.all("content-type"), ["text/1"]);
+    assert_eq!(answer.head.get("x-a"), Some("web"));
+    assert_eq!(answer.head.get("x-request-id"), Some("x1"));
+    assert_eq!(answer.head.get("access-control-allow-origin"), Some("*"));
+    let answer = ask("/to");
+    assert_eq!(answer.head.get("location"), Some("https://b.test/to"));
+    assert_eq!(answer.head.all("set-cookie"), ["a=b", "c=d"]);
+}
+
 const CORS: &str = "cors = { origins = [\"https://a.example\"], methods = [\"GET\", \"PUT\"], \
                     headers = [\"X-A\", \"Content-Type\"], credentials = true, max_age = \"1h\" }";
 
@@ -296,7 +320,6 @@ fn by_tls_everything_names_https() {
     assert_eq!(forwarded, "for=127.0.0.1;by=_web;host=a.test;proto=https");
     assert_eq!(request.head.get("x-forwarded-for"), None);
 }
-
 
 #[test]
 fn the_port_of_a_client_is_known_where_it_connects_itself() {

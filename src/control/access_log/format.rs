@@ -94,7 +94,7 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
         }
     }
     member_text(out, "listener", names.listener.as_bytes());
-    if record.route.is_some() || record.pool.is_some() {
+    if record.pool.is_some() {
         member_text(out, "pool", names.pool.as_bytes());
     }
     if let Some(member) = &record.member {
@@ -128,8 +128,7 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn of(record: &Record, config: &'a Config) -> Self {
-        let route = record.route.and_then(|id| config.route(id));
-        let pool = route.map(|route| route.pool).or(record.pool).and_then(|id| config.pool(id));
+        let pool = record.pool.and_then(|id| config.pool(id));
         Self {
             listener: config.listener(record.listener).map_or("-", |l| l.name.as_str()),
             pool: pool.map_or("-", |pool| pool.name.as_str()),
