@@ -70,3 +70,8 @@ fn forwarded() {
 fn rewriting() {
     replay("rewriting", ringway::http::fuzz::rewriting);
 }
+
+#[test]
+fn accept_encoding() {
+    replay("accept_encoding", ringway::http::fuzz::accept_encoding);
+}

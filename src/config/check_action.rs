@@ -52,8 +52,7 @@ pub(super) fn action(table: &Table<'_>, names: &Names<'_>, findings: &mut Findin
     let mut written = table.entries().filter(|(key, _)| ACTIONS.contains(&key.name));
     let stand_in = Action::Pool(PoolId(0));
     let Some((first, _)) = written.next() else {
-        // The one to start with.
-        table.required("pool", findings);
+        findings.add(table.span, Mistake::BadRoute(RouteError::NoAction));
         return stand_in;
     };
     for (_, value) in written {

@@ -37,7 +37,11 @@ fn strip(table: &Table<'_>, of_route: &PathPattern, findings: &mut Findings) -> 
     let prefix = match path::pattern(text.value) {
         Ok(PathPattern::Exact(prefix)) if prefix != "/" => prefix,
         Ok(_) => {
-            add(Mistake::BadPath(PathError::Star));
+            add(Mistake::BadRoute(RouteError::Strip));
+            return None;
+        }
+        Err(PathError::Start | PathError::Star) => {
+            add(Mistake::BadRoute(RouteError::Strip));
             return None;
         }
         Err(why) => {

@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 
 use super::check;
+use super::check_compress;
 use super::check_headers::Way;
 use super::check_l4::Speaks;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
 use super::effective_route;
 use super::error::{Mistake, Span};
+use super::keys::Section;
 use super::nearest::nearest;
 use super::path::PathError;
 use super::{
-    check_action, check_headers, check_match, check_pages, check_path_edit, check_rewrite, host,
-    path,
+    check_action, check_guard, check_headers, check_match, check_pages, check_path_edit,
+    check_rewrite, host, path,
 };
 use crate::ids::ListenerId;
 
@@ -48,6 +50,10 @@ pub(super) fn route(
         location: check_rewrite::location(table, findings),
         set_cookie: check_rewrite::set_cookie(table, findings),
         cors: check_rewrite::cors(table, findings),
+        access: check_guard::access(table, Speaks::Http, findings),
+        rates: check_guard::rates(table, Section::RouteRate, findings),
+        limits: check_guard::route_limits(table, findings),
+        compress: check_compress::compress(table, findings),
     }
 }
 

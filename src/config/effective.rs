@@ -62,6 +62,7 @@ fn process(out: &mut String, config: &Config) {
     let limits = &config.limits;
     out.push_str("\n[limits]\n");
     line(out, "access_log_queue", limits.access_log_queue);
+    line(out, "encoders", limits.encoders);
     line(out, "response_head", size(limits.response_head as u64));
     line(out, "response_headers", limits.response_headers);
     line(out, "trailers", size(limits.trailers as u64));

@@ -7,6 +7,7 @@ use super::{
     Part, PathPattern, ProbeConfig, RedirectConfig, RespondConfig, RouteConfig, SplitBy,
     SplitConfig, Test,
 };
+use super::{effective_compress, effective_guard};
 use crate::ids::PoolId;
 
 pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
@@ -55,6 +56,8 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
     }
     line(out, "via", route.via);
     effective_rewrite::to_members(out, route);
+    effective_guard::route(out, route);
+    effective_compress::route(out, route.compress.as_ref());
 }
 
 /// The lines of conditions; also a text that tells them apart.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
+use super::check_guard::GuardError;
 use super::check_health::FieldError;
 use super::check_l4::{Speaks, Unfit};
 use super::check_sticky::StickyError;
@@ -182,6 +183,8 @@ pub enum Mistake {
         /// In upper case.
         upper: String,
     },
+    /// No media type, nor several.
+    BadMediaType,
     /// Neither `preserve` nor `member` nor a text that may be sent as `Host`.
     BadHostPolicy,
     /// A name server without a port to ask at.
@@ -324,6 +327,10 @@ pub enum Mistake {
         /// The pool.
         pool: String,
     },
+
+    // Of what guards listeners and routes.
+    /// No list of addresses, no rate, or the like.
+    BadGuard(GuardError),
 
     // Warnings.
     /// Members that need not prove who they are.

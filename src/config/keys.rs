@@ -8,11 +8,12 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Certificate, ClientAuth, ClientCertificate, Cors, Eject, Health, Hsts, Keepalive,
-    Limits, Listener, ListenerLimits, ListenerTimeouts, Location, Member, Passthrough, Pool,
-    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond,
-    ResponseHeaders, Retry, Rewrite, Root, Route, RouteRequestHeaders, RouteResponseHeaders,
-    Server, SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
+    Balance, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject, Health, Hsts,
+    Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts,
+    Location, Member, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect,
+    RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess,
+    RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow,
+    Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -48,6 +49,10 @@ pub enum Section {
     Tickets,
     /// `hsts = {...}` of a listener: the form that takes more than an age.
     Hsts,
+    /// `access = {...}` of a listener.
+    ListenerAccess,
+    /// One `rate` of a listener.
+    ListenerRate,
     /// `proxy_protocol = {...}` of a listener.
     ProxyProtocol,
     /// `[[listener.NAME.passthrough]]`
@@ -70,6 +75,14 @@ pub enum Section {
     Respond,
     /// `rewrite = {...}` of a route.
     Rewrite,
+    /// `access = {...}` of a route.
+    RouteAccess,
+    /// One `rate` of a route.
+    RouteRate,
+    /// `limits = {...}` of a route.
+    RouteLimits,
+    /// `compress = {...}` of a route.
+    Compress,
     /// `request_headers = {...}` of a route.
     RouteRequestHeaders,
     /// `response_headers = {...}` of a route.
@@ -133,7 +146,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 47] = [
         Root,
         Server,
         Limits,
@@ -145,6 +158,8 @@ impl Section {
         ClientAuth,
         Tickets,
         Hsts,
+        ListenerAccess,
+        ListenerRate,
         ProxyProtocol,
         Passthrough,
         RequestHeaders,
@@ -156,6 +171,10 @@ impl Section {
         Redirect,
         Respond,
         Rewrite,
+        RouteAccess,
+        RouteRate,
+        RouteLimits,
+        Compress,
         RouteRequestHeaders,
         RouteResponseHeaders,
         Location,
@@ -192,6 +211,8 @@ impl Section {
             ClientAuth => "[listener.NAME.tls.client_auth]",
             Tickets => "[listener.NAME.tls.tickets]",
             Hsts => "[listener.NAME.hsts]",
+            ListenerAccess => "[listener.NAME.access]",
+            ListenerRate => "[[listener.NAME.rate]]",
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             RequestHeaders => "[listener.NAME.request_headers]",
@@ -203,6 +224,10 @@ impl Section {
             Redirect => "[route.redirect]",
             Respond => "[route.respond]",
             Rewrite => "[route.rewrite]",
+            RouteAccess => "[route.access]",
+            RouteRate => "[[route.rate]]",
+            RouteLimits => "[route.limits]",
+            Compress => "[route.compress]",
             RouteRequestHeaders => "[route.request_headers]",
             RouteResponseHeaders => "[route.response_headers]",
             Location => "[route.location]",
@@ -231,8 +256,9 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | RequestHeaders | ResponseHeaders
-            | RequestId | Tracing | Route | Split | Redirect | Respond | Rewrite
+            | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
+            | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
+            | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
             | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors => {
                 Hat::ReverseProxy
             }
@@ -243,7 +269,13 @@ impl Section {
 
     /// Its keys, in the order of the manual.
     pub fn keys(self) -> impl Iterator<Item = &'static Key> {
-        all().filter(move |key| key.section == self)
+        let listed = match self {
+            // They take the same keys.
+            RouteAccess => ListenerAccess,
+            RouteRate => ListenerRate,
+            own => own,
+        };
+        all().filter(move |key| key.section == listed)
     }
 
     /// Its key of this name.

@@ -115,6 +115,11 @@ impl Config {
             listener.error_pages.iter_mut().for_each(|pages| pages.root_at(folder));
         }
         self.routes.iter_mut().for_each(|route| route.root_at(folder));
+        let accesses = self.listeners.iter_mut().map(|listener| &mut listener.access);
+        let accesses = accesses.chain(self.routes.iter_mut().map(|route| &mut route.access));
+        for access in accesses.flatten() {
+            access.root_at(folder);
+        }
         for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
             tls.root_at(folder);
         }

@@ -118,6 +118,8 @@ fn section_text(out: &mut String, section: Section) {
         Section::Redirect => "The table form of `redirect`.",
         Section::Respond => "The table form of `respond`: a fixed answer.",
         Section::Rewrite => "What `rewrite` takes.",
+        Section::ListenerRate | Section::RouteRate => "One rate; there may be several, and a request must pass them all.",
+        Section::Compress => "The table form of `compress`.",
         Section::Passthrough => {
             "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
         }
@@ -188,6 +190,7 @@ mod tests {
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
     const ROUTE: &str = "set_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
+    const GUARDED: &str = "access.deny = \"10.0.0.1\"\nrate = { rate = \"1/s\" }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -207,39 +210,42 @@ mod tests {
         value
     }
 
+    fn shown(text: &str) -> Table {
+        effective(&load(text, "minimal").unwrap().config).parse().unwrap()
+    }
+
+    /// A file whose first route does this.
+    fn acting(action: &str) -> Table {
+        let rewrite = "rewrite = { match = \"^/a\", to = \"/b\" }";
+        let route = format!("[[route]]\npath = \"/x/*\"\n{action}\n{rewrite}\n[[route]]\n");
+        shown(&MINIMAL.replacen("[[route]]\n", &route, 1))
+    }
+
+    /// A file whose listener relays.
+    fn relaying(more: &str) -> Table {
+        let name = "proxy_protocol = { trusted = [\"10.0.0.1\"] }";
+        let name = if more.contains("udp") { "" } else { name };
+        shown(&format!(
+            "[listener.db]\nbind = \"127.0.0.1:0\"\npool = \"db\"\n{more}\n{name}\n\
+             [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
+        ))
+    }
+
     #[test]
     fn the_defaults_of_the_manual_are_those_of_the_check() {
-        let shown = |text: &str| {
-            effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
-        };
         let file = shown(MINIMAL);
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]\n{ROUTE}"), 1))
+            let route =
+                format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}\n{ROUTE}");
+            shown(&text.replacen("[[route]]", &route, 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
         let most = with(
             "tls.client_certificate = { chain = \"a\", key = \"b\" }",
             "hsts.max_age = \"1s\"\nrequest_id = {}\ntracing = {}\ntls = { certificates_dir = \"d\", client_auth.ca = \"c\" }",
         );
-        let relaying = |more: &str| {
-            let name = "proxy_protocol = { trusted = [\"10.0.0.1\"] }";
-            let name = if more.contains("udp") { "" } else { name };
-            shown(&format!(
-                "[listener.db]\nbind = \"127.0.0.1:0\"\npool = \"db\"\n{more}\n{name}\n\
-                 [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
-            ))
-        };
-        let acting = |action: &str| {
-            let action =
-                format!("{action}\nrewrite = {{ match = \"^/a\", to = \"/b\" }}\n[[route]]\n");
-            shown(&MINIMAL.replacen(
-                "[[route]]\n",
-                &format!("[[route]]\npath = \"/x/*\"\n{action}"),
-                1,
-            ))
-        };
         let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
@@ -258,7 +264,12 @@ mod tests {
                 | Section::PoolTls
                 | Section::Tls
                 | Section::Certificate
-                | Section::Tickets => find(&more, section),
+                | Section::ListenerAccess
+                | Section::ListenerRate
+                | Section::RouteAccess
+                | Section::RouteRate
+                | Section::Tickets
+                | Section::Compress => find(&more, section),
                 Section::ClientCertificate
                 | Section::ClientAuth
                 | Section::Hsts
@@ -345,6 +356,28 @@ mod tests {
         }
     }
 
+    /// The example of a key of a route, with what must not be missing beside it.
+    fn of_route(key: &Key) -> String {
+        let line = key.example;
+        match (key.section, key.name) {
+            (Section::Route, "split_by") => format!("split = [{{ pool = \"api\" }}]\n{line}"),
+            (Section::Route, "strip") => format!("path = \"/api/*\"\n{line}"),
+            (Section::Split, "pool") => format!("split = [{{ {line} }}]"),
+            (Section::Split, _) => format!("split = [{{ pool = \"api\", {line} }}]"),
+            (Section::Redirect, "to") => format!("redirect.{line}"),
+            (Section::Redirect, _) => format!("redirect.to = \"/\"\nredirect.{line}"),
+            (Section::Respond, _) => format!("respond.{line}"),
+            (Section::Rewrite, "to") => format!("rewrite.match = \"^/old/(.*)$\"\nrewrite.{line}"),
+            (Section::Rewrite, _) => format!("rewrite.to = \"/\"\nrewrite.{line}"),
+            _ => line.to_owned(),
+        }
+    }
+
+    /// Whether a route says what is done with its requests.
+    fn acts(route: &str) -> bool {
+        ["pool", "split", "redirect", "respond"].iter().any(|action| route.starts_with(action))
+    }
+
     /// What makes a listener take the key, if it is not one of requests.
     fn spoken(key: &Key) -> String {
         match elsewhere(key) {
@@ -368,28 +401,27 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
+                Section::RouteLimits => ("", &*below("limits"), "", ""),
+                Section::ListenerAccess | Section::RouteAccess => (
+                    &*format!("access = {{ {line}, deny = [\"10.0.0.1\"] }}")
+                        .replace("], deny = [\"10.0.0.1\"]", "]"),
+                    "",
+                    "",
+                    "",
+                ),
+                Section::ListenerRate | Section::RouteRate if key.name == "rate" => {
+                    ("", &*format!("rate = {{ {line} }}"), "", "")
+                }
+                Section::ListenerRate | Section::RouteRate => {
+                    ("", &*format!("rate = {{ rate = \"1/s\", {line} }}"), "", "")
+                }
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
-                Section::Route if key.name == "split_by" => {
-                    ("", &*format!("split = [{{ pool = \"api\" }}]\n{line}"), "", "")
-                }
-                Section::Route if key.name == "strip" => {
-                    ("", &*format!("path = \"/api/*\"\n{line}"), "", "")
-                }
-                Section::Route => ("", line, "", ""),
-                Section::Split if key.name == "pool" => {
-                    ("", &*format!("split = [{{ {line} }}]"), "", "")
-                }
-                Section::Split => ("", &*format!("split = [{{ pool = \"api\", {line} }}]"), "", ""),
-                Section::Redirect if key.name == "to" => ("", &*below("redirect"), "", ""),
-                Section::Redirect => {
-                    ("", &*format!("redirect.to = \"/\"\n{}", below("redirect")), "", "")
-                }
-                Section::Respond => ("", &*below("respond"), "", ""),
-                Section::Rewrite => {
-                    let other =
-                        if key.name == "to" { "match = \"^/old/(.*)$\"" } else { "to = \"/\"" };
-                    ("", &*format!("rewrite.{other}\n{}", below("rewrite")), "", "")
-                }
+                Section::Route
+                | Section::Split
+                | Section::Redirect
+                | Section::Respond
+                | Section::Rewrite => ("", &*of_route(key), "", ""),
+                Section::Compress => ("", &*below("compress"), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::RequestHeaders
                 | Section::ResponseHeaders
@@ -431,9 +463,7 @@ mod tests {
                 if written.starts_with(name) { "" } else { other }
             };
             let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
-            let acts = ["pool", "split", "redirect", "respond"];
-            let acts = acts.iter().any(|action| route.starts_with(action));
-            let to = if silent || acts { "" } else { "pool = \"api\"" };
+            let to = if silent || acts(route) { "" } else { "pool = \"api\"" };
             let header = if silent { "" } else { "[[route]]\n" };
             let address = unless(member, "address", "address = \"api.internal:80\"");
             let members = unless(pool, "members", "[[pool.api.members]]");

@@ -8,6 +8,8 @@ use crate::http::LinkError;
 /// What is wrong with a key of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteError {
+    /// No key that says what is done with the requests.
+    NoAction,
     /// Two keys that each say what is done with the requests.
     TwoActions(&'static str),
     /// A key that means something only where requests go to members.
@@ -44,6 +46,8 @@ pub enum RouteError {
     LargeFile(usize),
     /// Neither a status nor a class of them.
     Page,
+    /// A text that is no beginning of a path.
+    Strip,
     /// A prefix with a slash at its end; without it.
     StripSlash(String),
     /// A prefix that no path of the route has.
@@ -67,6 +71,9 @@ const fn kind(part: Part) -> &'static str {
 impl fmt::Display for RouteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoAction => {
+                f.write_str("[[route]] needs \"pool\", \"split\", \"redirect\" or \"respond\"")
+            }
             Self::TwoActions(other) => {
                 write!(f, "there is {other:?} already: a route does one thing with its requests")
             }
@@ -91,6 +98,7 @@ impl fmt::Display for RouteError {
             Self::File(why) => write!(f, "this file cannot be read: {why}"),
             Self::LargeFile(most) => write!(f, "this file has more than {most} bytes"),
             Self::Page => f.write_str("this is no status of an error, and no class of them"),
+            Self::Strip => f.write_str("this is nothing that a path begins with"),
             Self::StripSlash(_) => f.write_str("whole segments are taken off: no slash at the end"),
             Self::StripOther => f.write_str("no path of this route begins with it"),
             Self::RewriteStart => f.write_str("a path begins with \"/\""),
@@ -104,6 +112,7 @@ impl RouteError {
     /// What to do about it, if there is something to say.
     pub(super) fn help(&self) -> Option<String> {
         let help = match self {
+            Self::NoAction => "as in: pool = \"api\"",
             Self::TwoActions(_) | Self::TwoBodies => "leave out one of the two",
             Self::Idle(_) => "leave it out, or name a pool",
             Self::Name(Part::Query) => "write the name as it is meant, without %",
@@ -126,6 +135,7 @@ impl RouteError {
             Self::OwnField(_) => "leave it out",
             Self::Page => "write a status from 400 to 599, \"4xx\" or \"5xx\"",
             Self::StripSlash(without) => return Some(format!("write {without:?}")),
+            Self::Strip => "as in: strip = \"/api\"",
             Self::StripOther => "it must be what \"path\" begins with",
             Self::RewriteStart => "as in: to = \"/new/$1\"",
             Self::Group(_) => "$1 is the first group in parentheses, $$ is a dollar sign",

@@ -24,6 +24,7 @@ use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
+use crate::proxy::Guards;
 use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
@@ -51,6 +52,7 @@ pub struct Process {
     desk: Desk,
     certificates: Option<Shelves>,
     occupancy: Arc<Occupancy>,
+    guards: Option<Arc<Guards>>,
     started: Instant,
 }
 
@@ -75,6 +77,7 @@ impl Process {
             desk,
             certificates: None,
             occupancy,
+            guards: None,
             started: clock::now(),
         }
     }
@@ -83,6 +86,13 @@ impl Process {
     #[must_use]
     pub fn telling_of(mut self, certificates: Shelves) -> Self {
         self.certificates = Some(certificates);
+        self
+    }
+
+    /// Tells of the rules of listeners and routes, too.
+    #[must_use]
+    pub fn counting(mut self, guards: Arc<Guards>) -> Self {
+        self.guards = Some(guards);
         self
     }
 

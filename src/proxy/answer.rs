@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::body::{Sink, Source, carry, end_chunks};
+use super::compress;
 use super::deliver::{self, Lost};
 use super::error_page::{self, Page};
 use super::exchange::{Ask, Facts};
 use super::filtered::{self, Filters};
+use super::guard;
 use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField, Edits};
@@ -86,8 +88,24 @@ pub(super) async fn answer(
     }
     let framing =
         response_framing(head, ask.head.method()).map_err(|_| Lost::from(Reason::BadResponse))?;
+    facts.status.set(head.status());
+    if let Some(sent_at) = facts.sent_at.take() {
+        facts.first_byte_us.set(clock::micros(clock::now().since(sent_at)));
+    }
+    if deliver::passes_over(ask, facts, head.status()) {
+        return Err(Lost { again: true, ..Reason::BadStatus.into() });
+    }
+    if let Some(page) = error_page::of_member(ask, head.status()) {
+        return Ok(put_in_place(page, ask, framing, head, buffers, facts));
+    }
+    let (coded, encoder) = match &ask.route.compress {
+        None => (None, None),
+        Some(config) => compress::plan(ask, config, head, framing),
+    };
     let modern = ask.head.version() == Version::Http11;
-    let body = BodyField::of(framing, modern);
+    // What comes out of an encoder has no length that is known before.
+    let coming = if encoder.is_some() { Framing::UntilClose } else { framing };
+    let body = BodyField::of(coming, modern);
     let keep_client = ask.head.wants_keep_alive()
         && !ask.context.is_draining()
         && facts.uploaded.get()
@@ -97,23 +115,10 @@ pub(super) async fn answer(
         (true, false) => ConnectionField::KeepAlive,
         (false, _) => ConnectionField::Close,
     };
-    facts.status.set(head.status());
-    if let Some(sent_at) = facts.sent_at.take() {
-        facts.set_first_byte(clock::now().since(sent_at));
-    }
-    if deliver::passes_over(ask, facts, head.status()) {
-        return Err(Lost { again: true, ..Reason::BadStatus.into() });
-    }
-    if let Some(page) = error_page::of_member(ask, head.status()) {
-        return Ok(put_in_place(page, ask, framing, head, buffers, facts));
-    }
-    let edits = Edits::of(ask, facts);
-    response::write(buffers.out.tail(), head, body, connection, edits, |out| {
-        sticky::write(out, ask, facts);
-    });
+    write_head(ask, head, body, connection, coded, buffers.out.tail(), facts);
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     let silence = patience.silence;
-    match Filters::of(ask, sink) {
+    match Filters::of(sink, encoder) {
         None => relay(ask, upstream, silence, framing, sink, buffers, facts).await?,
         Some(mut filters) => {
             let filters = &mut *filters;
@@ -128,6 +133,24 @@ pub(super) async fn answer(
     // An upload that is still under way when its answer is complete ends the connection, whatever
     // the head said.
     Ok(Answered::Done { keep_client: keep_client && facts.uploaded.get(), keep_upstream })
+}
+
+/// Appends the head for the client.
+// No part of `answer`: what is done to the fields would stand in the memory of every connection.
+fn write_head(
+    ask: &Ask<'_>,
+    head: &ResponseHead,
+    body: BodyField,
+    connection: ConnectionField,
+    coded: Option<compress::Coded>,
+    out: &mut Vec<u8>,
+    facts: &Facts,
+) {
+    let edits = Edits { coded, ..Edits::of(ask, facts) };
+    response::write(out, head, body, connection, edits, |out| {
+        sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
+    });
 }
 
 /// Writes a page in place of the member's body, of which no more is read.
@@ -157,6 +180,7 @@ fn put_in_place(
             encode::field(out, b"Content-Type", page.content_type.as_bytes());
         }
         sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
     });
     if ask.head.method() != Method::Head {
         buffers.out.tail().extend_from_slice(page.bytes);

@@ -1,6 +1,6 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use super::access_log;
 use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
+use super::guard::{Manner, Noted};
 use super::named::{self, Called};
 use super::path_edit::{Edited, Target};
 use super::reasons;
@@ -18,7 +19,7 @@ use super::{cors, deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{Action, ListenerConfig, RouteConfig};
-use crate::http::{Framing, Method, RequestHead, request_framing};
+use crate::http::{Coding, Framing, Method, RequestHead, request_framing};
 use crate::ids::{ListenerId, MemberId, PoolId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
@@ -108,6 +109,8 @@ pub(super) struct Facts {
     pub(super) status: Cell<u16>,
     /// Bytes of its body that were sent.
     pub(super) sent: Cell<u64>,
+    /// How we encoded it, and how many bytes it had before.
+    pub(super) coded: Cell<Option<(Coding, u64)>>,
     pub(super) client: Cell<IpAddr>,
     /// The port that it connected from; 0: it is not known.
     pub(super) source_port: Cell<u16>,
@@ -133,12 +136,15 @@ pub(super) struct Facts {
     pub(super) attempts: Cell<u32>,
     /// Why it was not sent again.
     pub(super) no_retry: Cell<Option<Refusal>>,
+    /// What the guard has noted, if anything.
+    // Boxed: rare, and the memory of an idle connection.
+    pub(super) noted: OnceCell<Box<Noted>>,
     /// When the request's head was whole, in ticks of the worker.
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
     pub(super) sent_at: Cell<Option<clock::Instant>>,
     /// From then to the head of its answer, in microseconds.
-    first_byte: Cell<u32>,
+    pub(super) first_byte_us: Cell<u64>,
 }
 
 impl<'a> Ask<'a> {
@@ -169,11 +175,7 @@ impl Facts {
 
     /// From the whole request to the head of its answer; zero where the pool does not measure.
     pub(super) fn first_byte(&self) -> Duration {
-        Duration::from_micros(u64::from(self.first_byte.get()))
-    }
-
-    pub(super) fn set_first_byte(&self, time: Duration) {
-        self.first_byte.set(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
+        Duration::from_micros(self.first_byte_us.get())
     }
 
     pub(super) fn new(peer: &Peer) -> Self {
@@ -185,6 +187,7 @@ impl Facts {
             begun: Cell::new(false),
             status: Cell::new(0),
             sent: Cell::new(0),
+            coded: Cell::default(),
             client: Cell::new(peer.address),
             source_port: Cell::new(peer.source_port),
             trusted: peer.trusted,
@@ -199,9 +202,10 @@ impl Facts {
             tried: Cell::default(),
             attempts: Cell::new(0),
             no_retry: Cell::new(None),
+            noted: OnceCell::new(),
             since: Stream::tick(),
             sent_at: Cell::default(),
-            first_byte: Cell::default(),
+            first_byte_us: Cell::default(),
         }
     }
 }
@@ -223,10 +227,16 @@ pub(super) async fn exchange(
         }
     }
     named::settle(&context.ids, listener, Some(&scratch.request), &facts);
+    if let Some(rate) = listener.limits.min_rate {
+        client.stream.ask_pace(rate, listener.timeouts.slow);
+    }
     let ending = match run(context, listener, client, scratch, &facts).await {
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,
     };
+    if listener.limits.min_rate.is_some() {
+        client.stream.waive_pace();
+    }
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
         access_log::write(context, log, client.listener, &scratch.request, &facts, took);
@@ -243,13 +253,7 @@ async fn run(
 ) -> Result<Ending, Reason> {
     let Scratch { request: head, response, edited } = scratch;
     let framing = request_framing(head).map_err(reasons::framing)?;
-    facts.whole.set(match framing {
-        Framing::None => Some(0),
-        Framing::Length(length) if length <= WHOLE_BODY => {
-            usize::try_from(length).ok().filter(|length| *length <= client.received.len())
-        }
-        _ => None,
-    });
+    facts.whole.set(whole_body(framing, &client.received));
     guard::listener(guard::Visit { context, client, head, facts }).await?;
     if let Some(port) = listener.redirect_https {
         let redirect = redirect::to_https(context, listener, client, head, port, facts);
@@ -262,20 +266,17 @@ async fn run(
         facts.route.set(Some(id));
         return Ok(Box::pin(cors::answer(context, client, head, terms, facts)).await);
     }
-    if let (Framing::Length(length), Some(bound)) = (framing, listener.limits.body)
+    let id = find_route(context, client, head, facts)?;
+    facts.route.set(Some(id));
+    let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    let pool = pool_of(&route.action, context, listener, client, head);
+    facts.pool.set(pool);
+    if let (Framing::Length(length), Some(bound)) =
+        (framing, route.limits.body(listener.limits.body))
         && length > bound
     {
         return Err(Reason::BodyTooLarge);
     }
-    let id = find_route(context, client, head, facts)?;
-    facts.route.set(Some(id));
-    let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
-    let pool = match &route.action {
-        Action::Pool(pool) => Some(*pool),
-        Action::Split(split) => split::pool(split, context, client, listener, head),
-        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
-    };
-    facts.pool.set(pool);
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let mut made = None;
     if let Some(edit) = context.path_edit(id) {
@@ -325,10 +326,36 @@ fn find_route(
     }
 }
 
+/// The pool that a request goes to, if it goes to members.
+fn pool_of(
+    action: &Action,
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+) -> Option<PoolId> {
+    match action {
+        Action::Pool(pool) => Some(*pool),
+        Action::Split(split) => split::pool(split, context, client, listener, head),
+        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
+    }
+}
+
 /// The methods that the request could have had instead, as `Allow` lists them.
 fn allowed(context: &Context, client: &Client, head: &RequestHead, facts: &Facts) -> Vec<u8> {
     let address = || facts.client.get();
     context.router.allowed(client.listener, &Asked::of(head, &address)).join(&b", "[..])
+}
+
+/// The length of a body that has come with its head, where it is small.
+fn whole_body(framing: Framing, received: &Buffer) -> Option<usize> {
+    match framing {
+        Framing::None => Some(0),
+        Framing::Length(length) if length <= WHOLE_BODY => {
+            usize::try_from(length).ok().filter(|length| *length <= received.len())
+        }
+        _ => None,
+    }
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
@@ -351,13 +378,20 @@ async fn fail(
     if facts.begun.get() {
         return Ending::Reset;
     }
-    if reason.status() == 0 {
+    let manner = facts.noted.get().map_or(Manner::Plain, |noted| noted.manner.get());
+    let (status, shown) = match manner {
+        Manner::Plain => (reason.status(), reason),
+        Manner::Later { status, .. } => (status, reason),
+        Manner::Hidden => (Reason::NoRoute.status(), Reason::NoRoute),
+        Manner::Silent => (0, reason),
+    };
+    if status == 0 {
         return Ending::Close;
     }
-    facts.status.set(reason.status());
+    facts.status.set(status);
     client.received.consume(facts.whole.get().unwrap_or(0));
     let keep = (facts.whole.get().is_some() || facts.consumed.get())
-        && !matches!(reason.status(), 400 | 408 | 501)
+        && !matches!(status, 400 | 408 | 501)
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
@@ -365,6 +399,6 @@ async fn fail(
     } else {
         Vec::new()
     };
-    let answer = reject::Answer { reason, keep, allow: &allow, head: Some(head) };
+    let answer = reject::Answer { reason: shown, status, keep, allow: &allow, head: Some(head) };
     reject::send(context, client, &answer, facts).await
 }

@@ -113,7 +113,7 @@ fn is_trusted(address: IpAddr, trusted: &[Cidr]) -> bool {
 }
 
 /// Whether this peer's word is believed.
-fn believes(listener: &ListenerConfig, peer: IpAddr) -> bool {
+pub(super) fn believes(listener: &ListenerConfig, peer: IpAddr) -> bool {
     let trusted = &listener.trusted_proxies;
     is_trusted(peer, trusted) || (trusted.is_empty() && listener.forwarded.hops > 0)
 }

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::error_page::{self, Page};
 use super::exchange::{Client, Ending, Facts};
 use super::fields;
+use super::guard::{self, Manner};
 use super::known::Known;
 use super::named;
 use super::redirect;
@@ -19,6 +20,7 @@ use crate::stats::{Counter, Reason};
 /// What to tell.
 pub(super) struct Answer<'a> {
     pub(super) reason: Reason,
+    pub(super) status: u16,
     /// The connection may go on.
     pub(super) keep: bool,
     /// The methods that would have been allowed.
@@ -29,9 +31,11 @@ pub(super) struct Answer<'a> {
 
 fn write(
     out: &mut Vec<u8>,
+    context: &Context,
     answer: &Answer<'_>,
     page: Option<Page<'_>>,
     hsts: Option<&HstsConfig>,
+    facts: &Facts,
     known: Option<&Known<'_>>,
 ) {
     let reason = answer.reason;
@@ -43,7 +47,7 @@ fn write(
         _ = writeln!(words, "ringway: {side} {code}: {prose}");
         Page { bytes: &words, content_type: "text/plain; charset=utf-8" }
     });
-    encode::status_line(out, reason.status(), encode::reason_phrase(reason.status()).as_bytes());
+    encode::status_line(out, answer.status, encode::reason_phrase(answer.status).as_bytes());
     let from = out.len();
     out.extend_from_slice(b"Date: ");
     date::write(out, clock::unix().as_secs());
@@ -55,9 +59,14 @@ fn write(
     if !answer.allow.is_empty() {
         encode::field(out, b"Allow", answer.allow);
     }
-    if matches!(reason, Reason::QueueFull | Reason::QueueTimeout) {
-        out.extend_from_slice(b"Retry-After: 1\r\n");
+    let after = match facts.noted.get().map(|noted| noted.manner.get()) {
+        Some(Manner::Later { after, .. }) => Some(after),
+        _ => matches!(reason, Reason::QueueFull | Reason::QueueTimeout).then_some(1),
+    };
+    if let Some(after) = after {
+        _ = write!(out, "Retry-After: {after}\r\n");
     }
+    guard::write_quota(out, context, facts);
     if let Some(known) = known {
         fields::edit_own(out, from, known);
     }
@@ -84,7 +93,7 @@ pub(super) async fn send(
     facts: &Facts,
 ) -> Ending {
     let listener = context.listener(client.listener);
-    let page = error_page::own(context, listener, facts.route.get(), answer.reason.status());
+    let page = error_page::own(context, listener, facts.route.get(), answer.status);
     let mut out = match page {
         None => Buffer::take(Size::Small),
         Some(page) => {
@@ -95,7 +104,7 @@ pub(super) async fn send(
     let hsts = listener.and_then(|listener| listener.hsts.as_ref());
     let known = Known::of_client(context, client, answer.head, facts);
     let hsts = hsts.filter(|_| client.stream.is_tls());
-    write(out.tail(), answer, page, hsts, known.as_ref());
+    write(out.tail(), context, answer, page, hsts, facts, known.as_ref());
     let count = out.len() as u64;
     facts.begun.set(true);
     if let Some(listener) = listener {
@@ -124,7 +133,8 @@ pub(super) async fn head(context: &Context, client: &Client, reason: Reason) -> 
     let ending = if reason.status() == 0 {
         Ending::Close
     } else {
-        let answer = Answer { reason, keep: false, allow: b"", head: None };
+        let status = reason.status();
+        let answer = Answer { reason, status, keep: false, allow: b"", head: None };
         send(context, client, &answer, &facts).await
     };
     access_log::refused(context, client.listener, &facts);

@@ -1,5 +1,6 @@
 //! The head that a client gets, built anew from what the member sent.
 
+use super::compress::Coded;
 use super::exchange::{Ask, Facts};
 use super::fields::Rules;
 use super::known::Known;
@@ -52,9 +53,12 @@ pub(super) struct Edits<'a> {
     pub(super) via: bool,
     /// Takes the place of the member's own.
     pub(super) hsts: Option<&'a HstsConfig>,
+    /// The body is encoded, or could have been.
+    pub(super) coded: Option<Coded>,
     /// Which of the member's fields are left out.
     pub(super) drops: Option<&'a dyn Fn(&FieldRef<'_>) -> bool>,
     /// Appends whole fields behind those of the member.
+    #[allow(clippy::type_complexity)]
     pub(super) adds: Option<&'a dyn Fn(&mut Vec<u8>)>,
     /// What the listener and the route ask for.
     pub(super) asked: Option<Asked<'a>>,
@@ -117,7 +121,8 @@ impl<'a> Edits<'a> {
         let (via, hsts) = (ask.route.via, ask.listener.hsts.as_ref());
         // The field that the rules take is not written in the first place.
         let hsts = hsts.filter(|_| rules.is_empty() || !rules.drop(redirect::HSTS));
-        Self { via, hsts, drops: None, adds: None, asked: Some(Asked { ask, facts, rules }) }
+        let asked = Some(Asked { ask, facts, rules });
+        Self { via, hsts, coded: None, drops: None, adds: None, asked }
     }
 
     /// Whether the rules of listener and route take the place of a field of ours.
@@ -128,6 +133,7 @@ impl<'a> Edits<'a> {
     /// Whether a member's field is left out or has its place taken.
     fn drop(&self, entry: &FieldRef<'_>) -> bool {
         self.drops.is_some_and(|drops| drops(entry))
+            || self.coded.is_some_and(|coded| coded.drops(entry))
             || (self.hsts.is_some()
                 && entry.name == Name::Other
                 && redirect::is_hsts(entry.name_bytes))
@@ -147,6 +153,9 @@ pub(super) fn write(
     write_fields(out, head, body, edits);
     if let Some(hsts) = edits.hsts {
         redirect::write_hsts(out, hsts);
+    }
+    if let Some(coded) = edits.coded {
+        coded.write(out, head);
     }
     if let Some(adds) = edits.adds {
         adds(out);
@@ -196,7 +205,7 @@ fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField, edits: 
     let with_length = body == BodyField::AsSent && !matches!(head.status(), 100..=199 | 204);
     for entry in head.fields() {
         let passes = match entry.name {
-            Name::ContentLength => with_length,
+            Name::ContentLength => with_length && !edits.drop(&entry),
             // Announces trailers, which pass where chunks do.
             Name::Trailer => body == BodyField::Chunked,
             Name::TransferEncoding => false,

@@ -19,7 +19,7 @@ use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::{
-    self, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place,
+    self, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place, Post,
 };
 use crate::stats::{Counter, Occupancy, Reason, Row};
 
@@ -55,6 +55,7 @@ pub(super) struct Plan {
     pub(super) config: Arc<Config>,
     pub(super) shared: Arc<SharedPools>,
     pub(super) occupancy: Arc<Occupancy>,
+    pub(super) post: Post,
     pub(super) row: Arc<Row>,
     pub(super) access_log: Option<proxy::access_log::Sender>,
     /// TLS with clients, by listener.
@@ -116,9 +117,8 @@ impl Plan {
             }
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
-        let log = self.access_log;
-        let context =
-            Rc::new(Context::new(self.config, pools, self.row, neighbours, log, self.tls));
+        let (from_all, log) = ((neighbours, self.post), self.access_log);
+        let context = Rc::new(Context::new(self.config, pools, self.row, from_all, log, self.tls));
         let opened = open(self.sockets, self.datagrams, self.driver, &context);
         let (doors, flows) = match opened {
             Ok(opened) => opened,
@@ -269,7 +269,7 @@ fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::S
         return;
     };
     // Without a place the connection is closed at once, and counted.
-    if let Some(place) = Place::take(context, door.listener) {
+    if let Some(place) = Place::take(context, door.listener, peer.ip()) {
         start(context, place, stream, Origin::Accepted { peer, port: door.port });
     }
 }

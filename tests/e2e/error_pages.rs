@@ -102,12 +102,12 @@ fn members_bodies_give_way_to_pages() {
         assert_eq!(lost.head.get(name), value, "{name}");
     }
     assert_eq!(client.get("/fine").text(), "fine");
+    // The body that gave way had come whole: the member's connection went on.
+    assert_eq!(origin.connections(), 1);
     client.send(b"HEAD /lost HTTP/1.1\r\nHost: t\r\n\r\n");
     let head = client.answer_to("HEAD");
     assert_eq!((head.status(), head.head.get("content-length")), (404, Some("11")));
     assert_eq!(client.get("/chunked").text(), "{\"error\":true}");
     assert_eq!(client.get("/fine").text(), "fine");
-    // Three answers that had come whole left the connection to the member as it was.
-    assert!(origin.connections() <= 2, "{}", origin.connections());
     assert_eq!(proxy.stats().total("error_pages"), 3);
 }

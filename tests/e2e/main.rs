@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod access_log;
 mod actions;
 mod admin;
@@ -16,6 +17,8 @@ mod admin_metrics;
 mod admin_places;
 mod balancing;
 mod basic;
+mod compress;
+mod compress_heads;
 mod conditions;
 mod cuts;
 mod descriptors;
@@ -42,12 +45,14 @@ mod passthrough;
 mod paths;
 mod proxy_protocol;
 mod queue;
+mod rates;
 mod regressions;
 mod replay;
 mod response_splitting;
 mod retry;
 mod rewriting;
 mod routing;
+mod slow_clients;
 mod spread;
 mod stale;
 mod stats;

@@ -10,8 +10,10 @@ use crate::proxy::access_log::{Record, Text};
 /// `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" host="H" listener=L pool=P member=M
 /// reason=R us=N`, and for clients that speak TLS ` tls=VERSION`. What is not known is `-`. A line of a
 /// relayed connection has ` in=N` before `us`: the bytes of its client. Where the request was sent
-/// more than once, or a retry was refused, ` tries=N` and ` no_retry=R` follow; where the listener
-/// names requests ` id=ID`, and where it looks at traces ` trace=ID`.
+/// more than once, or a retry was refused, ` tries=N` and ` no_retry=R` follow; where a rule that is run
+/// dry would have refused it, ` dry_run=R`; where ringway encoded the body, ` enc=C plain=N`: how, and
+/// its bytes before; where the listener names requests ` id=ID`, and where it looks at traces
+/// ` trace=ID`.
 pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     // Writing to a vector cannot fail.
     _ = write!(out, "{} - - [", record.client);
@@ -58,6 +60,12 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     }
     if let Some(refusal) = record.no_retry {
         _ = write!(out, " no_retry={}", refusal.word());
+    }
+    if let Some(reason) = record.dry_run {
+        _ = write!(out, " dry_run={}_{}", reason.side().word(), reason.code());
+    }
+    if let Some((coding, plain)) = record.coded {
+        _ = write!(out, " enc={} plain={plain}", coding.name());
     }
     for (key, which) in [(" id=", Text::Id), (" trace=", Text::Trace)] {
         if !record.text(which).is_empty() {
@@ -112,6 +120,13 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
     }
     if let Some(refusal) = record.no_retry {
         member_text(out, "no_retry", refusal.word().as_bytes());
+    }
+    if let Some(reason) = record.dry_run {
+        _ = write!(out, ",\"dry_run\":\"{}_{}\"", reason.side().word(), reason.code());
+    }
+    if let Some((coding, plain)) = record.coded {
+        member_text(out, "encoding", coding.name().as_bytes());
+        _ = write!(out, ",\"plain\":{plain}");
     }
     for (key, which) in [("id", Text::Id), ("trace", Text::Trace)] {
         if !record.text(which).is_empty() {
