@@ -62,6 +62,16 @@ fn client_hello() {
 }
 
 #[test]
+fn forwarded() {
+    replay("forwarded", ringway::http::fuzz::forwarded);
+}
+
+#[test]
+fn rewriting() {
+    replay("rewriting", ringway::http::fuzz::rewriting);
+}
+
+#[test]
 fn accept_encoding() {
     replay("accept_encoding", ringway::http::fuzz::accept_encoding);
 }

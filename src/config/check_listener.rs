@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::check::Names;
+use super::check_headers::Way;
 use super::check_l4::Speaks;
 use super::checked::{Cidr, ListenerConfig, ListenerLimits, ListenerTimeouts};
 use super::document::{Findings, Table};
 use super::error::{Mistake, Span};
 use super::keys::Section;
-use super::{address, check_guard, check_https, check_l4, check_pages, check_tls};
+use super::{
+    address, check_guard, check_headers, check_https, check_l4, check_pages, check_rewrite,
+    check_tls,
+};
 
 /// The addresses that listeners bind, whether for datagrams, and where that is said.
 pub(super) type Binds = HashMap<(SocketAddr, bool), Span>;
@@ -63,6 +67,11 @@ pub(super) fn listener(
         defer_accept: table.flag("defer_accept", findings),
         redirect_https: check_https::redirect(table, findings),
         hsts: check_https::hsts(table, findings),
+        forwarded: check_rewrite::forwarded(table, findings),
+        request_headers: check_headers::headers(table, Way::Up, findings),
+        response_headers: check_headers::headers(table, Way::Down, findings),
+        request_id: check_rewrite::request_id(table, findings),
+        tracing: check_rewrite::tracing(table, findings),
         merge_slashes: table.choice("slashes", findings) == 1,
         error_pages: check_pages::error_pages(table, findings),
         tls: check_tls::listener(table, findings),

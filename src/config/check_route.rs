@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::check;
 use super::check_compress;
+use super::check_headers::Way;
 use super::check_l4::Speaks;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
@@ -12,7 +13,10 @@ use super::error::{Mistake, Span};
 use super::keys::Section;
 use super::nearest::nearest;
 use super::path::PathError;
-use super::{check_action, check_guard, check_match, check_pages, check_path_edit, host, path};
+use super::{
+    check_action, check_guard, check_headers, check_match, check_pages, check_path_edit,
+    check_rewrite, host, path,
+};
 use crate::ids::ListenerId;
 
 /// What a route may refer to.
@@ -41,6 +45,11 @@ pub(super) fn route(
         error_pages: check_pages::error_pages(table, findings),
         host: host_policy(table, findings),
         via: table.flag("via", findings),
+        request_headers: check_headers::headers(table, Way::Up, findings),
+        response_headers: check_headers::headers(table, Way::Down, findings),
+        location: check_rewrite::location(table, findings),
+        set_cookie: check_rewrite::set_cookie(table, findings),
+        cors: check_rewrite::cors(table, findings),
         access: check_guard::access(table, Speaks::Http, findings),
         rates: check_guard::rates(table, Section::RouteRate, findings),
         limits: check_guard::route_limits(table, findings),

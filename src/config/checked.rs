@@ -11,8 +11,12 @@ use super::checked_compress::CompressConfig;
 use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
 use super::checked_pool::PoolConfig;
+use super::checked_rewrite::{
+    CorsConfig, ForwardedConfig, HeadersConfig, LocationConfig, RequestIdConfig, TracingConfig,
+};
 use super::checked_route::{Action, Conditions, ErrorPagesConfig, PathEditConfig};
 use super::checked_tls::TlsConfig;
+use crate::http::set_cookie::CookieRules;
 use crate::ids::ListenerId;
 
 /// A whole, consistent configuration.
@@ -123,6 +127,16 @@ pub struct ListenerConfig {
     pub redirect_https: Option<u16>,
     /// `hsts`: what every answer says to clients. `None`: the default.
     pub hsts: Option<HstsConfig>,
+    /// How trusted peers say who the client is, and how members are told.
+    pub forwarded: ForwardedConfig,
+    /// What is done to the fields of requests. `None`: the default, nothing.
+    pub request_headers: Option<HeadersConfig>,
+    /// What is done to the fields of answers. `None`: the default, nothing.
+    pub response_headers: Option<HeadersConfig>,
+    /// Names for requests. `None`: the default.
+    pub request_id: Option<RequestIdConfig>,
+    /// Traces. `None`, the default: their fields are fields like others.
+    pub tracing: Option<TracingConfig>,
     /// `slashes = "merge"`: several slashes in a row of a path are one. Default false.
     pub merge_slashes: bool,
     /// Pages for errors.
@@ -219,6 +233,16 @@ pub struct RouteConfig {
     pub host: HostPolicy,
     /// Whether to add `Via` to requests and answers. Default false.
     pub via: bool,
+    /// What is done to the fields of requests, behind what the listener does.
+    pub request_headers: Option<HeadersConfig>,
+    /// What is done to the fields of answers, behind what the listener does.
+    pub response_headers: Option<HeadersConfig>,
+    /// References that name members. `None`: they are left alone.
+    pub location: Option<LocationConfig>,
+    /// What becomes of members' cookies. `None`: the default, nothing.
+    pub set_cookie: Option<CookieRules>,
+    /// Scripts of other origins. `None`, the default: what members say of them.
+    pub cors: Option<CorsConfig>,
     /// `access`: who may come. `None`, the default: everybody.
     pub access: Option<AccessConfig>,
     /// `rate`: how many requests may come. Default none.

@@ -5,7 +5,7 @@ use super::effective::{host, line, list, name, quote, size, table};
 use super::keys::Section;
 use super::scalar::show_duration as time;
 use super::{Cidr, Config, ListenerConfig, PassthroughConfig, Protocol};
-use super::{effective_guard, effective_route, effective_tls};
+use super::{effective_guard, effective_rewrite, effective_route, effective_tls};
 use crate::ids::PoolId;
 
 pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerConfig) {
@@ -61,6 +61,7 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
     line(out, "defer_accept", listener.defer_accept);
     if speaks == Speaks::Http {
         effective_tls::listener(out, listener);
+        effective_rewrite::listener(out, listener);
     }
     if let Some(passed) = &listener.passthrough {
         passthrough(out, config, listener, passed);

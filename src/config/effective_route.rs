@@ -1,6 +1,7 @@
 //! A checked route as TOML, with every default filled in that means something there.
 
 use super::effective::{host, line, list, quote, table};
+use super::effective_rewrite;
 use super::{
     Action, Body, Condition, Conditions, Config, ErrorPagesConfig, HashKey, HostPolicy, PageOf,
     Part, PathPattern, ProbeConfig, RedirectConfig, RespondConfig, RouteConfig, SplitBy,
@@ -44,6 +45,7 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
     if let Some(pages) = &route.error_pages {
         line(out, "error_pages", error_pages(pages));
     }
+    effective_rewrite::route(out, route);
     if route.pools().next().is_none() {
         return;
     }
@@ -53,6 +55,7 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         HostPolicy::Literal(text) => line(out, "host", quote(text)),
     }
     line(out, "via", route.via);
+    effective_rewrite::to_members(out, route);
     effective_guard::route(out, route);
     effective_compress::route(out, route.compress.as_ref());
 }

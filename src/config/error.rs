@@ -13,6 +13,7 @@ use super::check_sticky::StickyError;
 use super::host::HostError;
 use super::keys::Section;
 use super::member_address::MemberAddressError;
+use super::message_rewrite::RewriteError;
 use super::message_route::RouteError;
 use super::path::PathError;
 use super::scalar::ScalarError;
@@ -259,6 +260,9 @@ pub enum Mistake {
     BadField(FieldError),
     /// A probe that looks for text in an answer that has none.
     BodyOfHead,
+
+    /// Fields that are not changed so.
+    BadRewrite(RewriteError),
 
     // Of TLS.
     /// An empty path of a file.

@@ -18,7 +18,7 @@ const fn secs(seconds: u64) -> Kind {
     Time { default: Duration::from_secs(seconds), min: TIME_MIN }
 }
 
-const fn key(
+pub(super) const fn key(
     section: Section,
     name: &'static str,
     kind: Kind,

@@ -8,14 +8,21 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Certificate, ClientAuth, ClientCertificate, Compress, Eject, Health, Hsts, Keepalive,
-    Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Member,
-    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, Respond, Retry,
-    Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, Server, Slow, Split, Sticky,
-    SuccessRate, Tickets, Tls,
+    Balance, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject, Health, Hsts,
+    Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts,
+    Location, Member, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect,
+    RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess,
+    RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow,
+    Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
+use super::key_table_rewrite;
+
+/// Every key.
+pub fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(key_table_rewrite::KEYS)
+}
 
 /// A table of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +57,14 @@ pub enum Section {
     ProxyProtocol,
     /// `[[listener.NAME.passthrough]]`
     Passthrough,
+    /// `request_headers = {...}` of a listener.
+    RequestHeaders,
+    /// `response_headers = {...}` of a listener.
+    ResponseHeaders,
+    /// `request_id = {...}` of a listener.
+    RequestId,
+    /// `tracing = {...}` of a listener.
+    Tracing,
     /// `[[route]]`
     Route,
     /// One of the pools of `split` of a route.
@@ -68,6 +83,16 @@ pub enum Section {
     RouteLimits,
     /// `compress = {...}` of a route.
     Compress,
+    /// `request_headers = {...}` of a route.
+    RouteRequestHeaders,
+    /// `response_headers = {...}` of a route.
+    RouteResponseHeaders,
+    /// `location = {...}` of a route.
+    Location,
+    /// `set_cookie = {...}` of a route.
+    SetCookie,
+    /// `cors = {...}` of a route.
+    Cors,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -121,7 +146,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 47] = [
         Root,
         Server,
         Limits,
@@ -137,6 +162,10 @@ impl Section {
         ListenerRate,
         ProxyProtocol,
         Passthrough,
+        RequestHeaders,
+        ResponseHeaders,
+        RequestId,
+        Tracing,
         Route,
         Split,
         Redirect,
@@ -146,6 +175,11 @@ impl Section {
         RouteRate,
         RouteLimits,
         Compress,
+        RouteRequestHeaders,
+        RouteResponseHeaders,
+        Location,
+        SetCookie,
+        Cors,
         Pool,
         Balance,
         Sticky,
@@ -181,6 +215,10 @@ impl Section {
             ListenerRate => "[[listener.NAME.rate]]",
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
+            RequestHeaders => "[listener.NAME.request_headers]",
+            ResponseHeaders => "[listener.NAME.response_headers]",
+            RequestId => "[listener.NAME.request_id]",
+            Tracing => "[listener.NAME.tracing]",
             Route => "[[route]]",
             Split => "[[route.split]]",
             Redirect => "[route.redirect]",
@@ -190,6 +228,11 @@ impl Section {
             RouteRate => "[[route.rate]]",
             RouteLimits => "[route.limits]",
             Compress => "[route.compress]",
+            RouteRequestHeaders => "[route.request_headers]",
+            RouteResponseHeaders => "[route.response_headers]",
+            Location => "[route.location]",
+            SetCookie => "[route.set_cookie]",
+            Cors => "[route.cors]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -214,8 +257,11 @@ impl Section {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
-            | Route | Split | Redirect | Respond | Rewrite | RouteAccess | RouteRate
-            | RouteLimits | Compress => Hat::ReverseProxy,
+            | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
+            | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
+            | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors => {
+                Hat::ReverseProxy
+            }
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }
@@ -229,7 +275,7 @@ impl Section {
             RouteRate => ListenerRate,
             own => own,
         };
-        KEYS.iter().filter(move |key| key.section == listed)
+        all().filter(move |key| key.section == listed)
     }
 
     /// Its key of this name.
@@ -334,7 +380,7 @@ pub fn is_future(section: Section, name: &str) -> bool {
 /// yet: itself, or one of the same hat, if there is one.
 #[must_use]
 pub fn home(section: Section, name: &str) -> Option<(&'static str, Section)> {
-    let known = KEYS.iter().map(|key| (key.section, key.name));
+    let known = all().map(|key| (key.section, key.name));
     let mut found: Vec<_> =
         known.chain(FUTURE.iter().copied()).filter(|&(_, n)| n == name).collect();
     // The sort is stable: among equals, the order of the table.
@@ -348,9 +394,10 @@ mod tests {
 
     #[test]
     fn no_key_is_listed_twice() {
-        for (i, key) in KEYS.iter().enumerate() {
-            let twin = |other: &Key| other.section == key.section && other.name == key.name;
-            assert!(!KEYS[i + 1..].iter().any(twin), "{} {}", key.section.header(), key.name);
+        let keys: Vec<_> = all().collect();
+        for (i, key) in keys.iter().enumerate() {
+            let twin = |other: &&Key| other.section == key.section && other.name == key.name;
+            assert!(!keys[i + 1..].iter().any(twin), "{} {}", key.section.header(), key.name);
             assert!(!is_future(key.section, key.name), "{} is built", key.name);
         }
     }

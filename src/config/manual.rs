@@ -189,6 +189,7 @@ mod tests {
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
+    const ROUTE: &str = "set_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
     const GUARDED: &str = "access.deny = \"10.0.0.1\"\nrate = { rate = \"1/s\" }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
@@ -220,28 +221,31 @@ mod tests {
         shown(&MINIMAL.replacen("[[route]]\n", &route, 1))
     }
 
+    /// A file whose listener relays.
+    fn relaying(more: &str) -> Table {
+        let name = "proxy_protocol = { trusted = [\"10.0.0.1\"] }";
+        let name = if more.contains("udp") { "" } else { name };
+        shown(&format!(
+            "[listener.db]\nbind = \"127.0.0.1:0\"\npool = \"db\"\n{more}\n{name}\n\
+             [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
+        ))
+    }
+
     #[test]
     fn the_defaults_of_the_manual_are_those_of_the_check() {
         let file = shown(MINIMAL);
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            let route = format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}");
+            let route =
+                format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}\n{ROUTE}");
             shown(&text.replacen("[[route]]", &route, 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
         let most = with(
             "tls.client_certificate = { chain = \"a\", key = \"b\" }",
-            "hsts.max_age = \"1s\"\ntls = { certificates_dir = \"d\", client_auth.ca = \"c\" }",
+            "hsts.max_age = \"1s\"\nrequest_id = {}\ntracing = {}\ntls = { certificates_dir = \"d\", client_auth.ca = \"c\" }",
         );
-        let relaying = |more: &str| {
-            let name = "proxy_protocol = { trusted = [\"10.0.0.1\"] }";
-            let name = if more.contains("udp") { "" } else { name };
-            shown(&format!(
-                "[listener.db]\nbind = \"127.0.0.1:0\"\npool = \"db\"\n{more}\n{name}\n\
-                 [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
-            ))
-        };
         let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
@@ -266,9 +270,18 @@ mod tests {
                 | Section::RouteRate
                 | Section::Tickets
                 | Section::Compress => find(&more, section),
-                Section::ClientCertificate | Section::ClientAuth | Section::Hsts => {
-                    find(&most, section)
-                }
+                Section::ClientCertificate
+                | Section::ClientAuth
+                | Section::Hsts
+                | Section::RequestId
+                | Section::Tracing
+                | Section::SetCookie
+                | Section::Cors => find(&most, section),
+                // Without defaults that could be written.
+                Section::RequestHeaders
+                | Section::ResponseHeaders
+                | Section::RouteRequestHeaders
+                | Section::RouteResponseHeaders => continue,
                 _ => find(&file, section),
             };
             for key in section.keys() {
@@ -315,6 +328,18 @@ mod tests {
                 pool(format!("tls.client_certificate = {}", inline(&["chain", "key"])))
             }
             _ => secured(line),
+        }
+    }
+
+    /// The example of a key of what is done to fields, in its listener or route.
+    fn of_fields(key: &Key) -> String {
+        let table = key.section.header().trim_matches(['[', ']']).rsplit('.').next();
+        let line = format!("{}.{}", table.unwrap_or_default(), key.example);
+        match key.section {
+            Section::Cors if key.name != "origins" => {
+                format!("cors.origins = [\"https://a.b\"]\n{line}")
+            }
+            _ => line,
         }
     }
 
@@ -382,7 +407,7 @@ mod tests {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
             let line = key.example;
             let below = |table: &str| format!("{table}.{line}");
-            let (in_listener, in_pool) = of_tls(key);
+            let ((in_listener, in_pool), of_fields) = (of_tls(key), of_fields(key));
             let (listener, route, pool, member) = match key.section {
                 Section::Root => continue,
                 Section::Server | Section::Limits => ("", "", "", ""),
@@ -403,6 +428,15 @@ mod tests {
                 | Section::Rewrite => ("", &*of_route(key), "", ""),
                 Section::Compress => ("", &*below("compress"), "", ""),
                 Section::Pool => ("", "", line, ""),
+                Section::RequestHeaders
+                | Section::ResponseHeaders
+                | Section::RequestId
+                | Section::Tracing => (&*of_fields, "", "", ""),
+                Section::RouteRequestHeaders
+                | Section::RouteResponseHeaders
+                | Section::Location
+                | Section::SetCookie
+                | Section::Cors => ("", &*of_fields, "", ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls
                 | Section::Certificate

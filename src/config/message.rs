@@ -97,6 +97,7 @@ impl Mistake {
             | Self::NoSuchHash { .. }
             | Self::UnfitPool { .. }
             | Self::NoAnnouncement { .. } => self.fmt_l4(f),
+            Self::BadRewrite(why) => write!(f, "{why}"),
             pool => pool.fmt_pool(f),
         }
     }
@@ -204,6 +205,7 @@ impl Mistake {
             | Self::NoSuchHash { .. }
             | Self::UnfitPool { .. }
             | Self::NoAnnouncement { .. } => self.help_l4(),
+            Self::BadRewrite(why) => why.help(),
             pool => pool.help_pool(),
         }
     }

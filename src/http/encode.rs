@@ -46,6 +46,15 @@ fn write_digits(digits: &mut [u8; 20], number: u64) -> usize {
     0
 }
 
+/// `bytes` as hexadecimal digits, in lower case.
+pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 0xf] {
+            out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+        }
+    }
+}
+
 /// A field line.
 #[inline]
 pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

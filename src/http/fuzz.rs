@@ -2,18 +2,24 @@
 //! whatever they are. The targets in `fuzz/` only call these, and tests run them over corpora.
 
 use super::accept_encoding::{AcceptEncoding, Coding};
+use super::bytes::{TEXT, is};
 use super::chunked::{ChunkDecoder, Event};
 use super::encode;
 use super::error::{ChunkError, ParseError};
 use super::fields::FieldRef;
+use super::forwarded::{Hop, Hops, listed_address, write_for, write_pair};
 use super::framing::{Framing, request_framing, response_framing};
 use super::head::{HeadLimits, Parsed};
+use super::location::{self, Place};
 use super::method::{Method, Version};
 use super::name::{Name, is_identity};
 use super::pairs;
 use super::request::RequestHead;
 use super::response::ResponseHead;
-use super::target::TargetForm;
+use super::set_cookie::CookieRules;
+use super::target::{Scheme, TargetForm};
+use super::template::{Template, push_text};
+use super::trace::trace_id;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 2048, fields: 20 };
 /// What is written anew may be a little larger than what was read.
@@ -343,4 +349,83 @@ fn in_pieces(
         }
     }
     parse(data)
+}
+
+/// The hops of `Forwarded`: as many as there can be, and those with an address mean the same when they
+/// are written anew. An entry of `X-Forwarded-For` is an address or nothing.
+pub fn forwarded(data: &[u8]) {
+    let hops: Vec<_> = Hops::new(data).collect();
+    assert!(hops.len() <= data.len());
+    let whole = hops.iter().all(Option::is_some);
+    assert!(
+        whole || hops.iter().filter(|hop| hop.is_none()).count() == 1 && hops.last() == Some(&None)
+    );
+    for hop in hops.into_iter().flatten() {
+        let Some(address) = hop.address else { continue };
+        let mut out = Vec::new();
+        write_for(&mut out, address);
+        if let Some(host) = hop.host {
+            write_pair(&mut out, "host", host);
+        }
+        let again: Vec<_> = Hops::new(&out).collect();
+        assert_eq!(again, [Some(Hop { scheme: None, ..hop })]);
+    }
+    let addresses = data.split(|byte| *byte == b',').filter_map(listed_address);
+    assert!(addresses.count() <= data.len() / 2 + 1);
+}
+
+/// References and cookies of answers, traces and texts with variables: what is written is still the
+/// value of one field, and what nobody asked to change is as it was.
+pub fn rewriting(data: &[u8]) {
+    let text: Vec<u8> = data.iter().copied().filter(|byte| is(*byte, TEXT)).collect();
+    let place = Place {
+        scheme: Scheme::Https,
+        authority: b"shop.test",
+        member_scheme: Scheme::Http,
+        prefix: b"",
+    };
+    let mut out = Vec::new();
+    if location::rewrite(&mut out, &text, &place, |_, _| true) {
+        assert!(out.starts_with(b"https://shop.test") || out.starts_with(b"//shop.test"));
+    } else {
+        assert!(out.is_empty());
+    }
+    assert!(!location::rewrite(
+        &mut Vec::new(),
+        &text,
+        &Place { scheme: Scheme::Http, ..place },
+        |_, _| false
+    ));
+    let mut out = Vec::new();
+    if location::rewrite_refresh(&mut out, &text, &place, |_, _| true) {
+        assert!(out.len() >= b"//shop.test".len());
+    } else {
+        assert!(out.is_empty());
+    }
+    let mut out = Vec::new();
+    CookieRules::default().write(&mut out, &text);
+    assert_eq!(out, text);
+    let rules = CookieRules {
+        domain: vec![("a.test".to_owned(), "b.test".to_owned())],
+        path: vec![("/a".to_owned(), "/".to_owned())],
+        secure: Some(true),
+        http_only: Some(false),
+        same_site: Some("Lax"),
+    };
+    let (mut once, mut twice) = (Vec::new(), Vec::new());
+    rules.write(&mut once, &text);
+    assert!(once.iter().all(|byte| is(*byte, TEXT)) && once.ends_with(b"; SameSite=Lax"));
+    rules.write(&mut twice, &once);
+    assert!(twice.iter().all(|byte| is(*byte, TEXT)));
+    if let Some(trace) = trace_id(data) {
+        assert_eq!(trace.len(), 32);
+    }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(template) = Template::parse(text)
+    {
+        assert_eq!(template.to_string(), text);
+        let mut out = Vec::new();
+        template.render(&mut out, |out, _| push_text(out, data));
+        assert!(out.iter().all(|byte| is(*byte, TEXT)));
+    }
 }

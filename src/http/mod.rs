@@ -10,24 +10,30 @@ mod authority;
 mod bytes;
 mod chunk_line;
 mod chunked;
+pub mod cors;
 pub mod date;
 pub mod encode;
 mod error;
 mod fields;
+pub mod forwarded;
 mod framing;
 #[doc(hidden)]
 pub mod fuzz;
 mod head;
 mod link;
+pub mod location;
 mod media_type;
 mod method;
 mod name;
 pub mod pairs;
 mod request;
 mod response;
+pub mod set_cookie;
 mod target;
+mod template;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod trailers;
 
 pub use accept_encoding::{AcceptEncoding, Coding};
@@ -43,3 +49,4 @@ pub use name::{Name, is_client_certificate, is_identity};
 pub use request::RequestHead;
 pub use response::ResponseHead;
 pub use target::{Scheme, TargetForm, normalise};
+pub use template::{CertificatePart, Template, TemplateError, Variable, push_text};

@@ -29,6 +29,17 @@ pub enum Scheme {
     Https,
 }
 
+impl Scheme {
+    /// Its name.
+    #[must_use]
+    pub const fn word(self) -> &'static [u8] {
+        match self {
+            Self::Http => b"http",
+            Self::Https => b"https",
+        }
+    }
+}
+
 /// A target cut into its parts, none of them decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target<'a> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::exchange::Facts;
 use super::forwarded::TlsVersion;
+use super::named;
 use crate::balancer::Refusal;
 use crate::clock;
 use crate::http::{Coding, Name, RequestHead, Version};
@@ -56,7 +57,7 @@ pub struct Record {
     /// The request's texts, one behind the other.
     text: Vec<u8>,
     /// Where each of them ends.
-    ends: [usize; 6],
+    ends: [usize; 8],
 }
 
 /// A text of the request.
@@ -74,6 +75,10 @@ pub enum Text {
     Referer,
     /// `User-Agent`.
     UserAgent,
+    /// The request's id, if the listener names requests.
+    Id,
+    /// The trace that it is part of, if the listener looks at traces.
+    Trace,
 }
 
 impl Record {
@@ -88,6 +93,7 @@ impl Record {
 }
 
 fn record(
+    context: &Context,
     listener: ListenerId,
     head: Option<&RequestHead>,
     facts: &Facts,
@@ -107,10 +113,18 @@ fn record(
         value(Name::UserAgent),
     ];
     let mut text = Vec::with_capacity(texts.iter().map(|text| text.len()).sum());
-    let ends = texts.map(|part| {
+    let mut ends = [0; 8];
+    for (end, part) in ends.iter_mut().zip(texts) {
         text.extend_from_slice(part);
-        text.len()
-    });
+        *end = text.len();
+    }
+    let [.., id, trace] = &mut ends;
+    if let Some(listener) = context.listener(listener) {
+        named::log_id(&mut text, listener, head, facts);
+    }
+    *id = text.len();
+    named::log_trace(&mut text, head, facts);
+    *trace = text.len();
     Record {
         at: clock::unix(),
         took,
@@ -118,7 +132,7 @@ fn record(
         listener,
         route: facts.route.get(),
         pool: facts.pool.get(),
-        member: facts.site.borrow().as_ref().map(|site| site.address.clone()),
+        member: facts.look_at_site(|site| site.map(|site| site.address.clone())),
         status: facts.status.get(),
         sent: facts.sent.get(),
         coded: facts.coded.get(),
@@ -149,13 +163,13 @@ pub(super) fn write(
     facts: &Facts,
     took: Duration,
 ) {
-    hand_over(context, log, record(listener, Some(head), facts, took));
+    hand_over(context, log, record(context, listener, Some(head), facts, took));
 }
 
 /// The same for a head that could not be read.
 pub(super) fn refused(context: &Context, listener: ListenerId, facts: &Facts) {
     if let Some(log) = &context.access_log {
-        hand_over(context, log, record(listener, None, facts, Duration::ZERO));
+        hand_over(context, log, record(context, listener, None, facts, Duration::ZERO));
     }
 }
 
@@ -196,7 +210,7 @@ pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
         tls: None,
         modern: true,
         text: name.to_vec(),
-        ends: [0, 0, 0, name.len(), name.len(), name.len()],
+        ends: [0, 0, 0, name.len(), name.len(), name.len(), name.len(), name.len()],
     };
     hand_over(context, log, record);
 }

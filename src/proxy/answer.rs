@@ -115,11 +115,7 @@ pub(super) async fn answer(
         (true, false) => ConnectionField::KeepAlive,
         (false, _) => ConnectionField::Close,
     };
-    let edits = Edits { coded, ..Edits::of(ask) };
-    response::write(buffers.out.tail(), head, body, connection, edits, |out| {
-        sticky::write(out, ask, facts);
-        guard::write_quota(out, ask.context, facts);
-    });
+    write_head(ask, head, body, connection, coded, buffers.out.tail(), facts);
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     let silence = patience.silence;
     match Filters::of(sink, encoder) {
@@ -139,6 +135,24 @@ pub(super) async fn answer(
     Ok(Answered::Done { keep_client: keep_client && facts.uploaded.get(), keep_upstream })
 }
 
+/// Appends the head for the client.
+// No part of `answer`: what is done to the fields would stand in the memory of every connection.
+fn write_head(
+    ask: &Ask<'_>,
+    head: &ResponseHead,
+    body: BodyField,
+    connection: ConnectionField,
+    coded: Option<compress::Coded>,
+    out: &mut Vec<u8>,
+    facts: &Facts,
+) {
+    let edits = Edits { coded, ..Edits::of(ask, facts) };
+    response::write(out, head, body, connection, edits, |out| {
+        sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
+    });
+}
+
 /// Writes a page in place of the member's body, of which no more is read.
 fn put_in_place(
     page: Page<'_>,
@@ -155,14 +169,16 @@ fn put_in_place(
         (true, false) => ConnectionField::KeepAlive,
         (false, _) => ConnectionField::Close,
     };
-    let edits = Edits::of(ask);
+    let edits = Edits::of(ask, facts);
     let drops = |field: &FieldRef<'_>| {
         error_page::is_of_body(field) || edits.drops.is_some_and(|drops| drops(field))
     };
     let edits = Edits { drops: Some(&drops), ..edits };
     let body = BodyField::Length(page.bytes.len() as u64);
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
-        encode::field(out, b"Content-Type", page.content_type.as_bytes());
+        if !edits.take(b"content-type") {
+            encode::field(out, b"Content-Type", page.content_type.as_bytes());
+        }
         sticky::write(out, ask, facts);
         guard::write_quota(out, ask.context, facts);
     });

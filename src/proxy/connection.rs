@@ -42,8 +42,7 @@ pub fn serve(place: Place, stream: Stream, origin: Origin) -> impl Future<Output
         Origin::Moved(Moved(peer, _)) => Client::known(stream, peer, place.listener()),
         Origin::Accepted { peer, port } => {
             let listener = place.context().listener(place.listener());
-            let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
-            Client::new(stream, Peer::new(peer, port, None, trusted), place.listener())
+            Client::new(stream, Peer::new(peer, port, None, listener), place.listener())
         }
     };
     let mut served = Served { client, place };
@@ -116,8 +115,8 @@ async fn begin(
         match Box::pin(relay::greet(place, listener, client)).await {
             Greeted::Here(None) => {}
             Greeted::Here(Some(Ends { client: from, destination })) => {
-                let (port, trusted) = (destination.port(), &listener.trusted_proxies);
-                client.peer = Peer::new(from, port, Some(destination), trusted);
+                let port = destination.port();
+                client.peer = Peer::new(from, port, Some(destination), Some(listener));
             }
             Greeted::Over => return false,
         }

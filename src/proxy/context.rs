@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::guards::Post;
 use super::handover::{Give, Newcomer};
+use super::named::Ids;
 use super::passthrough::Passthrough;
 use super::path_edit::{Edited, PathEdit};
 use super::route::Router;
@@ -58,6 +59,8 @@ pub struct Context {
     pub access_log: Option<access_log::Sender>,
     /// TLS with clients, by listener.
     tls: Arc<[Option<TlsAcceptor>]>,
+    /// Names for requests.
+    pub(super) ids: Ids,
     draining: Cell<bool>,
     cut: Cell<bool>,
     // Boxed: a connection's task holds a pointer, not two heads.
@@ -118,6 +121,7 @@ impl Context {
             relief: Cell::new(None),
             access_log,
             tls,
+            ids: Ids::new(),
             draining,
             cut,
             scratch,
@@ -294,7 +298,7 @@ impl Place {
         let (context, id) = (&*self.context, self.listener);
         let relayed = config.speaks() != Speaks::Http;
         // Those of a trusted peer are of many clients: its requests tell of whom.
-        if !relayed && forwarded::is_trusted(client.to_canonical(), &config.trusted_proxies) {
+        if !relayed && forwarded::believes(config, client.to_canonical()) {
             return Ok(());
         }
         guard::admits(context, id, client, relayed)?;

@@ -274,7 +274,7 @@ async fn attempt(
     buffers.out.clear();
     facts.uploaded.set(false);
     facts.sent_at.set(None);
-    facts.client.set(request::write(buffers.out.tail(), ask, &lease.site().host));
+    request::write(buffers.out.tail(), ask, &lease.site().host, facts);
     let Some(whole) = facts.whole.get() else {
         let duplex = upload::duplex(ask, upstream, patience, body, response, buffers, facts);
         return Box::pin(duplex).await;

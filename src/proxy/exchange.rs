@@ -10,11 +10,12 @@ use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::guard::{Manner, Noted};
+use super::named::{self, Called};
 use super::path_edit::{Edited, Target};
 use super::reasons;
 use super::route::Found;
 use super::serve::To;
-use super::{deliver, fixed, guard, redirect, reject, replay, split};
+use super::{cors, deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{Action, ListenerConfig, RouteConfig};
@@ -111,6 +112,12 @@ pub(super) struct Facts {
     /// How we encoded it, and how many bytes it had before.
     pub(super) coded: Cell<Option<(Coding, u64)>>,
     pub(super) client: Cell<IpAddr>,
+    /// The port that it connected from; 0: it is not known.
+    pub(super) source_port: Cell<u16>,
+    /// The peer's word on who the client is, and how it asked, is believed.
+    pub(super) trusted: bool,
+    /// What it is called, where somebody wants to know.
+    pub(super) called: Cell<Called>,
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
     pub(super) route: Cell<Option<RouteId>>,
@@ -118,7 +125,7 @@ pub(super) struct Facts {
     pub(super) pool: Cell<Option<PoolId>>,
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
-    /// How it was reached.
+    /// How it was reached. See [`Facts::look_at_site`].
     pub(super) site: RefCell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
     /// The member that the client stays on from now on, where its cookie does not say so.
@@ -161,7 +168,12 @@ impl Facts {
         }
     }
 
-    /// From the sent request to the head of its answer.
+    /// Lets `look` see how the member that was tried last was reached.
+    pub(super) fn look_at_site<T>(&self, look: impl FnOnce(Option<&Site>) -> T) -> T {
+        look(self.site.borrow().as_deref())
+    }
+
+    /// From the whole request to the head of its answer; zero where the pool does not measure.
     pub(super) fn first_byte(&self) -> Duration {
         Duration::from_micros(self.first_byte_us.get())
     }
@@ -177,11 +189,14 @@ impl Facts {
             sent: Cell::new(0),
             coded: Cell::default(),
             client: Cell::new(peer.address),
+            source_port: Cell::new(peer.source_port),
+            trusted: peer.trusted,
+            called: Cell::default(),
             tls: peer.tls,
             route: Cell::new(None),
             pool: Cell::new(None),
             member: Cell::new(None),
-            site: RefCell::new(None),
+            site: RefCell::default(),
             reason: Cell::new(None),
             moved_to: Cell::default(),
             tried: Cell::default(),
@@ -205,6 +220,13 @@ pub(super) async fn exchange(
     context.row.add(Counter::Exchanges, 1);
     let started = context.access_log.as_ref().map(|_| clock::now());
     let facts = Facts::new(&client.peer);
+    if facts.trusted {
+        let found = forwarded::client(&scratch.request, &client.peer, listener);
+        if facts.client.replace(found) != found {
+            facts.source_port.set(0);
+        }
+    }
+    named::settle(&context.ids, listener, Some(&scratch.request), &facts);
     if let Some(rate) = listener.limits.min_rate {
         client.stream.ask_pace(rate, listener.timeouts.slow);
     }
@@ -217,11 +239,6 @@ pub(super) async fn exchange(
     }
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
-        if facts.member.get().is_none() {
-            // No head for a member was written, which would have told.
-            let trusted = &listener.trusted_proxies;
-            facts.client.set(forwarded::client(&scratch.request, &client.peer, trusted));
-        }
         access_log::write(context, log, client.listener, &scratch.request, &facts, took);
     }
     ending
@@ -236,13 +253,7 @@ async fn run(
 ) -> Result<Ending, Reason> {
     let Scratch { request: head, response, edited } = scratch;
     let framing = request_framing(head).map_err(reasons::framing)?;
-    facts.whole.set(match framing {
-        Framing::None => Some(0),
-        Framing::Length(length) if length <= WHOLE_BODY => {
-            usize::try_from(length).ok().filter(|length| *length <= client.received.len())
-        }
-        _ => None,
-    });
+    facts.whole.set(whole_body(framing, &client.received));
     guard::listener(guard::Visit { context, client, head, facts }).await?;
     if let Some(port) = listener.redirect_https {
         let redirect = redirect::to_https(context, listener, client, head, port, facts);
@@ -251,7 +262,11 @@ async fn run(
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }
-    let id = find_route(context, listener, client, head)?;
+    if let Some((id, terms)) = cors::announced(context, client.listener, head, facts) {
+        facts.route.set(Some(id));
+        return Ok(Box::pin(cors::answer(context, client, head, terms, facts)).await);
+    }
+    let id = find_route(context, client, head, facts)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
     let pool = pool_of(&route.action, context, listener, client, head);
@@ -270,8 +285,8 @@ async fn run(
     }
     let Some(pool) = pool else {
         let to = To { context, listener, stream: &client.stream, head };
-        let (peer, received) = (&client.peer, &mut client.received);
-        let fixed = fixed::answer(to, &route.action, peer, made, received, facts);
+        let received = &mut client.received;
+        let fixed = fixed::answer(to, &route.action, made, received, facts);
         return Box::pin(fixed).await;
     };
     let pools = &context.pools;
@@ -299,11 +314,11 @@ async fn run(
 /// The route of a request. Apart, so that what it looks at takes no memory while the exchange waits.
 fn find_route(
     context: &Context,
-    listener: &ListenerConfig,
     client: &Client,
     head: &RequestHead,
+    facts: &Facts,
 ) -> Result<RouteId, Reason> {
-    let address = || forwarded::client(head, &client.peer, &listener.trusted_proxies);
+    let address = || facts.client.get();
     match context.router.find(client.listener, &Asked::of(head, &address)) {
         Found::Route(id) => Ok(id),
         Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
@@ -327,11 +342,20 @@ fn pool_of(
 }
 
 /// The methods that the request could have had instead, as `Allow` lists them.
-fn allowed(context: &Context, client: &Client, head: &RequestHead) -> Vec<u8> {
-    let listener = context.listener(client.listener);
-    let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
-    let address = || forwarded::client(head, &client.peer, trusted);
+fn allowed(context: &Context, client: &Client, head: &RequestHead, facts: &Facts) -> Vec<u8> {
+    let address = || facts.client.get();
     context.router.allowed(client.listener, &Asked::of(head, &address)).join(&b", "[..])
+}
+
+/// The length of a body that has come with its head, where it is small.
+fn whole_body(framing: Framing, received: &Buffer) -> Option<usize> {
+    match framing {
+        Framing::None => Some(0),
+        Framing::Length(length) if length <= WHOLE_BODY => {
+            usize::try_from(length).ok().filter(|length| *length <= received.len())
+        }
+        _ => None,
+    }
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
@@ -371,7 +395,7 @@ async fn fail(
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
-        allowed(context, client, head)
+        allowed(context, client, head, facts)
     } else {
         Vec::new()
     };

@@ -3,12 +3,11 @@
 use std::io::Write;
 
 use super::exchange::Facts;
-use super::forwarded::Peer;
 use super::path_edit::{Edited, Target};
 use super::serve::{Start, To, serve};
 use crate::clock;
 use crate::config::{Action, ProbeConfig, RedirectConfig, RespondConfig};
-use crate::http::{LinkValues, Name, RequestHead, date, encode};
+use crate::http::{LinkValues, date, encode};
 use crate::ids::PoolId;
 use crate::net::{Buffer, Size, Stream};
 use crate::stats::{Counter, Reason};
@@ -19,7 +18,6 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) async fn answer(
     to: To<'_>,
     action: &Action,
-    peer: &Peer,
     edited: Option<&Edited>,
     received: &mut Buffer,
     facts: &Facts,
@@ -29,7 +27,8 @@ pub(super) async fn answer(
             to.context.row.add(Counter::Redirects, 1);
             let target = edited.map_or_else(|| Target::of(to.head), Edited::target);
             let mut location = Buffer::take(Size::Small);
-            write_location(location.tail(), config, &to, peer, target);
+            let scheme = to.known(facts).scheme().word();
+            write_location(location.tail(), config, &to, scheme, target);
             let fields = |out: &mut Vec<u8>| {
                 write_date(out);
                 encode::field(out, b"Location", location.data());
@@ -96,7 +95,7 @@ fn write_location(
     out: &mut Vec<u8>,
     config: &RedirectConfig,
     to: &To<'_>,
-    peer: &Peer,
+    scheme: &[u8],
     target: Target<'_>,
 ) {
     let mut own = Buffer::default();
@@ -107,7 +106,6 @@ fn write_location(
         }
         host => host,
     };
-    let scheme = scheme(to.head, peer);
     config.to.render(out, &LinkValues { scheme, host, path: target.path, query: target.query });
     let Some(query) = target.query.filter(|_| config.query) else { return };
     // A query stands before the fragment.
@@ -124,16 +122,5 @@ fn write_own_host(out: &mut Vec<u8>, stream: &Stream) {
         Some(address) if address.is_ipv6() => _ = write!(out, "[{}]", address.ip()),
         Some(address) => _ = write!(out, "{}", address.ip()),
         None => {}
-    }
-}
-
-/// The scheme that the client uses; a trusted peer knows better.
-fn scheme(head: &RequestHead, peer: &Peer) -> &'static [u8] {
-    let told = if peer.trusted { head.value(Name::XForwardedProto) } else { None };
-    match told {
-        Some(b"https") => b"https",
-        Some(b"http") => b"http",
-        _ if peer.tls.is_some() => b"https",
-        _ => b"http",
     }
 }

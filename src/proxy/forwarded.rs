@@ -6,9 +6,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::greeting::Ends;
-use crate::config::Cidr;
-use crate::http::{Name, RequestHead, encode::decimal, encode::field};
-use crate::net::{Buffer, Size, Stream};
+use crate::config::{Cidr, ListenerConfig};
+use crate::http::encode::{decimal, field};
+use crate::http::forwarded::{Hop, Hops, listed_address, write_for, write_pair};
+use crate::http::location::is_authority;
+use crate::http::{Name, RequestHead, Scheme};
+use crate::net::Stream;
 
 /// Text of an address, formatted once per connection.
 #[derive(Clone, Copy, Debug)]
@@ -73,12 +76,12 @@ impl Peer {
         peer: SocketAddr,
         port: u16,
         destination: Option<SocketAddr>,
-        trusted: &[Cidr],
+        listener: Option<&ListenerConfig>,
     ) -> Self {
         // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d.
         let (address, source_port) = (peer.ip().to_canonical(), peer.port());
         let port = destination.map_or(port, |destination| destination.port());
-        let trusted = is_trusted(address, trusted);
+        let trusted = listener.is_some_and(|listener| believes(listener, address));
         let text = AddressText::new(address);
         let destination = destination.map(Box::new);
         Self { address, text, trusted, port, tls: None, source_port, destination }
@@ -86,6 +89,11 @@ impl Peer {
 }
 
 impl Peer {
+    /// How it speaks with us.
+    const fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
     /// Both ends of its connection; `None`: it is gone.
     pub(super) fn ends(&self, stream: &Stream) -> Option<Ends> {
         let client = SocketAddr::new(self.address, self.source_port);
@@ -100,75 +108,142 @@ pub(super) fn local(stream: &Stream) -> Option<SocketAddr> {
     Some(SocketAddr::new(local.ip().to_canonical(), local.port()))
 }
 
-pub(super) fn is_trusted(address: IpAddr, trusted: &[Cidr]) -> bool {
+fn is_trusted(address: IpAddr, trusted: &[Cidr]) -> bool {
     trusted.iter().any(|block| block.contains(address))
 }
 
-/// One entry of a chain: an address, with or without port and brackets.
-fn parse_entry(entry: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(entry).ok()?.trim();
-    let text = text.trim_matches('"');
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Some(address.to_canonical());
-    }
-    let socket = text.parse::<SocketAddr>().ok();
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
-    socket.map(|s| s.ip()).or_else(bracketed).map(|address| address.to_canonical())
+/// Whether this peer's word is believed.
+pub(super) fn believes(listener: &ListenerConfig, peer: IpAddr) -> bool {
+    let trusted = &listener.trusted_proxies;
+    is_trusted(peer, trusted) || (trusted.is_empty() && listener.forwarded.hops > 0)
 }
 
-/// The client behind a chain whose last entry is the peer that we see.
-fn client_of(chain: &[u8], peer: IpAddr, trusted: &[Cidr]) -> IpAddr {
-    let mut client = peer;
-    for entry in chain.rsplit(|byte| *byte == b',') {
-        // What cannot be read cannot be believed, nor anything to its left.
-        let Some(address) = parse_entry(entry) else { return client };
-        client = address;
-        if !is_trusted(address, trusted) {
-            return client;
-        }
-    }
-    client
+/// What a trusted peer says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Claimed<'a> {
+    pub(super) scheme: Option<Scheme>,
+    pub(super) host: Option<&'a [u8]>,
 }
 
-/// The client's address alone.
-pub(super) fn client(head: &RequestHead, peer: &Peer, trusted: &[Cidr]) -> IpAddr {
+/// The addresses that the peer names, from the client on; `None`: what stands there is none.
+fn named_hops<'a>(
+    head: &'a RequestHead,
+    listener: &ListenerConfig,
+) -> impl Iterator<Item = Option<Hop<'a>>> {
+    let wanted = match listener.forwarded.by_forwarded {
+        true => Name::Forwarded,
+        false => Name::XForwardedFor,
+    };
+    let fields = head.fields().filter(move |field| field.name == wanted && !field.value.is_empty());
+    fields.flat_map(move |field| {
+        let (hops, list): (_, &[u8]) = match wanted {
+            Name::Forwarded => (Some(Hops::new(field.value)), b""),
+            _ => (None, field.value),
+        };
+        let listed = list.split(|byte| *byte == b',').map(|entry| {
+            let address = listed_address(entry)?;
+            Some(Hop { address: Some(address), ..Hop::default() })
+        });
+        // Of the empty list one would come that nobody sent.
+        hops.into_iter().flatten().chain(listed.filter(move |_| !list.is_empty()))
+    })
+}
+
+/// The hop that the client made, as a trusted peer tells it; `None`: the peer is the client.
+fn client_hop<'a>(head: &'a RequestHead, listener: &ListenerConfig) -> Option<Hop<'a>> {
+    let known = |hop: Option<Hop<'a>>| hop.filter(|hop| hop.address.is_some());
+    let hops = listener.forwarded.hops as usize;
+    if hops > 0 {
+        let count = named_hops(head, listener).count();
+        return known(named_hops(head, listener).nth(count.checked_sub(hops)?)?);
+    }
+    // From the right, the first that is not trusted; what stands left of what cannot be read is not
+    // believed. From the left that is: the last that is not trusted, or the first of those that are.
+    let trusted = &listener.trusted_proxies;
+    named_hops(head, listener).fold(None, |client, hop| {
+        let hop = known(hop)?;
+        let stays = client.is_some() && hop.address.is_some_and(|at| is_trusted(at, trusted));
+        if stays { client } else { Some(hop) }
+    })
+}
+
+/// The client's address.
+pub(super) fn client(head: &RequestHead, peer: &Peer, listener: &ListenerConfig) -> IpAddr {
     if !peer.trusted {
         return peer.address;
     }
-    write(Buffer::take(Size::Small).tail(), head, peer, trusted)
+    client_hop(head, listener).and_then(|hop| hop.address).unwrap_or(peer.address)
 }
 
-/// Appends `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `X-Real-IP`; returns the client's
-/// address.
+/// How a client asked, and whom, as its trusted peer says.
+pub(super) fn claimed<'a>(head: &'a RequestHead, listener: &ListenerConfig) -> Claimed<'a> {
+    if listener.forwarded.by_forwarded {
+        let hop = client_hop(head, listener).unwrap_or_default();
+        return Claimed { scheme: hop.scheme, host: hop.host };
+    }
+    let scheme = match head.value(Name::XForwardedProto) {
+        Some(word) if word.eq_ignore_ascii_case(b"https") => Some(Scheme::Https),
+        Some(word) if word.eq_ignore_ascii_case(b"http") => Some(Scheme::Http),
+        _ => None,
+    };
+    let host = head.value(Name::XForwardedHost).filter(|host| is_authority(host));
+    Claimed { scheme, host }
+}
+
+/// Appends what members are told of the client.
 pub(super) fn write(
     out: &mut Vec<u8>,
     head: &RequestHead,
     peer: &Peer,
-    trusted: &[Cidr],
-) -> IpAddr {
+    listener: &ListenerConfig,
+    client: IpAddr,
+) {
+    if listener.forwarded.x_forwarded {
+        write_x_forwarded(out, head, peer, listener, client);
+    }
+    if listener.forwarded.rfc7239 {
+        write_forwarded(out, head, peer, listener, client);
+    }
+}
+
+/// Appends `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `X-Real-IP`.
+fn write_x_forwarded(
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    peer: &Peer,
+    listener: &ListenerConfig,
+    client: IpAddr,
+) {
+    let by_forwarded = listener.forwarded.by_forwarded;
+    let kept = peer.trusted && !by_forwarded;
     out.extend_from_slice(b"X-Forwarded-For: ");
-    let start = out.len();
-    if peer.trusted {
+    if kept {
         for chain in head.fields().filter(|field| field.name == Name::XForwardedFor) {
             if !chain.value.is_empty() {
                 out.extend_from_slice(chain.value);
                 out.extend_from_slice(b", ");
             }
         }
+    } else if client != peer.address {
+        out.extend_from_slice(AddressText::new(client).as_bytes());
+        out.extend_from_slice(b", ");
     }
     out.extend_from_slice(peer.text.as_bytes());
-    let chain = out.get(start..).unwrap_or_default();
-    let client = if peer.trusted { client_of(chain, peer.address, trusted) } else { peer.address };
     out.extend_from_slice(b"\r\n");
 
-    let kept = |name| if peer.trusted { head.value(name) } else { None };
-    let scheme: &[u8] = if peer.tls.is_some() { b"https" } else { b"http" };
-    field(out, b"X-Forwarded-Proto", kept(Name::XForwardedProto).unwrap_or(scheme));
-    let host = kept(Name::XForwardedHost).unwrap_or(head.authority());
+    // In the other family there is nothing but these two.
+    let claimed = match peer.trusted && by_forwarded {
+        true => claimed(head, listener),
+        false => Claimed::default(),
+    };
+    let value = |name| if kept { head.value(name) } else { None };
+    let scheme = claimed.scheme.unwrap_or(peer.scheme()).word();
+    field(out, b"X-Forwarded-Proto", value(Name::XForwardedProto).unwrap_or(scheme));
+    let host = value(Name::XForwardedHost).or(claimed.host).unwrap_or(head.authority());
     if !host.is_empty() {
         field(out, b"X-Forwarded-Host", host);
     }
-    match kept(Name::XForwardedPort) {
+    match value(Name::XForwardedPort) {
         Some(port) => field(out, b"X-Forwarded-Port", port),
         None => {
             out.extend_from_slice(b"X-Forwarded-Port: ");
@@ -181,36 +256,130 @@ pub(super) fn write(
     } else {
         field(out, b"X-Real-IP", AddressText::new(client).as_bytes());
     }
-    client
+}
+
+/// Appends `Forwarded`: the hops that a trusted peer named, then its own.
+fn write_forwarded(
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    peer: &Peer,
+    listener: &ListenerConfig,
+    client: IpAddr,
+) {
+    out.extend_from_slice(b"Forwarded: ");
+    if peer.trusted && listener.forwarded.by_forwarded {
+        for field in head.fields().filter(|field| field.name == Name::Forwarded) {
+            // What nobody can read is not passed on as if it meant something.
+            if Hops::new(field.value).next().is_some()
+                && Hops::new(field.value).all(|hop| hop.is_some())
+            {
+                out.extend_from_slice(field.value);
+                out.extend_from_slice(b", ");
+            }
+        }
+    } else if client != peer.address {
+        let claimed = claimed(head, listener);
+        write_for(out, client);
+        if let Some(host) = claimed.host {
+            write_pair(out, "host", host);
+        }
+        if let Some(scheme) = claimed.scheme {
+            write_pair(out, "proto", scheme.word());
+        }
+        out.extend_from_slice(b", ");
+    }
+    write_for(out, peer.address);
+    // A name that hides the address: members need not know where a listener is bound.
+    out.extend_from_slice(b";by=_");
+    out.extend_from_slice(listener.name.as_bytes());
+    if !head.authority().is_empty() {
+        write_pair(out, "host", head.authority());
+    }
+    write_pair(out, "proto", peer.scheme().word());
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn cidr(text: &str) -> Cidr {
-        let (network, prefix) = text.split_once('/').expect("a block");
-        Cidr { network: network.parse().expect("ip"), prefix: prefix.parse().expect("number") }
+    use crate::http::HeadLimits;
+
+    fn client_of(fields: &str, listener: &str) -> IpAddr {
+        let text = format!(
+            "[listener.web]\nbind = \"127.0.0.1:0\"\n{listener}\n[[route]]\npool = \"a\"\n[pool.a]\nmembers = [\"127.0.0.1:1\"]\n"
+        );
+        let checked = crate::config::load(&text, "test").expect("a configuration");
+        let listener = &checked.config.listeners[0];
+        let mut head = RequestHead::new();
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        head.parse(text.as_bytes(), &HeadLimits { bytes: 4096, fields: 20 }).expect("a head");
+        let peer: SocketAddr = "10.0.0.1:99".parse().expect("an address");
+        client(&head, &Peer::new(peer, 80, None, Some(listener)), listener)
+    }
+
+    #[track_caller]
+    fn check(listener: &str, fields: &str, expected: &str) {
+        let client = client_of(&format!("{fields}\r\n"), listener);
+        assert_eq!(client, expected.parse::<IpAddr>().expect("ip"), "{fields}");
     }
 
     #[test]
     fn the_client_is_the_first_from_the_right_that_is_not_trusted() {
-        let trusted = [cidr("10.0.0.0/8"), cidr("fd00::/8")];
-        let peer: IpAddr = "10.0.0.1".parse().expect("ip");
         for (chain, expected) in [
             ("10.0.0.1", "10.0.0.1"),
-            ("1.2.3.4, 10.0.0.1", "1.2.3.4"),
-            ("6.6.6.6, 1.2.3.4, 10.0.0.2, 10.0.0.1", "1.2.3.4"),
-            ("1.2.3.4:567,10.0.0.1", "1.2.3.4"),
-            ("[2001:db8::1]:443, fd00::1, 10.0.0.1", "2001:db8::1"),
-            ("::ffff:9.9.9.9, 10.0.0.1", "9.9.9.9"),
-            ("6.6.6.6, unknown, 10.0.0.2, 10.0.0.1", "10.0.0.2"),
-            ("10.0.0.3, 10.0.0.1", "10.0.0.3"),
-            ("6.6.6.6, , 10.0.0.1", "10.0.0.1"),
+            ("1.2.3.4", "1.2.3.4"),
+            ("6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+            ("6.6.6.6, 10.0.0.3, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+            ("1.2.3.4:567", "1.2.3.4"),
+            ("[2001:db8::1]:443, fd00::1", "2001:db8::1"),
+            ("::ffff:9.9.9.9", "9.9.9.9"),
+            ("6.6.6.6, unknown, 10.0.0.2", "10.0.0.2"),
+            ("6.6.6.6, unknown", "10.0.0.1"),
+            ("10.0.0.3, 10.0.0.4", "10.0.0.3"),
+            ("6.6.6.6, ", "10.0.0.1"),
+            ("6.6.6.6\r\nX-Forwarded-For: 10.0.0.2", "6.6.6.6"),
         ] {
-            let client = client_of(chain.as_bytes(), peer, &trusted);
-            assert_eq!(client, expected.parse::<IpAddr>().expect("ip"), "{chain}");
+            let trusted = "trusted_proxies = [\"10.0.0.0/8\", \"fd00::/8\"]";
+            check(trusted, &format!("X-Forwarded-For: {chain}"), expected);
+            check("", &format!("X-Forwarded-For: {chain}"), "10.0.0.1");
+            check(
+                "trusted_proxies = \"11.0.0.0/8\"",
+                &format!("X-Forwarded-For: {chain}"),
+                "10.0.0.1",
+            );
         }
+    }
+
+    #[test]
+    fn one_field_is_believed_and_the_other_not() {
+        let both = "X-Forwarded-For: 1.1.1.1\r\nForwarded: for=2.2.2.2";
+        check("trusted_proxies = \"10.0.0.0/8\"", both, "1.1.1.1");
+        let forwarded = "trusted_proxies = \"10.0.0.0/8\"\ntrusted_field = \"forwarded\"";
+        check(forwarded, both, "2.2.2.2");
+        for (value, expected) in [
+            ("for=6.6.6.6, for=\"[2001:db8::1]:80\", for=10.0.0.2", "2001:db8::1"),
+            ("for=6.6.6.6, for=_hidden, for=10.0.0.2", "10.0.0.2"),
+            ("for=6.6.6.6, for=unknown", "10.0.0.1"),
+            ("for=6.6.6.6 nonsense", "10.0.0.1"),
+            ("for=6.6.6.6;for=7.7.7.7", "10.0.0.1"),
+            ("for=6.6.6.6, by=x", "10.0.0.1"),
+        ] {
+            check(forwarded, &format!("Forwarded: {value}"), expected);
+        }
+    }
+
+    #[test]
+    fn hops_are_counted_from_the_right() {
+        let chain = "X-Forwarded-For: 4.4.4.4, 3.3.3.3, unknown\r\nX-Forwarded-For: 1.1.1.1";
+        for (hops, expected) in
+            [(1, "1.1.1.1"), (2, "10.0.0.1"), (3, "3.3.3.3"), (4, "4.4.4.4"), (5, "10.0.0.1")]
+        {
+            check(&format!("trusted_hops = {hops}"), chain, expected);
+        }
+        check("trusted_hops = 1\ntrusted_proxies = \"11.0.0.0/8\"", chain, "10.0.0.1");
+        check("trusted_hops = 1\ntrusted_proxies = \"10.0.0.0/8\"", chain, "1.1.1.1");
+        check("trusted_hops = 1", "X-A: b", "10.0.0.1");
     }
 
     #[test]

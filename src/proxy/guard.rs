@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::exchange::{Client, Facts};
-use super::forwarded;
 use super::guards::{Access, Decision, Gate, ONE_CLIENT, PerClient, Post, Rate, put_client};
 use super::hash_key;
 use super::keyed;
@@ -94,7 +93,7 @@ pub(super) async fn listener(visit: Visit<'_>) -> Result<(), Reason> {
     if gate.uri.is_some_and(|most| visit.head.target_bytes().len() > most) {
         return Err(Reason::UriTooLong);
     }
-    let client = visit.find_client();
+    let client = visit.facts.client.get();
     visit.pass(gate, None, client).await?;
     if let Some(rule) = &gate.requests {
         visit.sit_down(rule, client)?;
@@ -105,19 +104,10 @@ pub(super) async fn listener(visit: Visit<'_>) -> Result<(), Reason> {
 /// The rules of a route, then whether the client may have what it asks for.
 pub(super) async fn route(visit: Visit<'_>, id: RouteId) -> Result<(), Reason> {
     let Some(gate) = visit.context.post.route(id) else { return Ok(()) };
-    visit.pass(gate, Some(id), visit.find_client()).await
+    visit.pass(gate, Some(id), visit.facts.client.get()).await
 }
 
 impl Visit<'_> {
-    /// The address by which the client is known everywhere.
-    fn find_client(&self) -> IpAddr {
-        let listener = self.context.listener(self.client.listener);
-        let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
-        let client = forwarded::client(self.head, &self.client.peer, trusted);
-        self.facts.client.set(client);
-        client
-    }
-
     fn noted(&self) -> &Noted {
         self.facts.noted.get_or_init(Box::default)
     }

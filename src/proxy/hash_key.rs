@@ -12,11 +12,7 @@ use crate::http::{Name, RequestHead};
 /// or parameter goes by its client's address.
 pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
     let Some(hashed) = hashed else { return 0 };
-    of_key(
-        ask.head,
-        || forwarded::client(ask.head, ask.peer, &ask.listener.trusted_proxies),
-        hashed,
-    )
+    of_key(ask.head, || forwarded::client(ask.head, ask.peer, ask.listener), hashed)
 }
 
 /// The hash of one key of a request, of a client that `client` tells.

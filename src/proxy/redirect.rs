@@ -4,6 +4,8 @@ use std::io::Write;
 
 use super::context::Context;
 use super::exchange::{Client, Ending, Facts};
+use super::fields;
+use super::known::Known;
 use crate::clock;
 use crate::config::{HstsConfig, ListenerConfig};
 use crate::http::{RequestHead, Version, date, encode};
@@ -28,6 +30,7 @@ pub(super) async fn to_https(
     let mut out = Buffer::take(Size::Medium);
     let tail = out.tail();
     encode::status_line(tail, STATUS, encode::reason_phrase(STATUS).as_bytes());
+    let from = tail.len();
     tail.extend_from_slice(b"Date: ");
     date::write(tail, clock::unix().as_secs());
     tail.extend_from_slice(b"\r\nLocation: https://");
@@ -50,7 +53,12 @@ pub(super) async fn to_https(
         tail.push(b'?');
         tail.extend_from_slice(query);
     }
-    tail.extend_from_slice(b"\r\nContent-Length: 0\r\n");
+    tail.extend_from_slice(encode::CRLF);
+    facts.status.set(STATUS);
+    if let Some(known) = Known::of_client(context, client, Some(head), facts) {
+        fields::edit_own(tail, from, &known);
+    }
+    tail.extend_from_slice(b"Content-Length: 0\r\n");
     match (keep, head.version()) {
         (false, _) => tail.extend_from_slice(b"Connection: close\r\n"),
         (true, Version::Http10) => tail.extend_from_slice(b"Connection: keep-alive\r\n"),
@@ -59,7 +67,6 @@ pub(super) async fn to_https(
     tail.extend_from_slice(b"\r\n");
     let count = out.len() as u64;
     context.row.add(Counter::HttpsRedirects, 1);
-    facts.status.set(STATUS);
     facts.begun.set(true);
     match client.stream.send_within(&mut out, listener.timeouts.write).await {
         Ok(()) => context.row.add(Counter::BytesOut, count),
@@ -67,6 +74,9 @@ pub(super) async fn to_https(
     }
     if keep { Ending::KeepAlive } else { Ending::Linger }
 }
+
+/// The name of the field that [`write_hsts`] appends, in lower case.
+pub(super) const HSTS: &[u8] = b"strict-transport-security";
 
 /// Appends `Strict-Transport-Security`.
 pub(super) fn write_hsts(out: &mut Vec<u8>, hsts: &HstsConfig) {
@@ -83,5 +93,5 @@ pub(super) fn write_hsts(out: &mut Vec<u8>, hsts: &HstsConfig) {
 
 /// Whether a member's field is one that [`write_hsts`] takes the place of.
 pub(super) fn is_hsts(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"strict-transport-security")
+    name.eq_ignore_ascii_case(HSTS)
 }

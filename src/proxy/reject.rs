@@ -6,7 +6,10 @@ use super::access_log;
 use super::context::Context;
 use super::error_page::{self, Page};
 use super::exchange::{Client, Ending, Facts};
+use super::fields;
 use super::guard::{self, Manner};
+use super::known::Known;
+use super::named;
 use super::redirect;
 use crate::clock;
 use crate::config::HstsConfig;
@@ -33,6 +36,7 @@ fn write(
     page: Option<Page<'_>>,
     hsts: Option<&HstsConfig>,
     facts: &Facts,
+    known: Option<&Known<'_>>,
 ) {
     let reason = answer.reason;
     let mut words = Vec::new();
@@ -44,11 +48,11 @@ fn write(
         Page { bytes: &words, content_type: "text/plain; charset=utf-8" }
     });
     encode::status_line(out, answer.status, encode::reason_phrase(answer.status).as_bytes());
+    let from = out.len();
     out.extend_from_slice(b"Date: ");
     date::write(out, clock::unix().as_secs());
     out.extend_from_slice(encode::CRLF);
     encode::field(out, b"Content-Type", content_type.as_bytes());
-    _ = write!(out, "Content-Length: {}\r\n", body.len());
     if let Some(hsts) = hsts {
         redirect::write_hsts(out, hsts);
     }
@@ -63,6 +67,10 @@ fn write(
         _ = write!(out, "Retry-After: {after}\r\n");
     }
     guard::write_quota(out, context, facts);
+    if let Some(known) = known {
+        fields::edit_own(out, from, known);
+    }
+    encode::content_length(out, body.len() as u64);
     match answer.head {
         _ if !answer.keep => out.extend_from_slice(b"Connection: close\r\n"),
         // Without it an older client waits for the close.
@@ -96,7 +104,9 @@ pub(super) async fn send(
         }
     };
     let hsts = listener.and_then(|listener| listener.hsts.as_ref());
-    write(out.tail(), context, answer, page, hsts.filter(|_| client.stream.is_tls()), facts);
+    let known = Known::of_client(context, client, answer.head, facts);
+    let hsts = hsts.filter(|_| client.stream.is_tls());
+    write(out.tail(), context, answer, page, hsts, facts, known.as_ref());
     let count = out.len() as u64;
     facts.begun.set(true);
     if let Some(listener) = listener {
@@ -119,6 +129,9 @@ pub(super) async fn head(context: &Context, client: &Client, reason: Reason) -> 
     let facts = Facts::new(&client.peer);
     facts.reason.set(Some(reason));
     facts.status.set(reason.status());
+    if let Some(listener) = context.listener(client.listener) {
+        named::settle(&context.ids, listener, None, &facts);
+    }
     let ending = if reason.status() == 0 {
         Ending::Close
     } else {

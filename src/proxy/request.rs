@@ -1,16 +1,17 @@
 //! The head that a member gets, built anew from what was parsed.
 
-use std::net::IpAddr;
-
-use super::exchange::Ask;
-use super::forwarded;
+use super::exchange::{Ask, Facts};
+use super::fields::Rules;
+use super::known::Known;
+use super::{forwarded, named};
 use crate::config::HostPolicy;
 use crate::http::{FieldRef, Framing, Name, encode, is_client_certificate};
 
-/// Appends the whole head for a member that may be called `member` in `Host`; returns the client's
-/// address.
-pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
-    let head = ask.head;
+/// Appends the whole head for a member that may be called `member` in `Host`.
+pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Facts) {
+    let (head, listener) = (ask.head, ask.listener);
+    let rules = Rules::of_request(ask);
+    let is_named = listener.request_id.is_some() || listener.tracing.is_some();
     let target = ask.target();
     encode::request_line(out, head.method_bytes(), target.path, target.query);
     write_host(out, ask, member);
@@ -19,17 +20,25 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
         if entry.name == Name::Te {
             te_trailers |= accepts_trailers(entry.value);
         }
-        if passes(ask, &entry) {
+        let taken = (!rules.is_empty() && rules.drop(entry.name_bytes))
+            || (is_named && named::drops(listener, facts, &entry));
+        if !taken && passes(ask, &entry) {
             encode::field_as_sent(out, &entry);
         }
     }
     write_framing(out, ask.framing);
-    let client = forwarded::write(out, head, ask.peer, &ask.listener.trusted_proxies);
+    forwarded::write(out, head, ask.peer, listener, facts.client.get());
     if let Some(identity) = ask.identity {
         out.extend_from_slice(identity);
     }
     if ask.route.via {
         out.extend_from_slice(b"Via: 1.1 ringway\r\n");
+    }
+    if is_named {
+        named::write_fields(out, &Known::of(ask, facts));
+    }
+    if !rules.is_empty() {
+        rules.write(out, &Known::of(ask, facts));
     }
     match (ask.upgrade(), te_trailers) {
         (Some(protocol), _) => {
@@ -40,7 +49,6 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
         (None, false) => {}
     }
     out.extend_from_slice(b"\r\n");
-    client
 }
 
 fn accepts_trailers(te: &[u8]) -> bool {
@@ -59,7 +67,12 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
         | Name::XForwardedProto
         | Name::XForwardedHost
         | Name::XForwardedPort
-        | Name::XRealIp => false,
+        | Name::XRealIp
+            if ask.listener.forwarded.x_forwarded =>
+        {
+            false
+        }
+        Name::Forwarded if ask.listener.forwarded.rfc7239 => false,
         // Whoever has a certificate says so by it, and nobody by a field.
         _ if entry.identity && is_client_certificate(entry.name_bytes) => false,
         _ if entry.identity => ask.peer.trusted,

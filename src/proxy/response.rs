@@ -1,9 +1,13 @@
 //! The head that a client gets, built anew from what the member sent.
 
 use super::compress::Coded;
-use super::exchange::Ask;
-use super::redirect;
+use super::exchange::{Ask, Facts};
+use super::fields::Rules;
+use super::known::Known;
+use super::{cors, location, named, redirect};
 use crate::config::HstsConfig;
+use crate::http::cors::is_access_control;
+use crate::http::set_cookie::is_set_cookie;
 use crate::http::{FieldRef, Framing, Name, ResponseHead, encode};
 
 /// How the client's side of an answer goes on.
@@ -56,18 +60,74 @@ pub(super) struct Edits<'a> {
     /// Appends whole fields behind those of the member.
     #[allow(clippy::type_complexity)]
     pub(super) adds: Option<&'a dyn Fn(&mut Vec<u8>)>,
+    /// What the listener and the route ask for.
+    pub(super) asked: Option<Asked<'a>>,
+}
+
+/// What the listener and the route ask for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    ask: &'a Ask<'a>,
+    facts: &'a Facts,
+    rules: Rules<'a>,
+}
+
+impl Asked<'_> {
+    /// Appends a member's field as the client is to get it, or leaves it out; false: as it was sent.
+    fn write(&self, out: &mut Vec<u8>, entry: &FieldRef<'_>) -> bool {
+        let (route, name) = (self.ask.route, entry.name_bytes);
+        if !self.rules.is_empty() && self.rules.drop(name) {
+            return true;
+        }
+        if let Some(config) = &route.location
+            && location::write(out, config, self.ask, self.facts, entry)
+        {
+            return true;
+        }
+        if entry.name != Name::Other {
+            return false;
+        }
+        if let Some(cookies) = &route.set_cookie
+            && is_set_cookie(name)
+        {
+            out.extend_from_slice(b"Set-Cookie: ");
+            cookies.write(out, entry.value);
+            out.extend_from_slice(encode::CRLF);
+            return true;
+        }
+        let id = self.ask.listener.request_id.as_ref().filter(|id| id.echo);
+        (route.cors.is_some() && is_access_control(name))
+            || id.is_some_and(|id| name.eq_ignore_ascii_case(id.header.as_bytes()))
+    }
+
+    /// Appends the fields that are written.
+    fn write_own(&self, out: &mut Vec<u8>) {
+        if let Some(cors) = &self.ask.route.cors {
+            cors::write(out, cors, self.ask.head);
+        }
+        if let Some(id) = self.ask.listener.request_id.as_ref().filter(|id| id.echo) {
+            named::write_field(out, &id.header, &Known::of(self.ask, self.facts));
+        }
+        if !self.rules.is_empty() {
+            self.rules.write(out, &Known::of(self.ask, self.facts));
+        }
+    }
 }
 
 impl<'a> Edits<'a> {
     /// What the listener and the route ask for.
-    pub(super) fn of(ask: &Ask<'a>) -> Self {
-        Self {
-            via: ask.route.via,
-            hsts: ask.listener.hsts.as_ref(),
-            coded: None,
-            drops: None,
-            adds: None,
-        }
+    pub(super) fn of(ask: &'a Ask<'a>, facts: &'a Facts) -> Self {
+        let rules = Rules::of_answer(&Known::of(ask, facts));
+        let (via, hsts) = (ask.route.via, ask.listener.hsts.as_ref());
+        // The field that the rules take is not written in the first place.
+        let hsts = hsts.filter(|_| rules.is_empty() || !rules.drop(redirect::HSTS));
+        let asked = Some(Asked { ask, facts, rules });
+        Self { via, hsts, coded: None, drops: None, adds: None, asked }
+    }
+
+    /// Whether the rules of listener and route take the place of a field of ours.
+    pub(super) fn take(&self, name: &[u8]) -> bool {
+        self.asked.is_some_and(|asked| !asked.rules.is_empty() && asked.rules.drop(name))
     }
 
     /// Whether a member's field is left out or has its place taken.
@@ -99,6 +159,9 @@ pub(super) fn write(
     }
     if let Some(adds) = edits.adds {
         adds(out);
+    }
+    if let Some(asked) = edits.asked {
+        asked.write_own(out);
     }
     match body {
         BodyField::AsSent | BodyField::Close => {}
@@ -148,7 +211,7 @@ fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField, edits: 
             Name::TransferEncoding => false,
             _ => !head.is_hop_by_hop(&entry) && !edits.drop(&entry),
         };
-        if passes {
+        if passes && !edits.asked.is_some_and(|asked| asked.write(out, &entry)) {
             encode::field_as_sent(out, &entry);
         }
     }

@@ -5,7 +5,8 @@
 
 use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
-use super::{reasons, redirect};
+use super::known::Known;
+use super::{fields, reasons, redirect};
 use crate::config::ListenerConfig;
 use crate::http::{Framing, Method, RequestHead, Version, encode};
 use crate::net::{Buffer, Size, Stream};
@@ -29,7 +30,13 @@ impl<'a> From<&Ask<'a>> for To<'a> {
     }
 }
 
-impl To<'_> {
+impl<'a> To<'a> {
+    /// What is known for texts with variables.
+    pub(super) fn known(&self, facts: &'a Facts) -> Known<'a> {
+        let Self { context, listener, stream, head } = *self;
+        Known { context, listener, head: Some(head), stream, identity: None, facts }
+    }
+
     /// Whether the connection may go on behind an answer to a request whose body is dropped.
     pub(super) fn may_keep(&self, facts: &Facts) -> bool {
         (facts.whole.get().is_some() || facts.consumed.get())
@@ -60,12 +67,12 @@ pub(super) struct Serving<'a> {
 }
 
 impl<'a> Serving<'a> {
-    /// Writes the head, with `fields` as whole lines; nothing is sent yet.
+    /// Writes the head, with whole lines by `more`; nothing is sent yet.
     pub(super) fn begin(
         to: To<'a>,
         facts: &'a Facts,
         start: &Start<'_>,
-        fields: impl FnOnce(&mut Vec<u8>),
+        more: impl FnOnce(&mut Vec<u8>),
     ) -> Self {
         let modern = to.head.version() == Version::Http11;
         let bodiless = matches!(start.status, 204 | 304);
@@ -80,10 +87,13 @@ impl<'a> Serving<'a> {
         let mut out = Buffer::take(if small { Size::Medium } else { Size::Large });
         let tail = out.tail();
         encode::status_line(tail, start.status, start.reason);
-        fields(tail);
+        let from = tail.len();
+        more(tail);
         if let Some(hsts) = &to.listener.hsts {
             redirect::write_hsts(tail, hsts);
         }
+        facts.status.set(start.status);
+        fields::edit_own(tail, from, &to.known(facts));
         match start.length {
             _ if bodiless => {}
             Some(length) => encode::content_length(tail, length),
@@ -98,7 +108,6 @@ impl<'a> Serving<'a> {
             (true, true) => {}
         }
         tail.extend_from_slice(encode::CRLF);
-        facts.status.set(start.status);
         Self { to, facts, out, framing, keep }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn pool(
     let point = match &split.by {
         SplitBy::Request => context.chance(),
         SplitBy::Key(key) => {
-            let address = || forwarded::client(head, &client.peer, &listener.trusted_proxies);
+            let address = || forwarded::client(head, &client.peer, listener);
             mix(hash_key::of_key(head, address, key) ^ SALT)
         }
     };

@@ -37,6 +37,7 @@ counters! {
     TlsHandshakes, "tls_handshakes", "TLS handshakes with clients that succeeded, resumed ones included.";
     TlsResumed, "tls_resumed", "Of these, those resumed by a ticket.";
     HttpsRedirects, "https_redirects", "Requests sent on to https by `redirect_https`.";
+    CorsPreflights, "cors_preflights", "Questions of browsers, whether scripts of other origins may ask, that were answered by `cors`.";
     Redirects, "redirects", "Requests sent on by a `redirect` of their route.";
     FixedAnswers, "fixed_answers", "Requests answered by a `respond` of their route.";
     ErrorPages, "error_pages", "Answers whose body was a page of `error_pages`.";

@@ -50,6 +50,7 @@ mod regressions;
 mod replay;
 mod response_splitting;
 mod retry;
+mod rewriting;
 mod routing;
 mod slow_clients;
 mod spread;

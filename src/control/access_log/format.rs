@@ -12,7 +12,8 @@ use crate::proxy::access_log::{Record, Text};
 /// relayed connection has ` in=N` before `us`: the bytes of its client. Where the request was sent
 /// more than once, or a retry was refused, ` tries=N` and ` no_retry=R` follow; where a rule that is run
 /// dry would have refused it, ` dry_run=R`; where ringway encoded the body, ` enc=C plain=N`: how, and
-/// its bytes before.
+/// its bytes before; where the listener names requests ` id=ID`, and where it looks at traces
+/// ` trace=ID`.
 pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     // Writing to a vector cannot fail.
     _ = write!(out, "{} - - [", record.client);
@@ -65,6 +66,12 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     }
     if let Some((coding, plain)) = record.coded {
         _ = write!(out, " enc={} plain={plain}", coding.name());
+    }
+    for (key, which) in [(" id=", Text::Id), (" trace=", Text::Trace)] {
+        if !record.text(which).is_empty() {
+            out.extend_from_slice(key.as_bytes());
+            escape(out, record.text(which), Quoting::Common);
+        }
     }
     out.push(b'\n');
 }
@@ -120,6 +127,11 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
     if let Some((coding, plain)) = record.coded {
         member_text(out, "encoding", coding.name().as_bytes());
         _ = write!(out, ",\"plain\":{plain}");
+    }
+    for (key, which) in [("id", Text::Id), ("trace", Text::Trace)] {
+        if !record.text(which).is_empty() {
+            member_text(out, key, record.text(which));
+        }
     }
     out.extend_from_slice(b"}\n");
 }
