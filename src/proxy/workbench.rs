@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, Neighbours, Scratch};
-use super::exchange::Ask;
+use super::exchange::{Ask, Facts};
 use super::forwarded::Peer;
 use super::guards::Guards;
 use super::request;
@@ -27,6 +27,7 @@ pub struct HeadBench {
     peer: Peer,
     stream: Stream,
     heads: Scratch,
+    facts: Facts,
 }
 
 impl HeadBench {
@@ -49,7 +50,9 @@ impl HeadBench {
             let address = door.local_addr()?;
             let dialled = net::dial(&Address::Ip(address), Duration::from_secs(1)).await;
             let stream = dialled.map_err(|_| bad())?;
-            let bench = Self { context: context(config)?, peer: peer(address), stream, heads };
+            let (peer, context) = (peer(address), context(config)?);
+            let facts = Facts::new(&peer);
+            let bench = Self { context, peer, stream, heads, facts };
             bench.ask(&bench.heads).ok_or_else(bad)?;
             measure(&bench);
             Ok(())
@@ -77,14 +80,14 @@ impl HeadBench {
     /// Appends the request's head as a member gets it.
     pub fn write_request(&self, out: &mut Vec<u8>) {
         if let Some(ask) = self.ask(&self.heads) {
-            request::write(out, &ask, "127.0.0.1:8080");
+            request::write(out, &ask, "127.0.0.1:8080", &self.facts);
         }
     }
 
     /// Appends the answer's head as a client gets it.
     pub fn write_answer(&self, out: &mut Vec<u8>) {
         if let Some(ask) = self.ask(&self.heads) {
-            let (head, edits) = (&self.heads.response, Edits::of(&ask));
+            let (head, edits) = (&self.heads.response, Edits::of(&ask, &self.facts));
             let body = BodyField::Length(1024);
             response::write(out, head, body, ConnectionField::Silent, edits, |_| {});
         }
@@ -92,7 +95,7 @@ impl HeadBench {
 }
 
 fn peer(address: SocketAddr) -> Peer {
-    Peer::new(address, 80, None, &[])
+    Peer::new(address, 80, None, None)
 }
 
 fn context(config: Config) -> io::Result<Context> {
