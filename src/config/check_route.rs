@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::check;
+use super::check_auth;
 use super::check_l4::Speaks;
+use super::check_mirror;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
 use super::error::{Mistake, Span};
@@ -40,6 +42,8 @@ pub(super) fn route(
         pool: PoolId(pool.unwrap_or(0)),
         host: host_policy(table, findings),
         via: table.flag("via", findings),
+        auth: check_auth::auth(table, names, findings),
+        mirror: check_mirror::mirror(table, names, findings),
     }
 }
 

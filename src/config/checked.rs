@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin_address::AdminAddress;
+use super::checked_auth::AuthConfig;
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
+use super::checked_mirror::MirrorConfig;
 use super::checked_pool::PoolConfig;
 use super::checked_tls::TlsConfig;
 use crate::ids::{ListenerId, PoolId};
@@ -188,6 +190,10 @@ pub struct RouteConfig {
     pub host: HostPolicy,
     /// Whether to add `Via` to requests and answers. Default false.
     pub via: bool,
+    /// Who may send them. `None`, the default: everybody.
+    pub auth: Option<Box<AuthConfig>>,
+    /// Who gets copies of them. `None`, the default: nobody.
+    pub mirror: Option<MirrorConfig>,
 }
 
 /// A host to match, in lower case, without a port.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
+use super::check_auth::AuthError;
 use super::check_balance::HashKeyError;
 use super::check_health::FieldError;
 use super::check_l4::{Speaks, Unfit};
@@ -252,6 +253,10 @@ pub enum Mistake {
     BadField(FieldError),
     /// A probe that looks for text in an answer that has none.
     BodyOfHead,
+
+    // Of routes.
+    /// No rule for who may send requests.
+    BadAuth(AuthError),
 
     // Of TLS.
     /// An empty path of a file.

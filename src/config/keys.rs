@@ -8,9 +8,11 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
+    Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
     Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
-    Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Listener, ListenerLimits, ListenerTimeouts, Member, Mirror, Passthrough, Pool, PoolTimeouts,
+    PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets,
+    Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -46,6 +48,22 @@ pub enum Section {
     Passthrough,
     /// `[[route]]`
     Route,
+    /// `auth = {...}` of a route.
+    Auth,
+    /// `client_certificate = {...}` of `auth`.
+    AuthCertificate,
+    /// `jwt = {...}` of `auth`.
+    AuthJwt,
+    /// `basic = {...}` of `auth`.
+    AuthBasic,
+    /// `request = {...}` of `auth`.
+    AuthRequest,
+    /// `remember = {...}` of `jwt` or `basic`.
+    AuthRemember,
+    /// `remember = {...}` of `request`.
+    AuthRequestRemember,
+    /// `mirror = {...}` of a route.
+    Mirror,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -99,7 +117,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 36] = [
         Root,
         Server,
         Limits,
@@ -114,6 +132,14 @@ impl Section {
         ProxyProtocol,
         Passthrough,
         Route,
+        Auth,
+        AuthCertificate,
+        AuthJwt,
+        AuthBasic,
+        AuthRequest,
+        AuthRemember,
+        AuthRequestRemember,
+        Mirror,
         Pool,
         Balance,
         Sticky,
@@ -148,6 +174,14 @@ impl Section {
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
+            Auth => "[route.auth]",
+            AuthCertificate => "[route.auth.client_certificate]",
+            AuthJwt => "[route.auth.jwt]",
+            AuthBasic => "[route.auth.basic]",
+            AuthRequest => "[route.auth.request]",
+            AuthRemember => "[route.auth.METHOD.remember]",
+            AuthRequestRemember => "[route.auth.request.remember]",
+            Mirror => "[route.mirror]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -171,7 +205,10 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | Route => Hat::ReverseProxy,
+            | Tickets | Hsts | ProxyProtocol | Passthrough | Route | Auth | AuthCertificate
+            | AuthJwt | AuthBasic | AuthRequest | AuthRemember | AuthRequestRemember | Mirror => {
+                Hat::ReverseProxy
+            }
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }
