@@ -10,7 +10,7 @@ use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::reasons;
 use super::route::Found;
-use super::{deliver, redirect, reject, replay};
+use super::{deliver, guard, redirect, reject, replay};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
@@ -187,6 +187,7 @@ async fn run(
         }
         _ => None,
     });
+    guard::listener(guard::Visit { context, client, head, facts }).await?;
     if let Some(port) = listener.redirect_https {
         let redirect = redirect::to_https(context, listener, client, head, port, facts);
         return Ok(Box::pin(redirect).await);
@@ -207,6 +208,7 @@ async fn run(
     };
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let (pools, pool) = (&context.pools, route.pool);
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;

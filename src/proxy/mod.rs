@@ -13,6 +13,7 @@ mod exchange;
 mod flows;
 mod forwarded;
 mod greeting;
+mod guard;
 mod hash_key;
 mod passthrough;
 mod patience;
