@@ -7,7 +7,7 @@ use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
 use super::patience::Patience;
 use super::reasons;
-use super::response::{self, BodyField, ConnectionField};
+use super::response::{self, BodyField, ConnectionField, Edits};
 use super::sticky;
 use crate::clock;
 use crate::http::{Framing, HeadLimits, Parsed, ResponseHead, Version, response_framing};
@@ -100,8 +100,8 @@ pub(super) async fn answer(
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
     }
-    let hsts = ask.listener.hsts.as_ref();
-    response::write(buffers.out.tail(), head, body, connection, ask.route.via, hsts, |out| {
+    let edits = Edits::of(ask);
+    response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
