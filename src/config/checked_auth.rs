@@ -1,6 +1,6 @@
 //! `auth = {...}` of a route: who may send the requests that it takes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ids::PoolId;
@@ -27,6 +27,20 @@ impl AuthConfig {
         let jwt = self.jwt.iter().flat_map(|jwt| &jwt.claims).map(|(_, field)| field.as_str());
         let request = self.request.iter().flat_map(|request| &request.copy).map(String::as_str);
         basic.chain(jwt).chain(request)
+    }
+}
+
+impl AuthConfig {
+    /// Paths that are not absolute are below `folder`.
+    pub(super) fn root_at(&mut self, folder: &Path) {
+        let users = self.basic.iter_mut().map(|basic| &mut basic.users);
+        let keys = self.jwt.iter_mut().filter_map(|jwt| match &mut jwt.keys {
+            KeySource::File(path) | KeySource::Secret(path) => Some(path),
+            KeySource::Url { ca, .. } => ca.as_mut(),
+        });
+        for path in users.chain(keys) {
+            *path = folder.join(&path);
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) const KEYS: &[Key] = &[
     key(AuthCertificate, "issuers", Form("a list of patterns", "any issuer"),
         "One of them must match the issuer, written as in `X-Client-Cert-Issuer`.", "issuers = [\"CN=Shop CA\"]"),
     key(AuthCertificate, "fingerprints", Form("a list of 64 hexadecimal digits each", "any certificate"),
-        "SHA-256 of the certificates that are let in.", "fingerprints = [\"7d0a...\"]"),
+        "SHA-256 of the certificates that are let in.", "fingerprints = [\"5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8\"]"),
 
     key(AuthJwt, "jwks", Form("the path of a file, or a URL with `http://` or `https://`", "none: `secret_file` is given"),
         "The public keys, as a JWK set (RFC 7517). A file is read again when it changes. A URL is fetched by the control thread: again after `refresh`, and when a token names a key that is not known (every ten seconds at the most). Keys stay in use while a fetch fails.",

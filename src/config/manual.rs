@@ -312,12 +312,47 @@ mod tests {
         }
     }
 
+    /// An example of `auth` or `mirror` with what else it takes: of the listener, and of the route.
+    fn of_auth(key: &Key) -> (&'static str, String) {
+        const ASKS: &str =
+            "tls = { certificates = [{ chain = 'a', key = 'b' }], client_auth = { ca = 'c' } }";
+        let (line, pool) = (key.example, [("pool", "'api'")]);
+        let users = [("realm", "'a'"), ("users", "'b'")];
+        let with = |table: &str, needed: &[(&str, &str)], line: &str| {
+            let needed = needed.iter().filter(|(name, _)| *name != key.name);
+            let lines = needed.map(|(name, value)| format!("{table}.{name} = {value}\n"));
+            format!("{}{table}.{line}", lines.collect::<String>())
+        };
+        let has_keys = matches!(key.name, "jwks" | "secret_file");
+        let keys = [("jwks", "'https://a/'")];
+        let route = match key.section {
+            Section::Route => line.to_owned(),
+            Section::Auth if key.name == "require" => {
+                with("auth", &[("basic", "{ realm = 'a', users = 'b' }")], line)
+            }
+            Section::Auth => with("auth", &[], line),
+            Section::AuthCertificate => with("auth.client_certificate", &[], line),
+            Section::AuthJwt => with("auth.jwt", if has_keys { &[] } else { &keys }, line),
+            Section::AuthBasic => with("auth.basic", &users, line),
+            Section::AuthRemember => with("auth.basic", &users, &format!("remember.{line}")),
+            Section::AuthRequest => with("auth.request", &pool, line),
+            Section::AuthRequestRemember => {
+                with("auth.request", &pool, &format!("remember.{line}"))
+            }
+            _ => with("mirror", &pool, line),
+        };
+        let route = route.replace("\"login\"", "\"api\"").replace("\"shadow\"", "\"api\"");
+        let asks = route.contains("client_certificate");
+        (if asks { ASKS } else { "" }, route)
+    }
+
     #[test]
     fn every_example_is_understood() {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
             let line = key.example;
             let below = |table: &str| format!("{table}.{line}");
             let (in_listener, in_pool) = of_tls(key);
+            let (asks, of_auth) = of_auth(key);
             let (listener, route, pool, member) = match key.section {
                 Section::Root => continue,
                 Section::Server | Section::Limits => ("", "", "", ""),
@@ -326,7 +361,15 @@ mod tests {
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
-                Section::Route => ("", line, "", ""),
+                Section::Route
+                | Section::Auth
+                | Section::AuthCertificate
+                | Section::AuthJwt
+                | Section::AuthBasic
+                | Section::AuthRequest
+                | Section::AuthRemember
+                | Section::AuthRequestRemember
+                | Section::Mirror => (asks, &*of_auth, "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls

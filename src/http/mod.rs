@@ -6,13 +6,16 @@
 //! on is re-serialised from what was parsed, with [`encode`].
 
 mod authority;
+pub mod base64;
 mod bytes;
 mod chunk_line;
 mod chunked;
+mod credentials;
 pub mod date;
 pub mod encode;
 mod error;
 mod fields;
+mod folded;
 mod framing;
 #[doc(hidden)]
 pub mod fuzz;
@@ -27,8 +30,10 @@ mod tests;
 mod trailers;
 
 pub use chunked::{ChunkDecoder, Event, Step};
+pub use credentials::{Credentials, UserPass, credentials};
 pub use error::{ChunkError, FramingError, ParseError};
 pub use fields::{ConnectionOptions, FieldRef, FieldsIter};
+pub use folded::{FoldedNames, may_be_copied};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{HeadLimits, Parsed};
 pub use method::{Method, Version};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::access_log;
+use super::auth::Auth;
+use super::mirror::Mirrors;
 use super::passthrough::Passthrough;
 use super::route::Router;
 use crate::balancer::Pools;
@@ -40,6 +42,10 @@ pub struct Context {
     pub access_log: Option<access_log::Sender>,
     /// TLS with clients, by listener.
     tls: Arc<[Option<TlsAcceptor>]>,
+    /// Who may send requests, if any route asks.
+    pub(super) auth: Option<Auth>,
+    /// Copies of requests.
+    pub(super) mirrors: Mirrors,
     draining: Cell<bool>,
     cut: Cell<bool>,
     // Boxed: a connection's task holds a pointer, not two heads.
@@ -78,10 +84,31 @@ impl Context {
             open,
             access_log,
             tls,
+            auth: None,
+            mirrors: Mirrors::default(),
             draining,
             cut,
             scratch,
         }
+    }
+
+    /// The same, with what its routes need to know who may send requests.
+    #[must_use]
+    pub fn with_auth(mut self, auth: Option<Auth>) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// From now on copies of requests can be sent.
+    pub fn open_mirrors(self: &Rc<Self>) {
+        self.mirrors.open(self);
+    }
+
+    /// Whether a client's field of this name must not reach members, as they learn from it who the
+    /// client is.
+    #[inline]
+    pub(super) fn claims(&self, name: &[u8]) -> bool {
+        self.auth.as_ref().is_some_and(|auth| auth.claims(name))
     }
 
     /// From now on every answer closes its connection.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
+use super::auth::{self, Grant, Question};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::reasons;
@@ -66,6 +67,8 @@ pub(super) struct Ask<'a> {
     pub(super) stream: &'a Stream,
     /// What the client's certificate says of it, as whole fields.
     pub(super) identity: Option<&'a [u8]>,
+    /// What its route found out about the client.
+    pub(super) grant: Option<Grant>,
 }
 
 /// What has become of an exchange so far.
@@ -94,6 +97,8 @@ pub(super) struct Facts {
     /// How it was reached.
     pub(super) site: RefCell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
+    /// Whole field lines that go with a refusal.
+    pub(super) extra: RefCell<Option<Box<[u8]>>>,
     /// The member that the client stays on from now on, where its cookie does not say so.
     pub(super) moved_to: Cell<Option<MemberId>>,
     /// Members that have been tried.
@@ -134,6 +139,7 @@ impl Facts {
             member: Cell::new(None),
             site: RefCell::new(None),
             reason: Cell::new(None),
+            extra: RefCell::default(),
             moved_to: Cell::default(),
             tried: Cell::default(),
             attempts: Cell::new(0),
@@ -209,6 +215,18 @@ async fn run(
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
+    let mut grant = None;
+    if let Some(auth) = &route.auth {
+        match auth::check(auth, Question::new(context, listener, client, head, id)).await {
+            Ok(granted) => grant = Some(granted),
+            Err(refusal) if refusal.redirect.is_none() => return Err(auth::tell(*refusal, facts)),
+            Err(refusal) => {
+                let elsewhere =
+                    redirect::elsewhere(context, listener, client, head, &refusal, facts);
+                return Ok(Box::pin(elsewhere).await);
+            }
+        }
+    }
     let (pools, pool) = (&context.pools, route.pool);
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
@@ -225,6 +243,7 @@ async fn run(
         peer: &client.peer,
         stream: &client.stream,
         identity: client.identity.as_deref(),
+        grant,
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
 }
@@ -263,6 +282,8 @@ async fn fail(
     } else {
         Vec::new()
     };
-    let answer = reject::Answer { reason, keep, allow: &allow, head: Some(head) };
+    let extra = facts.extra.take();
+    let extra = extra.as_deref().unwrap_or_default();
+    let answer = reject::Answer { reason, keep, allow: &allow, extra, head: Some(head) };
     reject::send(context, client, &answer, facts).await
 }

@@ -5,7 +5,9 @@
 
 pub mod access_log;
 mod answer;
+pub mod auth;
 mod body;
+mod call;
 mod connection;
 mod context;
 mod deliver;
@@ -15,6 +17,7 @@ mod forwarded;
 mod greeting;
 mod guard;
 mod hash_key;
+mod mirror;
 mod passthrough;
 mod patience;
 mod reasons;

@@ -19,6 +19,8 @@ pub(super) struct Answer<'a> {
     pub(super) keep: bool,
     /// The methods that would have been allowed.
     pub(super) allow: &'a [u8],
+    /// Whole field lines besides.
+    pub(super) extra: &'a [u8],
     /// The request, if its head could be read.
     pub(super) head: Option<&'a RequestHead>,
 }
@@ -40,6 +42,7 @@ fn write(out: &mut Vec<u8>, answer: &Answer<'_>, hsts: Option<&HstsConfig>) {
     if !answer.allow.is_empty() {
         encode::field(out, b"Allow", answer.allow);
     }
+    out.extend_from_slice(answer.extra);
     if matches!(reason, Reason::QueueFull | Reason::QueueTimeout) {
         out.extend_from_slice(b"Retry-After: 1\r\n");
     }
@@ -93,7 +96,7 @@ pub(super) async fn head(context: &Context, client: &Client, reason: Reason) -> 
     let ending = if reason.status() == 0 {
         Ending::Close
     } else {
-        let answer = Answer { reason, keep: false, allow: b"", head: None };
+        let answer = Answer { reason, keep: false, allow: b"", extra: b"", head: None };
         send(context, client, &answer, &facts).await
     };
     access_log::refused(context, client.listener, &facts);

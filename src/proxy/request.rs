@@ -18,7 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
         if entry.name == Name::Te {
             te_trailers |= accepts_trailers(entry.value);
         }
-        if passes(ask, &entry) {
+        if passes(ask, &entry) && !claims(ask, &entry) {
             encode::field_as_sent(out, &entry);
         }
     }
@@ -26,6 +26,9 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
     let client = forwarded::write(out, head, ask.peer, &ask.listener.trusted_proxies);
     if let Some(identity) = ask.identity {
         out.extend_from_slice(identity);
+    }
+    if let Some(grant) = &ask.grant {
+        grant.write(out);
     }
     if ask.route.via {
         out.extend_from_slice(b"Via: 1.1 ringway\r\n");
@@ -64,6 +67,13 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
         _ if entry.identity => ask.peer.trusted,
         _ => !ask.head.is_hop_by_hop(entry),
     }
+}
+
+/// Whether it is by this field that members learn who the client is, from us.
+#[inline]
+fn claims(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
+    ask.context.claims(entry.name_bytes)
+        || entry.name == Name::Authorization && ask.grant.as_ref().is_some_and(|grant| grant.strips)
 }
 
 fn write_host(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) {

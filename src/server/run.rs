@@ -15,7 +15,7 @@ use super::worker::Plan;
 use crate::balancer::{self, SharedPools};
 use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
-use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
+use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
 use crate::stats::Row;
@@ -43,7 +43,7 @@ pub enum StartError {
     Admin(AdminBindError),
     /// The access log's file.
     AccessLog(PathBuf, io::Error),
-    /// Files of certificates and keys.
+    /// Files of certificates and keys, of users and secrets.
     Tls(Vec<TlsFileFault>),
     /// A thread, a ring, or another resource.
     System(io::Error),
@@ -115,6 +115,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
+    let auth = AuthFiles::load(&config).map_err(StartError::Tls)?;
     let (listening, datagrams) = bind_all(&config, cores.len())?;
     let admin = config.server.admin.as_ref().map(admin::bind);
     let admin = admin.transpose().map_err(StartError::Admin)?;
@@ -153,6 +154,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
             observer: observer.clone(),
+            auth: auth.as_ref().map(AuthFiles::seat).transpose().map_err(StartError::System)?,
             sockets,
             datagrams,
             inbox,
@@ -163,12 +165,17 @@ pub fn run(options: Options) -> Result<(), StartError> {
         crew.add(plan.start().map_err(StartError::System)?, ringer);
     }
     drop((log_sender, started, ended, observer));
+    let threads = auth.as_ref().map(|auth| auth.start_threads(cores.len()));
+    threads.transpose().map_err(StartError::System)?;
     let (draining, desk) = (crew.draining(), monitor.desk());
     let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
             admin.start(process.telling_of(certificates.shelves()));
+        }
+        if let Some(auth) = auth {
+            auth.watch(&config, &control_row);
         }
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await

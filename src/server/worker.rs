@@ -19,7 +19,8 @@ use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
-use crate::proxy::{self, Context, DRAIN_PATIENCE, Flows, Place};
+use crate::proxy::auth::Auth;
+use crate::proxy::{self, Context, DRAIN_PATIENCE, Flows, Place, auth};
 use crate::stats::{Counter, Reason, Row};
 
 /// How long accepting pauses when the process has no descriptors left: trying at once would burn
@@ -54,6 +55,8 @@ pub(super) struct Plan {
     /// TLS with clients, by listener.
     pub(super) tls: Arc<[Option<TlsAcceptor>]>,
     pub(super) observer: Observer,
+    /// Who may send requests, if any route asks; and the way back of passwords' verdicts.
+    pub(super) auth: Option<(Arc<auth::Shared>, Option<auth::Seat>)>,
     pub(super) sockets: Vec<(ListenerId, TcpListener)>,
     pub(super) datagrams: Vec<(ListenerId, UdpSocket)>,
     pub(super) inbox: Inbox<Command>,
@@ -106,7 +109,11 @@ impl Plan {
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
         let (sharing, log) = (self.open, self.access_log);
-        let context = Rc::new(Context::new(self.config, pools, self.row, sharing, log, self.tls));
+        let auth = self.auth.and_then(|(shared, seat)| Auth::new(&self.config, &shared, seat));
+        let context = Context::new(self.config, pools, self.row, sharing, log, self.tls);
+        let context = Rc::new(context.with_auth(auth));
+        context.open_mirrors();
+        net::spawn(auth::serve(Rc::clone(&context), self.driver), count_panic(&context));
         let opened = open(self.sockets, self.datagrams, self.driver, &context);
         let (doors, flows) = match opened {
             Ok(opened) => opened,
