@@ -55,3 +55,23 @@ fn proxy_header() {
 fn client_hello() {
     replay("client_hello", ringway::wire::fuzz::client_hello);
 }
+
+#[test]
+fn credentials() {
+    replay("credentials", ringway::http::fuzz::credentials);
+}
+
+#[test]
+fn token() {
+    replay("token", ringway::proxy::auth::fuzz_token);
+}
+
+#[test]
+fn htpasswd() {
+    replay("htpasswd", ringway::proxy::auth::fuzz_users);
+}
+
+#[test]
+fn jwks() {
+    replay("jwks", ringway::proxy::auth::fuzz_keys);
+}

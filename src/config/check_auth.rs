@@ -213,9 +213,11 @@ pub(super) fn field(text: At<&str>, findings: &mut Findings) -> String {
         name,
         Name::Host | Name::ContentLength | Name::Expect | Name::Via | Name::Date | Name::Server
     );
+    let folded: Vec<u8> = bytes.iter().map(|b| if *b == b'_' { b'-' } else { *b }).collect();
+    let told = folded.get(..11).is_some_and(|start| start.eq_ignore_ascii_case(b"x-original-"));
     if !is_token(text.value) {
         bad(text.span, AuthError::Field, findings);
-    } else if framed || name.is_hop_by_hop() || is_identity(bytes) {
+    } else if told || framed || name.is_hop_by_hop() || is_identity(bytes) {
         bad(text.span, AuthError::OwnField, findings);
     }
     text.value.to_owned()

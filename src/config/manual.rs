@@ -179,6 +179,14 @@ mod tests {
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
+    const RULES: &str =
+        "tls = { certificates = [{ chain = 'a', key = 'b' }], client_auth.ca = 'c' }
+        [[route]]
+        mirror.pool = 'app'
+        auth.client_certificate.subjects = 'a'
+        auth.jwt.jwks = 'https://a/'
+        auth.basic = { realm = 'a', users = 'b' }
+        auth.request = { pool = 'app', remember = {} }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -188,6 +196,7 @@ mod tests {
         for part in header.split('.') {
             value = match value {
                 Value::Table(table) if part == "NAME" => table.values().next().unwrap().clone(),
+                Value::Table(table) if part == "METHOD" => table["basic"].clone(),
                 Value::Table(table) => table[part].clone(),
                 other => panic!("{other} at {part} of {header}"),
             };
@@ -222,6 +231,7 @@ mod tests {
                  [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
             ))
         };
+        let ruled = shown(&MINIMAL.replacen("[[route]]", RULES, 1));
         let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
@@ -229,6 +239,14 @@ mod tests {
                 // Not by default, and without a default.
                 Section::Balance | Section::Passthrough => continue,
                 Section::ProxyProtocol => find(&tcp, section),
+                Section::Auth
+                | Section::AuthCertificate
+                | Section::AuthJwt
+                | Section::AuthBasic
+                | Section::AuthRequest
+                | Section::AuthRemember
+                | Section::AuthRequestRemember
+                | Section::Mirror => find(&ruled, section),
                 Section::Health
                 | Section::Sticky
                 | Section::SuccessRate

@@ -2,6 +2,7 @@
 //! whatever they are. The targets in `fuzz/` only call these, and tests run them over corpora.
 
 use super::chunked::{ChunkDecoder, Event};
+use super::credentials::{Credentials, UserPass};
 use super::encode;
 use super::error::{ChunkError, ParseError};
 use super::fields::FieldRef;
@@ -291,4 +292,21 @@ fn in_pieces(
         }
     }
     parse(data)
+}
+/// What holds for every value of `Authorization`, for the fuzz target `credentials`.
+#[allow(clippy::missing_panics_doc)]
+pub fn credentials(data: &[u8]) {
+    match super::credentials(data) {
+        Credentials::Basic(token) => {
+            assert!(data.ends_with(token));
+            if let Some(pair) = UserPass::read(token) {
+                let (user, password) = (pair.user(), pair.password());
+                assert!(!user.is_empty() && !user.contains(&b':'));
+                assert!(!user.iter().chain(password).any(u8::is_ascii_control));
+                assert!(user.len() + password.len() < token.len());
+            }
+        }
+        Credentials::Bearer(token) => assert!(data.ends_with(token)),
+        Credentials::Other => {}
+    }
 }

@@ -9,7 +9,7 @@ use super::{Question, Refusal, Verdict, no_fields};
 use crate::clock;
 use crate::config::{AuthRequestConfig, RememberConfig};
 use crate::http::{Name, ResponseHead, encode, may_be_copied};
-use crate::net::{Either, TICK, race, sleep};
+use crate::net::{Buffer, Either, Size, TICK, race, sleep};
 use crate::proxy::call::{self, Call};
 use crate::proxy::forwarded;
 use crate::stats::{Counter, Reason};
@@ -49,23 +49,27 @@ fn is_sent(config: &AuthRequestConfig, name: &[u8]) -> bool {
     config.headers.iter().any(|sent| sent.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// By what an answer is remembered.
+/// By what an answer is remembered; `None`: it is not.
 fn digest(
     auth: &Auth,
     config: &AuthRequestConfig,
     remember: RememberConfig,
     question: &Question<'_>,
-) -> Digest {
-    let mut text = crate::net::Buffer::take(crate::net::Size::Medium);
+) -> Option<Digest> {
+    let mut text = Buffer::take(Size::Medium);
     if remember.by_credential {
         let fields = question.head.fields();
         for field in fields.filter(|field| is_sent(config, field.name_bytes)) {
             encode::field(text.tail(), field.name_bytes, field.value);
         }
+        if text.is_empty() {
+            // Nobody's credentials are not everybody's.
+            return None;
+        }
     } else {
         write(text.tail(), config, question);
     }
-    auth.digest(question.route, &[b"request", text.data()])
+    Some(auth.digest(question.route, &[b"request", text.data()]))
 }
 
 /// The answer, if it is remembered; `None`: the service must be asked.
@@ -76,7 +80,7 @@ pub(super) fn at_once(
     question: &Question<'_>,
 ) -> Option<Verdict> {
     let (remembered, remember) = (memory.request.as_ref()?, config.remember?);
-    let digest = digest(auth, config, remember, question);
+    let digest = digest(auth, config, remember, question)?;
     let fields = remembered.borrow_mut().get(&digest, question.now, 0)?;
     question.context.row.add(Counter::AuthRemembered, 1);
     Some(Ok(fields))
@@ -128,8 +132,8 @@ pub(super) async fn in_time(
     context.keep_scratch(scratch);
     if let (Ok(fields), Some(remembered), Some(remember)) =
         (&verdict, &memory.request, config.remember)
+        && let Some(digest) = digest(auth, config, remember, question)
     {
-        let digest = digest(auth, config, remember, question);
         let until = clock::coarse().after(remember.time);
         remembered.borrow_mut().insert(digest, Rc::clone(fields), until, 0);
     }

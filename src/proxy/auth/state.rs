@@ -57,6 +57,8 @@ pub struct Keys {
     pub fetches: AtomicU64,
     /// When a fetch was asked for, in microseconds; 0: never.
     wanted: AtomicU64,
+    /// How many had ended then.
+    ended: AtomicU64,
     /// Asks the control thread for a fetch; `None`: the keys are in a file.
     ask: Option<Box<dyn Fn() + Send + Sync>>,
 }
@@ -71,8 +73,8 @@ impl Keys {
     /// Keys; `ask` wakes who fetches them anew.
     #[must_use]
     pub fn new(keys: Option<KeySet>, ask: Option<Box<dyn Fn() + Send + Sync>>) -> Self {
-        let (fetches, wanted) = Default::default();
-        Self { current: Current::new(keys), fetches, wanted, ask }
+        let (fetches, wanted, ended) = Default::default();
+        Self { current: Current::new(keys), fetches, wanted, ended, ask }
     }
 
     /// Asks for a fetch, unless that was done a short time ago. Whether one is likely under way.
@@ -81,11 +83,13 @@ impl Keys {
         let (now, before) = (now.as_micros().max(1), self.wanted.load(Ordering::Relaxed));
         let since = now.saturating_sub(before);
         if before != 0 && since < micros(WANT_LEAST) {
-            return since < micros(patience);
+            let runs = self.fetches.load(Ordering::Acquire) == self.ended.load(Ordering::Acquire);
+            return runs && since < micros(patience);
         }
         let exchange =
             self.wanted.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed);
         if exchange.is_ok() {
+            self.ended.store(self.fetches.load(Ordering::Acquire), Ordering::Release);
             ask();
         }
         true
@@ -227,6 +231,9 @@ mod tests {
             assert_eq!(keys.want(now, patience), waits, "{second}");
             assert_eq!(asked.load(Ordering::Relaxed), times, "{second}");
         }
+        // It has ended: what it did not bring is not there.
+        keys.fetches.fetch_add(1, Ordering::Release);
+        assert!(!keys.want(Instant::from_micros(16_000_000), patience));
         let of_file = Keys::new(None, None);
         assert!(!of_file.want(Instant::from_micros(1), patience));
     }

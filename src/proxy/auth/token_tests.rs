@@ -73,12 +73,12 @@ fn signers() -> Vec<(&'static str, Value, Signer)> {
     let rsa = std::rc::Rc::new(RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap());
     let point = ec.public_key().as_ref().to_vec();
     let point384 = ec384.public_key().as_ref().to_vec();
-    let public = rsa.public_key();
-    let (n, e) = (public.modulus(), public.exponent());
+    // 30 82 01 0a, 02 82 01 01 00 and the modulus, 02 03 and the exponent.
+    let der = rsa.public_key().as_ref().to_vec();
     let rsa_jwk = json!({
         "kty": "RSA",
-        "n": base64(n.big_endian_without_leading_zero()),
-        "e": base64(e.big_endian_without_leading_zero()),
+        "n": base64(&der[9..265]),
+        "e": base64(&der[267..270]),
         "kid": "rsa",
     });
     let ec_jwk = json!({ "kty": "EC", "crv": "P-256", "kid": "ec", "use": "sig",

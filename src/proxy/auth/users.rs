@@ -119,7 +119,7 @@ fn user(line: &[u8]) -> Result<(&[u8], &str), &'static str> {
 }
 
 fn is_bcrypt(hash: &str) -> bool {
-    ["$2y$", "$2b$", "$2a$", "$2x$"].iter().any(|start| hash.starts_with(start))
+    ["$2y$", "$2b$", "$2a$"].iter().any(|start| hash.starts_with(start))
 }
 
 fn argon2(hash: &str) -> Result<PasswordHash<'_>, &'static str> {
