@@ -28,6 +28,7 @@ pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig
         },
         resolvers: resolvers(table, findings),
         drain_timeout: table.time("drain_timeout", findings),
+        spread: table.flag("spread", findings),
     }
 }
 

@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub resolvers: Vec<SocketAddr>,
     /// How long exchanges may take to end after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
+    /// Whether workers give connections to others that have fewer or less to do. Default true.
+    pub spread: bool,
 }
 
 /// How many workers and where.

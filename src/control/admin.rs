@@ -24,7 +24,7 @@ use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
 struct Occupant<'a> {
@@ -50,6 +50,7 @@ pub struct Process {
     draining: Arc<AtomicBool>,
     desk: Desk,
     certificates: Option<Shelves>,
+    occupancy: Arc<Occupancy>,
     started: Instant,
 }
 
@@ -59,7 +60,7 @@ impl Process {
     pub fn new(
         config: &Arc<Config>,
         shared: &Arc<SharedPools>,
-        rows: Vec<Arc<Row>>,
+        (rows, occupancy): (Vec<Arc<Row>>, Arc<Occupancy>),
         control: &Arc<Row>,
         draining: Arc<AtomicBool>,
         desk: Desk,
@@ -73,6 +74,7 @@ impl Process {
             draining,
             desk,
             certificates: None,
+            occupancy,
             started: clock::now(),
         }
     }

@@ -276,7 +276,7 @@ impl AuthFiles {
     pub fn watch(self, config: &Config, row: &Arc<Row>) {
         for fetched in self.fetched {
             let (servers, row) = (config.server.resolvers.clone(), Arc::clone(row));
-            tokio::spawn(async move { fetched.follow(&servers, &row).await });
+            tokio::spawn(async move { Box::pin(fetched.follow(&servers, &row)).await });
         }
         let (mut files, row) = (self.files, Arc::clone(row));
         if files.is_empty() {

@@ -80,7 +80,7 @@ mod tests {
             .map(|six| (0..6).fold(0, |n, at| n * 2 + usize::from(*six.get(at).unwrap_or(&0))))
             .map(|index| alphabet[index])
             .collect();
-        while !url && out.len() % 4 > 0 {
+        while !url && !out.len().is_multiple_of(4) {
             out.push('=');
         }
         out

@@ -4,7 +4,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
@@ -83,6 +83,27 @@ impl Stream {
             nonblocking: Cell::new(false),
             tls: None,
         }
+    }
+
+    /// Leaves this worker's loop, for another's. No operation may be under way, and nothing may have been
+    /// received that was not handed out; with TLS it stays.
+    ///
+    /// # Errors
+    /// The connection: no descriptor is left to take it along with.
+    pub fn leave(self) -> Result<OwnedFd, Self> {
+        if self.tls.is_some() {
+            return Err(self);
+        }
+        // A copy: the loop is to forget the descriptor, as it does at a close.
+        self.borrow().try_clone_to_owned().map_err(|_| self)
+    }
+
+    /// A connection that has left another worker's loop.
+    ///
+    /// # Errors
+    /// This loop could not take it.
+    pub fn join(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self::new(TcpStream::from_std(socket.into())?))
     }
 
     /// As [`Stream::new`], of a socket whose calls return instead of waiting already.

@@ -16,6 +16,7 @@ mod flows;
 mod forwarded;
 mod greeting;
 mod guard;
+mod handover;
 mod hash_key;
 mod mirror;
 mod passthrough;
@@ -33,6 +34,7 @@ mod tunnel;
 mod upload;
 
 pub use connection::{DRAIN_PATIENCE, serve};
-pub use context::{Context, Place};
+pub use context::{Context, Neighbours, Place};
 pub use flows::Flows;
+pub use handover::{Give, Moved, Newcomer, Origin, pass_on};
 pub use relay::relay;

@@ -5,20 +5,19 @@ use std::io;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
 
 use super::drain::{Crew, Outcome};
-use super::worker::Plan;
+use super::worker::{AuthSeat, Plan};
 use crate::balancer::{self, SharedPools};
 use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
 const INBOX: usize = 256;
@@ -115,7 +114,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
-    let auth = AuthFiles::load(&config).map_err(StartError::Tls)?;
+    let auth = load_auth(&config, cores.len())?;
     let (listening, datagrams) = bind_all(&config, cores.len())?;
     let admin = config.server.admin.as_ref().map(admin::bind);
     let admin = admin.transpose().map_err(StartError::Admin)?;
@@ -124,7 +123,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
-    let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
+    let occupancy = occupancy(&config, cores.len());
+    let counts = (rows.clone(), Arc::clone(&occupancy));
+    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout);
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
@@ -132,16 +133,14 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(to_members)
         .with_records(shared.records());
-    let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
     let mut datagrams = by_worker(datagrams, cores.len());
     let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
     let (peers, inboxes): (Vec<_>, Vec<_>) =
         inboxes.map_err(StartError::System)?.into_iter().unzip();
-    let ringers = peers.clone();
     let bound = sockets.drain(..).zip(datagrams.drain(..));
-    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(ringers);
+    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
             id: WorkerId(number),
@@ -149,12 +148,12 @@ pub fn run(options: Options) -> Result<(), StartError> {
             driver,
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
-            open: Arc::clone(&open),
+            occupancy: Arc::clone(&occupancy),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
             observer: observer.clone(),
-            auth: auth.as_ref().map(AuthFiles::seat).transpose().map_err(StartError::System)?,
+            auth: auth.as_ref().map(seat).transpose()?,
             sockets,
             datagrams,
             inbox,
@@ -165,24 +164,25 @@ pub fn run(options: Options) -> Result<(), StartError> {
         crew.add(plan.start().map_err(StartError::System)?, ringer);
     }
     drop((log_sender, started, ended, observer));
-    let threads = auth.as_ref().map(|auth| auth.start_threads(cores.len()));
-    threads.transpose().map_err(StartError::System)?;
     let (draining, desk) = (crew.draining(), monitor.desk());
-    let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
+    let process = Process::new(&config, &shared, (rows, occupancy), &control_row, draining, desk);
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
             admin.start(process.telling_of(certificates.shelves()));
         }
-        if let Some(auth) = auth {
-            auth.watch(&config, &control_row);
-        }
+        auth.into_iter().for_each(|auth| auth.watch(&config, &control_row));
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
     say_end(control.map_err(StartError::System)?.block_on(serve)?);
     Ok(())
+}
+
+fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {
+    let names = config.listeners.iter().map(|listener| listener.name.clone());
+    Arc::new(Occupancy::new(names, workers))
 }
 
 fn say_end(outcome: Outcome) {
@@ -215,6 +215,20 @@ fn load_certificates(config: &Config) -> Result<Certificates, StartError> {
         }
     }
     Ok(certificates)
+}
+
+/// Users and keys of `auth`, if any route has it, and the threads that verify passwords.
+fn load_auth(config: &Config, workers: usize) -> Result<Option<AuthFiles>, StartError> {
+    let auth = AuthFiles::load(config).map_err(StartError::Tls)?;
+    if let Some(auth) = &auth {
+        auth.start_threads(workers).map_err(StartError::System)?;
+    }
+    Ok(auth)
+}
+
+/// One worker's part of it.
+fn seat(auth: &AuthFiles) -> Result<AuthSeat, StartError> {
+    auth.seat().map_err(StartError::System)
 }
 
 /// Waits until every worker's loop runs.

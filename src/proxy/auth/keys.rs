@@ -42,7 +42,7 @@ impl fmt::Debug for Key {
 
 enum Material {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// Why there are no keys.
@@ -116,7 +116,8 @@ impl KeySet {
         if bytes.len() < SECRET_LEAST {
             return Err(KeysError::ShortSecret);
         }
-        let material = Material::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes));
+        let key = Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes));
+        let material = Material::Secret(key);
         Ok(Self { keys: vec![Key { id: None, algorithm: Algorithm::Hs256, material }] })
     }
 

@@ -38,8 +38,18 @@ struct Header {
     b64: Option<Value>,
 }
 
-/// Whether a text has the form of a token, and its header: the signed part, the signature.
-fn cut(text: &[u8]) -> Option<(&[u8], Header, &[u8], Vec<u8>)> {
+/// The parts of a token.
+struct Parts<'a> {
+    /// What the signature is for.
+    signed: &'a [u8],
+    header: Header,
+    /// Not decoded yet.
+    claims: &'a [u8],
+    signature: Vec<u8>,
+}
+
+/// Cuts a text that has the form of a token.
+fn cut(text: &[u8]) -> Option<Parts<'_>> {
     if text.len() > TOKEN_MOST {
         return None;
     }
@@ -54,7 +64,7 @@ fn cut(text: &[u8]) -> Option<(&[u8], Header, &[u8], Vec<u8>)> {
     if header.crit.is_some() || header.b64.is_some() {
         return None;
     }
-    Some((signed, header, claims, base64::url(signature)?))
+    Some(Parts { signed, header, claims, signature: base64::url(signature)? })
 }
 
 /// Verifies a token at `now`, a time since the Unix epoch.
@@ -64,7 +74,7 @@ pub(super) fn verify(
     config: &JwtConfig,
     now: Duration,
 ) -> Result<Verified, Reason> {
-    let (signed, header, claims, signature) = cut(text).ok_or(Reason::AuthToken)?;
+    let Parts { signed, header, claims, signature } = cut(text).ok_or(Reason::AuthToken)?;
     let algorithm = Algorithm::named(&header.alg).filter(|one| config.algorithms.contains(one));
     let algorithm = algorithm.ok_or(Reason::AuthAlgorithm)?;
     match keys.verify(algorithm, header.kid.as_deref(), signed, &signature) {
@@ -169,7 +179,7 @@ fn plain(value: &Value) -> Option<String> {
 /// What holds for every text, for the fuzz target `token`.
 #[allow(clippy::missing_panics_doc)]
 pub(super) fn fuzz(data: &[u8]) {
-    if let Some((signed, header, claims, _)) = cut(data) {
+    if let Some(Parts { signed, header, claims, .. }) = cut(data) {
         assert!(data.starts_with(signed) && signed.ends_with(claims), "the signed part");
         assert!(header.crit.is_none(), "critical extensions");
     }
