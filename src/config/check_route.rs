@@ -9,9 +9,10 @@ use super::check_mirror;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
 use super::error::{Mistake, Span};
+use super::keys::Section;
 use super::nearest::nearest;
 use super::path::PathError;
-use super::{host, path};
+use super::{check_guard, host, path};
 use crate::ids::{ListenerId, PoolId};
 
 /// What a route may refer to.
@@ -44,6 +45,9 @@ pub(super) fn route(
         via: table.flag("via", findings),
         auth: check_auth::auth(table, names, findings),
         mirror: check_mirror::mirror(table, names, findings),
+        access: check_guard::access(table, Speaks::Http, findings),
+        rates: check_guard::rates(table, Section::RouteRate, findings),
+        limits: check_guard::route_limits(table, findings),
     }
 }
 

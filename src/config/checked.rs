@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::admin_address::AdminAddress;
 use super::checked_auth::AuthConfig;
+use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
 use super::checked_mirror::MirrorConfig;
 use super::checked_pool::PoolConfig;
@@ -120,6 +121,10 @@ pub struct ListenerConfig {
     pub redirect_https: Option<u16>,
     /// `hsts`: what every answer says to clients. `None`: the default.
     pub hsts: Option<HstsConfig>,
+    /// `access`: who may come. `None`, the default: everybody.
+    pub access: Option<AccessConfig>,
+    /// `rate`: how many requests may come. Default none.
+    pub rates: Vec<RateConfig>,
 }
 
 /// `hsts = {...}` of a listener.
@@ -144,6 +149,8 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// For a client that takes no byte of its answer. Default 30 s.
     pub write: Duration,
+    /// How much longer than `min_rate` says. Default 10 s.
+    pub slow: Duration,
     /// For a connection that is relayed (upgraded, TCP, passed through) without a byte in either
     /// direction. Default 10 min.
     pub tunnel: Duration,
@@ -160,6 +167,14 @@ pub struct ListenerLimits {
     pub headers: usize,
     /// Open connections of this listener, over all workers. Default 100,000.
     pub connections: usize,
+    /// Of these, those of one client. Default no bound.
+    pub connections_per_client: Option<u32>,
+    /// Requests of one client at a time. Default no bound.
+    pub requests_per_client: Option<u32>,
+    /// Bytes of a request's target. Default no bound of its own.
+    pub uri: Option<usize>,
+    /// Bytes a second that a client must be fast. Default none.
+    pub min_rate: Option<u32>,
     /// Flows of datagrams of this listener, per worker. Default 10,000.
     pub sessions: usize,
     /// Bytes of a request body; `None`: no bound, the default (`"none"`).
@@ -196,6 +211,12 @@ pub struct RouteConfig {
     pub auth: Option<Box<AuthConfig>>,
     /// Who gets copies of them. `None`, the default: nobody.
     pub mirror: Option<MirrorConfig>,
+    /// `access`: who may come. `None`, the default: everybody.
+    pub access: Option<AccessConfig>,
+    /// `rate`: how many requests may come. Default none.
+    pub rates: Vec<RateConfig>,
+    /// Bounds on its requests.
+    pub limits: RouteLimits,
 }
 
 /// A host to match, in lower case, without a port.

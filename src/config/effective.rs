@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::scalar::{show_duration as time, show_size};
 use super::{
     AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, PathPattern, RouteConfig, Workers,
-    effective_auth, effective_listener, effective_pool,
+    effective_auth, effective_guard, effective_listener, effective_pool,
 };
 
 /// The whole configuration as a file that says everything.
@@ -93,6 +93,7 @@ fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         HostPolicy::Literal(text) => line(out, "host", quote(text)),
     }
     line(out, "via", route.via);
+    effective_guard::route(out, route);
     effective_auth::route(out, config, route);
 }
 

@@ -7,6 +7,7 @@ use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_auth::AuthError;
 use super::check_balance::HashKeyError;
+use super::check_guard::GuardError;
 use super::check_health::FieldError;
 use super::check_l4::{Speaks, Unfit};
 use super::check_sticky::StickyError;
@@ -321,6 +322,10 @@ pub enum Mistake {
         /// The pool.
         pool: String,
     },
+
+    // Of what guards listeners and routes.
+    /// No list of addresses, no rate, or the like.
+    BadGuard(GuardError),
 
     // Warnings.
     /// Members that need not prove who they are.

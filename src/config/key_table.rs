@@ -8,9 +8,9 @@ use super::keys::Kind::{
 };
 use super::keys::Section::{
     self, Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive,
-    Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts,
-    PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets,
-    Tls,
+    Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Member,
+    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route,
+    RouteAccess, RouteLimits, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -118,6 +118,34 @@ const TABLE: &[Key] = &[
         "Adds `Strict-Transport-Security` to every answer, in place of the members' own: clients then refuse plain HTTP for so long. Only on a listener with `tls`.",
         "hsts = \"365d\""),
 
+    key(Listener, "access", Switch { section: ListenerAccess, on: false },
+        "Which clients may come, by their address; see [limits](limits.md).", "access = { deny = [\"192.0.2.0/24\"] }"),
+    key(Listener, "rate", Form("a table or a list of tables, see `[[listener.NAME.rate]]`", "none"),
+        "How many requests may come in a time.", "rate = { rate = \"100/s\", burst = 20 }"),
+
+    key(ListenerAccess, "allow", Form("a list of addresses, address blocks and `\"file:PATH\"`", "everybody"),
+        "Who may come; everybody else may not. A file has an address or a block a line, and comments that begin with `#`. Of the blocks of both lists that hold an address, the most specific has the word; of equal ones `deny`.",
+        "allow = [\"10.0.0.0/8\", \"file:/etc/ringway/partners.txt\"]"),
+    key(ListenerAccess, "deny", Form("a list of addresses, address blocks and `\"file:PATH\"`", "nobody"),
+        "Who may not come.", "deny = [\"192.0.2.0/24\", \"10.9.0.0/16\"]"),
+    key(ListenerAccess, "status", Form("`403`, `404` or `\"drop\"`", "403"),
+        "How a request of one who may not come is answered. `\"drop\"`: its connection is closed without a word, where nobody's word on the client is believed before TLS and the first request. Connections that are relayed are always dropped.",
+        "status = \"drop\""),
+    key(ListenerAccess, "dry_run", Flag { default: false }, "Only count and log whom it would refuse.", "dry_run = true"),
+
+    key(ListenerRate, "per", Form("`\"client\"`, `\"client-net/24\"`, `\"header:NAME\"`, `\"cookie:NAME\"`, `\"listener\"`, `\"route\"`", "\"client\""),
+        "Who has a rate of its own: each client (of IPv6 each block of 64 bits), each block of clients (the bits of IPv4, and after a further `/` those of IPv6), each value of a header or cookie (a request without it counts for its client), or all requests together.",
+        "per = \"header:X-Api-Key\""),
+    key(ListenerRate, "rate", Form("a number and `/s`, `/m` or `/h`", ""), "The requests that may come in a second, a minute, an hour, evenly spread.", "rate = \"100/s\""),
+    key(ListenerRate, "burst", Form("a number, 1 to 1000000", "the number of `rate`"), "The requests that may come at once after a while without any.", "burst = 20"),
+    key(ListenerRate, "mode", Choice(&["reject", "delay"]),
+        "With `delay`, requests of a burst wait until they are due by `rate`; those beyond it are refused all the same.", "mode = \"delay\""),
+    key(ListenerRate, "status", Count { default: 429, min: 400, max: 599 }, "The status of a refusal; it comes with `Retry-After`.", "status = 503"),
+    key(ListenerRate, "keys", Count { default: 65_536, min: 1, max: 4_194_304 },
+        "How many of `per` are told apart at a time, over all workers, at 64 bytes each. One counts until its burst is whole again. Those that find no room share one burst among a few.", "keys = 1000000"),
+    key(ListenerRate, "fields", Flag { default: false }, "Whether answers say what is left, in `RateLimit` and `RateLimit-Policy`.", "fields = true"),
+    key(ListenerRate, "dry_run", Flag { default: false }, "Only count and log what it would refuse.", "dry_run = true"),
+
     key(Listener, "protocol", Choice(&["http", "tcp", "udp"]),
         "What its clients speak. With `tcp` every connection is relayed to the `pool` of the listener, byte by byte, with `udp` every datagram; keys that need requests are mistakes then.",
         "protocol = \"tcp\""),
@@ -139,6 +167,7 @@ const TABLE: &[Key] = &[
     key(ListenerTimeouts, "body", secs(30), "Between two reads of a request body.", "body = \"30s\""),
     key(ListenerTimeouts, "idle", secs(60), "Between two requests of a connection.", "idle = \"60s\""),
     key(ListenerTimeouts, "write", secs(30), "For a client that takes no byte of its answer.", "write = \"30s\""),
+    key(ListenerTimeouts, "slow", secs(10), "How much longer than `limits.min_rate` says a request or an answer may take.", "slow = \"10s\""),
     key(ListenerTimeouts, "tunnel", secs(600), "For a connection that is relayed byte by byte (upgraded such as WebSocket, `tcp`, passed through) without a byte in either direction.", "tunnel = \"10m\""),
     key(ListenerTimeouts, "session", secs(30), "With `udp`: for a flow without a datagram in either direction.", "session = \"30s\""),
 
@@ -146,6 +175,13 @@ const TABLE: &[Key] = &[
     key(ListenerLimits, "headers", FIELDS, "Fields of a request head.", "headers = 100"),
     key(ListenerLimits, "connections", Count { default: 100_000, min: 1, max: 10_000_000 },
         "Open connections of this listener, over all workers.", "connections = 100000"),
+    key(ListenerLimits, "connections_per_client", Cap { min: 1, max: 1_000_000 },
+        "Open connections of one client, over all workers; of IPv6 a client is a block of 64 bits. Not of `trusted_proxies`. Further ones are closed at once.", "connections_per_client = 100"),
+    key(ListenerLimits, "requests_per_client", Cap { min: 1, max: 1_000_000 },
+        "Requests of one client under way at a time, over all workers. Further ones are answered with 429.", "requests_per_client = 20"),
+    key(ListenerLimits, "uri", Size { default: None, min: 1, max: MIB }, "Bytes of a request's target (the path and the query); beyond it 414.", "uri = \"8KiB\""),
+    key(ListenerLimits, "min_rate", Form("`\"none\"` or a size and `/s`", "\"none\""),
+        "The bytes a second that a client must send of a body, and take of an answer, while it is waited for. One that stays behind for `timeouts.slow` is cut off: 408, or a reset.", "min_rate = \"1KiB/s\""),
     key(ListenerLimits, "sessions", Count { default: 10_000, min: 1, max: 1_000_000 },
         "With `udp`: flows at a time, per worker. Datagrams of further ones are dropped.", "sessions = 50000"),
     key(ListenerLimits, "body", Size { default: None, min: 0, max: 1 << 50 }, "Bytes of a request body.", "body = \"10MiB\""),
@@ -210,6 +246,13 @@ const TABLE: &[Key] = &[
     key(Route, "pool", Form("the name of a pool", ""), "The pool that serves the requests.", "pool = \"api\""),
     key(Route, "host", Form("`\"preserve\"`, `\"member\"`, or the text to send", "\"preserve\""),
         "What the member gets as `Host`: what the client asked for, the member's address or name with its port, or this text.", "host = \"internal.example.com\""),
+    key(Route, "access", Switch { section: RouteAccess, on: false },
+        "Which clients may come, by their address, beyond what the listener says.", "access = { allow = [\"10.0.0.0/8\"], status = 404 }"),
+    key(Route, "rate", Form("a table or a list of tables, see `[[route.rate]]`", "none"),
+        "How many requests may come in a time.", "rate = [{ rate = \"10/s\" }, { per = \"route\", rate = \"1000/s\" }]"),
+    key(Route, "limits", Table(RouteLimits), "Bounds on its requests.", "limits = { body = \"1GiB\" }"),
+    key(RouteLimits, "body", Form("`\"none\"` or size, 0B to 1048576GiB", "as the listener says"),
+        "Bytes of a request body, in place of `limits.body` of the listener.", "body = \"1GiB\""),
     key(Route, "via", Flag { default: false }, "Whether to add `Via` to requests and answers.", "via = true"),
 
     key(Pool, "balance", Form("`\"round-robin\"`, `\"least-connections\"`, `\"least-time\"`, `\"random-two\"`, or `{ hash = \"...\" }`", "\"round-robin\""),

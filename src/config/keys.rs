@@ -10,9 +10,9 @@ use std::time::Duration;
 use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
     Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
-    Listener, ListenerLimits, ListenerTimeouts, Member, Mirror, Passthrough, Pool, PoolTimeouts,
-    PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets,
-    Tls,
+    Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Member, Mirror,
+    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route,
+    RouteAccess, RouteLimits, RouteRate, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -42,12 +42,22 @@ pub enum Section {
     Tickets,
     /// `hsts = {...}` of a listener: the form that takes more than an age.
     Hsts,
+    /// `access = {...}` of a listener.
+    ListenerAccess,
+    /// One `rate` of a listener.
+    ListenerRate,
     /// `proxy_protocol = {...}` of a listener.
     ProxyProtocol,
     /// `[[listener.NAME.passthrough]]`
     Passthrough,
     /// `[[route]]`
     Route,
+    /// `access = {...}` of a route.
+    RouteAccess,
+    /// One `rate` of a route.
+    RouteRate,
+    /// `limits = {...}` of a route.
+    RouteLimits,
     /// `auth = {...}` of a route.
     Auth,
     /// `client_certificate = {...}` of `auth`.
@@ -117,7 +127,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 41] = [
         Root,
         Server,
         Limits,
@@ -129,9 +139,14 @@ impl Section {
         ClientAuth,
         Tickets,
         Hsts,
+        ListenerAccess,
+        ListenerRate,
         ProxyProtocol,
         Passthrough,
         Route,
+        RouteAccess,
+        RouteRate,
+        RouteLimits,
         Auth,
         AuthCertificate,
         AuthJwt,
@@ -171,9 +186,14 @@ impl Section {
             ClientAuth => "[listener.NAME.tls.client_auth]",
             Tickets => "[listener.NAME.tls.tickets]",
             Hsts => "[listener.NAME.hsts]",
+            ListenerAccess => "[listener.NAME.access]",
+            ListenerRate => "[[listener.NAME.rate]]",
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
+            RouteAccess => "[route.access]",
+            RouteRate => "[[route.rate]]",
+            RouteLimits => "[route.limits]",
             Auth => "[route.auth]",
             AuthCertificate => "[route.auth.client_certificate]",
             AuthJwt => "[route.auth.jwt]",
@@ -205,8 +225,9 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | Route | Auth | AuthCertificate
-            | AuthJwt | AuthBasic | AuthRequest | AuthRemember | AuthRequestRemember | Mirror => {
+            | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
+            | Route | RouteAccess | RouteRate | RouteLimits | Auth | AuthCertificate | AuthJwt
+            | AuthBasic | AuthRequest | AuthRemember | AuthRequestRemember | Mirror => {
                 Hat::ReverseProxy
             }
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
@@ -216,7 +237,13 @@ impl Section {
 
     /// Its keys, in the order of the manual.
     pub fn keys(self) -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(move |key| key.section == self)
+        let listed = match self {
+            // They take the same keys.
+            RouteAccess => ListenerAccess,
+            RouteRate => ListenerRate,
+            own => own,
+        };
+        KEYS.iter().filter(move |key| key.section == listed)
     }
 
     /// Its key of this name.

@@ -110,6 +110,7 @@ fn section_text(out: &mut String, section: Section) {
         Section::Balance => "The form of `balance` for a hash.",
         Section::Certificate => "One of the certificates of a listener.",
         Section::Hsts => "The table form of `hsts`.",
+        Section::ListenerRate | Section::RouteRate => "One rate; there may be several, and a request must pass them all.",
         Section::Passthrough => {
             "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
         }
@@ -187,6 +188,7 @@ mod tests {
         auth.jwt.jwks = 'https://a/'
         auth.basic = { realm = 'a', users = 'b' }
         auth.request = { pool = 'app', remember = {} }";
+    const GUARDED: &str = "access.deny = \"10.0.0.1\"\nrate = { rate = \"1/s\" }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -216,7 +218,8 @@ mod tests {
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]"), 1))
+            let route = format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}");
+            shown(&text.replacen("[[route]]", &route, 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
         let most = with(
@@ -254,6 +257,10 @@ mod tests {
                 | Section::PoolTls
                 | Section::Tls
                 | Section::Certificate
+                | Section::ListenerAccess
+                | Section::ListenerRate
+                | Section::RouteAccess
+                | Section::RouteRate
                 | Section::Tickets => find(&more, section),
                 Section::ClientCertificate | Section::ClientAuth | Section::Hsts => {
                     find(&most, section)
@@ -320,6 +327,20 @@ mod tests {
         }
     }
 
+    /// An example of what guards a listener, with what must not be missing beside it.
+    fn of_guard(key: &Key) -> String {
+        let line = key.example;
+        match (key.section, key.name) {
+            (_, "allow" | "deny") => format!("access = {{ {line} }}"),
+            (Section::ListenerAccess, _) => {
+                format!("access = {{ {line}, deny = [\"10.0.0.1\"] }}")
+            }
+            // One that counts for a listener, too.
+            (_, "rate") => format!("rate = {{ {line}, per = \"listener\" }}"),
+            _ => format!("rate = {{ rate = \"1/s\", {line} }}"),
+        }
+    }
+
     /// What makes a listener take the key, if it is not one of requests.
     fn spoken(key: &Key) -> String {
         match elsewhere(key) {
@@ -378,6 +399,11 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
+                Section::RouteLimits => ("", &*below("limits"), "", ""),
+                Section::ListenerAccess
+                | Section::RouteAccess
+                | Section::ListenerRate
+                | Section::RouteRate => (&*of_guard(key), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route
                 | Section::Auth

@@ -24,6 +24,7 @@ use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
+use crate::proxy::Guards;
 use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
@@ -50,6 +51,7 @@ pub struct Process {
     draining: Arc<AtomicBool>,
     desk: Desk,
     certificates: Option<Shelves>,
+    guards: Option<Arc<Guards>>,
     occupancy: Arc<Occupancy>,
     started: Instant,
 }
@@ -74,6 +76,7 @@ impl Process {
             draining,
             desk,
             certificates: None,
+            guards: None,
             occupancy,
             started: clock::now(),
         }
@@ -83,6 +86,13 @@ impl Process {
     #[must_use]
     pub fn telling_of(mut self, certificates: Shelves) -> Self {
         self.certificates = Some(certificates);
+        self
+    }
+
+    /// Tells of the rules of listeners and routes, too.
+    #[must_use]
+    pub fn counting(mut self, guards: Arc<Guards>) -> Self {
+        self.guards = Some(guards);
         self
     }
 

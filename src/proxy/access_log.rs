@@ -41,6 +41,8 @@ pub struct Record {
     pub received: Option<u64>,
     /// What went wrong.
     pub reason: Option<Reason>,
+    /// What a rule that is run dry would have refused it for.
+    pub dry_run: Option<Reason>,
     /// Times that the request was sent, or that a member was not reached for it.
     pub tries: u32,
     /// Why it was not sent again.
@@ -119,6 +121,7 @@ fn record(
         sent: facts.sent.get(),
         received: None,
         reason: facts.reason.get(),
+        dry_run: facts.noted.get().and_then(|noted| noted.dry_run.get()),
         tries: facts.attempts.get(),
         no_retry: facts.no_retry.get(),
         tls: facts.tls.map(TlsVersion::word),
@@ -183,6 +186,7 @@ pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
         sent: relayed.sent,
         received: Some(relayed.received),
         reason: relayed.reason,
+        dry_run: None,
         tries: 1,
         no_retry: None,
         tls: None,

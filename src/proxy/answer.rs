@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::body::{Sink, Source, carry, end_chunks};
 use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
+use super::guard;
 use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField, Edits};
@@ -95,7 +96,7 @@ pub(super) async fn answer(
     };
     facts.status.set(head.status());
     if let Some(sent_at) = facts.sent_at.take() {
-        facts.first_byte.set(clock::now().since(sent_at));
+        facts.first_byte_us.set(clock::micros(clock::now().since(sent_at)));
     }
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
@@ -103,6 +104,7 @@ pub(super) async fn answer(
     let edits = Edits::of(ask);
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     relay(ask, upstream, patience.silence, framing, sink, buffers, facts).await?;

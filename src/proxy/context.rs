@@ -1,21 +1,23 @@
 //! What every connection of one worker shares.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::access_log;
 use super::auth::Auth;
+use super::guards::{Post, Travelling};
 use super::handover::{Give, Newcomer};
 use super::mirror::Mirrors;
 use super::passthrough::Passthrough;
 use super::route::Router;
+use super::{access_log, forwarded, guard, keyed};
 use crate::balancer::Pools;
 use crate::config::{Config, ListenerConfig, Speaks};
 use crate::http::{RequestHead, ResponseHead};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::tls::TlsAcceptor;
-use crate::stats::{Counter, Occupancy, Row};
+use crate::stats::{Counter, Occupancy, Reason, Row};
 
 /// Bytes that a kept head's buffers hold at the most.
 const HEAD_KEPT: usize = 8 << 10;
@@ -39,6 +41,8 @@ pub struct Context {
     pub(super) passthrough: Vec<Option<Passthrough>>,
     /// This worker's counters.
     pub row: Arc<Row>,
+    /// What connections and requests have to pass.
+    pub(super) post: Rc<Post>,
     /// Open connections, of all workers.
     pub occupancy: Arc<Occupancy>,
     /// Which of them this one is.
@@ -75,6 +79,8 @@ pub struct Neighbours {
     pub me: WorkerId,
     /// Everybody's connections.
     pub occupancy: Arc<Occupancy>,
+    /// What connections and requests have to pass, as this worker has it.
+    pub post: Post,
     /// The way of connections to others; none: each worker keeps its own.
     pub give: Option<Give>,
 }
@@ -100,6 +106,7 @@ impl Context {
             pools,
             passthrough,
             row,
+            post: Rc::new(neighbours.post),
             occupancy: neighbours.occupancy,
             worker: neighbours.me,
             give: neighbours.give,
@@ -250,6 +257,8 @@ struct Relief {
 pub struct Place {
     context: Rc<Context>,
     listener: ListenerId,
+    /// Among the connections of its client, where they are counted.
+    seat: Cell<Option<keyed::Seat>>,
     /// Another worker has it.
     given: bool,
 }
@@ -268,7 +277,44 @@ impl Place {
     #[must_use]
     pub fn taken(context: &Rc<Context>, listener: ListenerId) -> Self {
         context.row.add(Counter::ConnectionsActive, 1);
-        Self { context: Rc::clone(context), listener, given: false }
+        Self { context: Rc::clone(context), listener, seat: Cell::default(), given: false }
+    }
+
+    /// Whether a peer whose connection was just accepted may come, as far as that is known yet; a
+    /// refusal is counted.
+    #[must_use]
+    pub fn opens_to(&self, peer: IpAddr) -> bool {
+        let config = self.context.listener(self.listener);
+        // Else it is not known yet who comes.
+        let Some(config) = config.filter(|config| config.proxy_protocol.is_none()) else {
+            return true;
+        };
+        let admitted = self.admit(config, peer);
+        admitted.inspect_err(|reason| self.context.row.error(*reason)).is_ok()
+    }
+
+    /// Whether the client of the connection may come and have one more; it has it then.
+    pub(super) fn admit(&self, config: &ListenerConfig, client: IpAddr) -> Result<(), Reason> {
+        let (context, id) = (&*self.context, self.listener);
+        let relayed = config.speaks() != Speaks::Http;
+        // Those of a trusted peer are of many clients: its requests tell of whom.
+        if !relayed && forwarded::is_trusted(client.to_canonical(), &config.trusted_proxies) {
+            return Ok(());
+        }
+        guard::admits(context, id, client, relayed)?;
+        self.seat.set(guard::seat_connection(context, id, client)?);
+        Ok(())
+    }
+
+    /// Takes the seat along to another worker.
+    pub(super) fn take_seat(&self) -> Option<Travelling> {
+        let seat = self.seat.take()?;
+        Some(self.context.post.travel(self.listener, seat))
+    }
+
+    /// Has it here.
+    pub(super) fn sit(&self, seat: Option<Travelling>) {
+        self.seat.set(seat.and_then(Travelling::arrive));
     }
 
     /// Gives the place to another worker.
@@ -297,6 +343,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(seat) = self.seat.take() {
+            guard::unseat_connection(&self.context, self.listener, seat);
+        }
         if !self.given {
             self.context.occupancy.leave(self.context.worker, self.listener);
         }

@@ -1,6 +1,6 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use super::access_log;
 use super::auth::{self, Grant, Question};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
+use super::guard::{Manner, Noted};
 use super::reasons;
 use super::route::Found;
 use super::{deliver, guard, redirect, reject, replay};
@@ -122,12 +123,15 @@ pub(super) struct Facts {
     pub(super) attempts: Cell<u32>,
     /// Why it was not sent again.
     pub(super) no_retry: Cell<Option<Refusal>>,
+    /// What the guard has noted, if anything.
+    // Boxed: rare, and the memory of an idle connection.
+    pub(super) noted: OnceCell<Box<Noted>>,
     /// When the request's head was whole, in ticks of the worker.
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
     pub(super) sent_at: Cell<Option<clock::Instant>>,
-    /// From then to the head of its answer.
-    pub(super) first_byte: Cell<Duration>,
+    /// From then to the head of its answer, in microseconds.
+    pub(super) first_byte_us: Cell<u64>,
 }
 
 impl Facts {
@@ -137,6 +141,11 @@ impl Facts {
         if ask.measures {
             self.sent_at.set(Some(clock::now()));
         }
+    }
+
+    /// From the sent request to the head of its answer.
+    pub(super) fn first_byte(&self) -> Duration {
+        Duration::from_micros(self.first_byte_us.get())
     }
 
     pub(super) fn new(peer: &Peer) -> Self {
@@ -159,9 +168,10 @@ impl Facts {
             tried: Cell::default(),
             attempts: Cell::new(0),
             no_retry: Cell::new(None),
+            noted: OnceCell::new(),
             since: Stream::tick(),
             sent_at: Cell::default(),
-            first_byte: Cell::default(),
+            first_byte_us: Cell::default(),
         }
     }
 }
@@ -176,10 +186,16 @@ pub(super) async fn exchange(
     context.row.add(Counter::Exchanges, 1);
     let started = context.access_log.as_ref().map(|_| clock::now());
     let facts = Facts::new(&client.peer);
+    if let Some(rate) = listener.limits.min_rate {
+        client.stream.ask_pace(rate, listener.timeouts.slow);
+    }
     let ending = match run(context, listener, client, scratch, &facts).await {
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,
     };
+    if listener.limits.min_rate.is_some() {
+        client.stream.waive_pace();
+    }
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
         if facts.member.get().is_none() {
@@ -216,11 +232,6 @@ async fn run(
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }
-    if let (Framing::Length(length), Some(bound)) = (framing, listener.limits.body)
-        && length > bound
-    {
-        return Err(Reason::BodyTooLarge);
-    }
     let found = context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
     let id = match found {
         Found::Route(id) => id,
@@ -229,6 +240,12 @@ async fn run(
     };
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    if let (Framing::Length(length), Some(bound)) =
+        (framing, route.limits.body(listener.limits.body))
+        && length > bound
+    {
+        return Err(Reason::BodyTooLarge);
+    }
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let mut grant = None;
     if let Some(auth) = &route.auth {
@@ -283,13 +300,20 @@ async fn fail(
     if facts.begun.get() {
         return Ending::Reset;
     }
-    if reason.status() == 0 {
+    let manner = facts.noted.get().map_or(Manner::Plain, |noted| noted.manner.get());
+    let (status, shown) = match manner {
+        Manner::Plain => (reason.status(), reason),
+        Manner::Later { status, .. } => (status, reason),
+        Manner::Hidden => (Reason::NoRoute.status(), Reason::NoRoute),
+        Manner::Silent => (0, reason),
+    };
+    if status == 0 {
         return Ending::Close;
     }
-    facts.status.set(reason.status());
+    facts.status.set(status);
     client.received.consume(facts.whole.get().unwrap_or(0));
     let keep = (facts.whole.get().is_some() || facts.consumed.get())
-        && !matches!(reason.status(), 400 | 408 | 501)
+        && !matches!(status, 400 | 408 | 501)
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
@@ -297,8 +321,6 @@ async fn fail(
     } else {
         Vec::new()
     };
-    let extra = facts.extra.take();
-    let extra = extra.as_deref().unwrap_or_default();
-    let answer = reject::Answer { reason, keep, allow: &allow, extra, head: Some(head) };
+    let answer = reject::Answer { reason: shown, status, keep, allow: &allow, head: Some(head) };
     reject::send(context, client, &answer, facts).await
 }

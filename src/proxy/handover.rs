@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::context::{Context, Place};
 use super::exchange::Client;
 use super::forwarded::Peer;
+use super::guards::Travelling;
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::Stream;
 
@@ -57,7 +58,11 @@ pub enum Origin {
 
 /// A client that is known already.
 #[derive(Debug)]
-pub struct Moved(pub(super) Peer);
+pub struct Moved {
+    pub(super) peer: Peer,
+    /// Its place among the connections of its client, where they are counted.
+    pub(super) seat: Option<Travelling>,
+}
 
 impl Newcomer {
     /// The connection on this worker, with its place here; none if the system has no room.
@@ -115,13 +120,18 @@ pub(super) fn give(client: Client, place: Place, to: WorkerId) -> Option<(Client
         Ok(socket) => socket,
         Err(stream) => return stay(stream, peer, place),
     };
+    let seat = place.take_seat();
     place.give_to(to);
-    let newcomer = Newcomer { socket, listener, origin: Origin::Moved(Moved(peer)) };
+    let origin = Origin::Moved(Moved { peer, seat });
+    let newcomer = Newcomer { socket, listener, origin };
     let back = context.give(to, newcomer).err()?;
     context.occupancy.transfer(to, context.worker, listener);
     let place = Place::taken(&context, listener);
     match (Stream::join(back.socket), back.origin) {
-        (Ok(stream), Origin::Moved(Moved(peer))) => stay(stream, peer, place),
+        (Ok(stream), Origin::Moved(Moved { peer, seat })) => {
+            place.sit(seat);
+            stay(stream, peer, place)
+        }
         // Where the loop does not take it back, the client sees the end of it.
         _ => None,
     }

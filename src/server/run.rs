@@ -10,13 +10,14 @@ use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
 
 use super::drain::{Crew, Outcome};
-use super::worker::{AuthSeat, Plan};
+use super::worker::{AuthSeat, Command, Plan};
 use crate::balancer::{self, SharedPools};
 use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
-use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
+use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
+use crate::proxy::Guards;
 use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
@@ -123,9 +124,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
+    let guards = Arc::new(Guards::new(&config, cores.len()));
     let occupancy = occupancy(&config, cores.len());
     let counts = (rows.clone(), Arc::clone(&occupancy));
-    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout);
+    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
+        .counting(Arc::clone(&guards));
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
@@ -136,9 +139,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
     let mut datagrams = by_worker(datagrams, cores.len());
-    let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
-    let (peers, inboxes): (Vec<_>, Vec<_>) =
-        inboxes.map_err(StartError::System)?.into_iter().unzip();
+    let (peers, inboxes) = open_inboxes(cores.len()).map_err(StartError::System)?;
     let bound = sockets.drain(..).zip(datagrams.drain(..));
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
@@ -149,6 +150,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
             occupancy: Arc::clone(&occupancy),
+            post: guards.at(WorkerId(number)),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
@@ -169,7 +171,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            admin.start(process.telling_of(certificates.shelves()));
+            admin.start(process.telling_of(certificates.shelves()).counting(guards));
         }
         auth.into_iter().for_each(|auth| auth.watch(&config, &control_row));
         certificates.watch(control_row);
@@ -190,6 +192,13 @@ fn say_end(outcome: Outcome) {
         Outcome::Drained => tracing::info!("drained"),
         Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
     }
+}
+
+/// The ends of each worker's inbox.
+type Inboxes = (Vec<Ringer<Command>>, Vec<Inbox<Command>>);
+
+fn open_inboxes(workers: usize) -> io::Result<Inboxes> {
+    (0..workers).map(|_| net::inbox(INBOX)).collect()
 }
 
 type AccessLog = (Option<crate::proxy::access_log::Sender>, Option<access_log::Writer>);

@@ -20,7 +20,7 @@ use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::auth::Auth;
 use crate::proxy::{
-    self, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place, auth,
+    self, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place, Post, auth,
 };
 use crate::stats::{Counter, Occupancy, Reason, Row};
 
@@ -59,6 +59,7 @@ pub(super) struct Plan {
     pub(super) config: Arc<Config>,
     pub(super) shared: Arc<SharedPools>,
     pub(super) occupancy: Arc<Occupancy>,
+    pub(super) post: Post,
     pub(super) row: Arc<Row>,
     pub(super) access_log: Option<proxy::access_log::Sender>,
     /// TLS with clients, by listener.
@@ -113,6 +114,7 @@ impl Plan {
         let neighbours = Neighbours {
             me: self.id,
             occupancy: self.occupancy,
+            post: self.post,
             give: self.config.server.spread.then(|| giving(&peers)),
         };
         let ring: Rc<dyn Fn(WorkerId, PoolId)> = Rc::new(move |worker, pool| {
@@ -291,6 +293,11 @@ fn adopt(context: &Rc<Context>, newcomer: Newcomer) {
 }
 
 fn start(context: &Rc<Context>, place: Place, stream: Stream, origin: Origin) {
+    if let Origin::Accepted { peer, .. } = &origin
+        && !place.opens_to(peer.ip())
+    {
+        return;
+    }
     match (context.speaks(place.listener()), origin) {
         (Speaks::Http, origin) => {
             net::spawn(proxy::serve(place, stream, origin), count_panic(context));

@@ -39,6 +39,8 @@ counters! {
     HttpsRedirects, "https_redirects", "Requests sent on to https by `redirect_https`.";
     AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
     Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
+    RequestsDelayed, "requests_delayed", "Requests that waited until they were due by a `rate` with the mode `delay`.";
+    DryRunRefusals, "dry_run_refusals", "Requests and connections that a rule with `dry_run` would have refused.";
     BytesIn, "bytes_in", "Bytes received from clients.";
     BytesOut, "bytes_out", "Bytes sent to clients.";
     AuthPassed, "auth_passed", "Requests that `auth` of their route let pass.";

@@ -9,6 +9,7 @@ use super::{Occupant, Process};
 use crate::balancer::{MemberFigures, Standing};
 use crate::config::MemberConfig;
 use crate::ids::PoolId;
+use crate::proxy::Decision;
 use crate::stats::{Counter, Reason};
 
 /// The type of the answer.
@@ -47,6 +48,7 @@ pub(super) fn text(process: &Process) -> String {
     about(&mut out, process);
     counters(&mut out, process);
     errors(&mut out, process);
+    rules(&mut out, process);
     listeners(&mut out, process);
     pools(&mut out, process);
     members(&mut out, process);
@@ -106,6 +108,18 @@ fn errors(out: &mut String, process: &Process) {
         for (worker, row) in process.rows.iter().enumerate() {
             let labels = format_args!("side=\"{side}\",reason=\"{code}\",worker=\"{worker}\"");
             sample(out, name, labels, row.errors(*reason));
+        }
+    }
+}
+
+fn rules(out: &mut String, process: &Process) {
+    let Some(guards) = &process.guards else { return };
+    let name = "ringway_rule_decisions_total";
+    family(out, name, "counter", "What access rules, rates and limits decided: see limits.md.");
+    for (rule, decided) in guards.decisions() {
+        for (decision, count) in Decision::ALL.into_iter().zip(decided) {
+            let labels = format_args!("rule=\"{}\",decision=\"{}\"", Label(rule), decision.word());
+            sample(out, name, labels, count);
         }
     }
 }

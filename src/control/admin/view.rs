@@ -29,6 +29,9 @@ pub struct StatsView {
     pub counters: BTreeMap<String, CountView>,
     /// By side and reason, as in `docs/counters.md` without `error_`.
     pub errors: BTreeMap<String, CountView>,
+    /// By rule of a listener or route, as `listener.web.rate.0`: how often it decided what.
+    #[serde(default)]
+    pub rules: BTreeMap<String, BTreeMap<String, u64>>,
     /// In the order of the file.
     pub listeners: Vec<ListenerView>,
 }

@@ -1,3 +1,5 @@
+//! Tokens by keys of every kind, and everything that can be wrong with one.
+
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
