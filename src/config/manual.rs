@@ -180,6 +180,14 @@ mod tests {
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
+    const RULING: [Section; 6] = [
+        Section::AuthCertificate,
+        Section::AuthJwt,
+        Section::AuthBasic,
+        Section::AuthRemember,
+        Section::AuthRequestRemember,
+        Section::Mirror,
+    ];
     const RULES: &str =
         "tls = { certificates = [{ chain = 'a', key = 'b' }], client_auth.ca = 'c' }
         [[route]]
@@ -214,6 +222,10 @@ mod tests {
         let shown = |text: &str| {
             effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
         };
+        let ruled = |remember: &str| {
+            let rules = RULES.replace(", remember = {}", remember);
+            shown(&MINIMAL.replacen("[[route]]", &rules, 1))
+        };
         let file = shown(MINIMAL);
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
@@ -234,22 +246,16 @@ mod tests {
                  [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
             ))
         };
-        let ruled = shown(&MINIMAL.replacen("[[route]]", RULES, 1));
+        let (ruled, bare) = (ruled(", remember = {}"), ruled(""));
         let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
-                Section::Balance | Section::Passthrough => continue,
+                Section::Balance | Section::Passthrough | Section::Auth => continue,
                 Section::ProxyProtocol => find(&tcp, section),
-                Section::Auth
-                | Section::AuthCertificate
-                | Section::AuthJwt
-                | Section::AuthBasic
-                | Section::AuthRequest
-                | Section::AuthRemember
-                | Section::AuthRequestRemember
-                | Section::Mirror => find(&ruled, section),
+                Section::AuthRequest => find(&bare, section),
+                ruling if RULING.contains(&ruling) => find(&ruled, section),
                 Section::Health
                 | Section::Sticky
                 | Section::SuccessRate
@@ -405,15 +411,6 @@ mod tests {
                 | Section::ListenerRate
                 | Section::RouteRate => (&*of_guard(key), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
-                Section::Route
-                | Section::Auth
-                | Section::AuthCertificate
-                | Section::AuthJwt
-                | Section::AuthBasic
-                | Section::AuthRequest
-                | Section::AuthRemember
-                | Section::AuthRequestRemember
-                | Section::Mirror => (asks, &*of_auth, "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls
@@ -434,6 +431,7 @@ mod tests {
                 Section::Queue => ("", "", &*below("queue"), ""),
                 Section::Retry => ("", "", &*below("retry"), ""),
                 Section::Member => ("", "", "", line),
+                _ => (asks, &*of_auth, "", ""),
             };
             let process = if listener.len() + route.len() + pool.len() + member.len() == 0 {
                 format!("{}\n{line}\n", key.section.header())

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
-use super::auth::{self, Grant, Question};
+use super::auth::{self, Grant};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::guard::{Manner, Noted};
@@ -84,7 +84,7 @@ pub(super) struct Ask<'a> {
     /// What the client's certificate says of it, as whole fields.
     pub(super) identity: Option<&'a [u8]>,
     /// What its route found out about the client.
-    pub(super) grant: Option<Grant>,
+    pub(super) grant: Option<Box<Grant>>,
 }
 
 /// What has become of an exchange so far.
@@ -114,7 +114,9 @@ pub(super) struct Facts {
     pub(super) site: RefCell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
     /// Whole field lines that go with a refusal.
-    pub(super) extra: RefCell<Option<Box<[u8]>>>,
+    // Rare: a pointer in every connection's memory.
+    #[allow(clippy::box_collection)]
+    pub(super) extra: RefCell<Option<Box<Vec<u8>>>>,
     /// The member that the client stays on from now on, where its cookie does not say so.
     pub(super) moved_to: Cell<Option<MemberId>>,
     /// Members that have been tried.
@@ -249,12 +251,16 @@ async fn run(
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let mut grant = None;
     if let Some(auth) = &route.auth {
-        match auth::check(auth, Question::new(context, listener, client, head, id)).await {
+        let visit = guard::Visit { context, client, head, facts };
+        let verdict = match auth::judge_now(auth, visit, id) {
+            Some(verdict) => verdict,
+            // Rare where verdicts are remembered, and large.
+            None => Box::pin(auth::judge(auth, visit, id)).await,
+        };
+        match verdict? {
             Ok(granted) => grant = Some(granted),
-            Err(refusal) if refusal.redirect.is_none() => return Err(auth::tell(*refusal, facts)),
             Err(refusal) => {
-                let elsewhere =
-                    redirect::elsewhere(context, listener, client, head, &refusal, facts);
+                let elsewhere = redirect::elsewhere(context, client, head, &refusal, facts);
                 return Ok(Box::pin(elsewhere).await);
             }
         }

@@ -59,12 +59,12 @@ pub(super) async fn to_https(
 /// Answers with the redirection that a service gave; says how the connection goes on.
 pub(super) async fn elsewhere(
     context: &Context,
-    listener: &ListenerConfig,
     client: &mut Client,
     head: &RequestHead,
     refusal: &Refusal,
     facts: &Facts,
 ) -> Ending {
+    let Some(listener) = context.listener(client.listener) else { return Ending::Close };
     let whole = facts.whole.get();
     client.received.consume(whole.unwrap_or(0));
     let keep = whole.is_some() && head.wants_keep_alive() && !context.is_draining();

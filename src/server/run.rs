@@ -129,18 +129,16 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let counts = (rows.clone(), Arc::clone(&occupancy));
     let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
         .counting(Arc::clone(&guards));
-    let to_members = certificates.connectors();
-    let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
-    let shared = Arc::new(shared);
+    let shared = SharedPools::new(&config.pools, cores.len());
+    let shared = Arc::new(shared.with_tls(certificates.connectors()));
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
-        .with_tls(to_members)
+        .with_tls(certificates.connectors())
         .with_records(shared.records());
     let (started, starts) = bounded(cores.len());
-    let mut sockets = by_worker(listening, cores.len());
-    let mut datagrams = by_worker(datagrams, cores.len());
+    let datagrams = by_worker(datagrams, cores.len());
+    let bound = by_worker(listening, cores.len()).into_iter().zip(datagrams);
     let (peers, inboxes) = open_inboxes(cores.len()).map_err(StartError::System)?;
-    let bound = sockets.drain(..).zip(datagrams.drain(..));
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
@@ -178,8 +176,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    say_end(control.map_err(StartError::System)?.block_on(serve)?);
-    Ok(())
+    control.map_err(StartError::System)?.block_on(serve).map(say_end)
 }
 
 fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {

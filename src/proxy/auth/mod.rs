@@ -1,8 +1,8 @@
 //! Who may send a request: the phase of an exchange behind the guard's rules. Closed: whatever goes
 //! wrong, a request that a method did not let pass goes nowhere.
 //!
-//! What is known already is said without waiting, and without an allocation; what somebody else must
-//! be asked about is a future of its own.
+//! What is known already is said without waiting; what somebody else must be asked about is a future
+//! of its own.
 
 mod basic;
 mod bearer;
@@ -20,7 +20,7 @@ mod users;
 use std::rc::Rc;
 
 use super::context::Context;
-use super::exchange::{Client, Facts};
+use super::guard::Visit;
 use crate::clock::{self, Instant};
 use crate::config::{AuthConfig, ListenerConfig};
 use crate::http::RequestHead;
@@ -70,16 +70,12 @@ pub(super) struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    pub(super) fn new(
-        context: &'a Context,
-        listener: &'a ListenerConfig,
-        client: &'a Client,
-        head: &'a RequestHead,
-        route: RouteId,
-    ) -> Self {
+    fn of(visit: Visit<'a>, route: RouteId) -> Option<Self> {
+        let Visit { context, client, head, .. } = visit;
+        let listener = context.listener(client.listener)?;
         let (stream, peer) = (&client.stream, &client.peer);
         let (identity, now) = (client.identity.as_deref(), clock::coarse());
-        Self { context, listener, head, stream, peer, identity, route, now }
+        Some(Self { context, listener, head, stream, peer, identity, route, now })
     }
 }
 
@@ -193,21 +189,43 @@ fn both(one: Refusal, other: Refusal) -> Refusal {
     told
 }
 
-/// Whether the request may pass.
-pub(super) async fn check(
+/// Whether a request may pass. A refusal that is no reason for an answer of ours sends the client
+/// elsewhere.
+type Judgement = Result<Result<Box<Grant>, Box<Refusal>>, Reason>;
+
+/// The judgement, if nobody else must be asked.
+pub(super) fn judge_now(
     config: &AuthConfig,
-    question: Question<'_>,
-) -> Result<Grant, Box<Refusal>> {
-    let auth = question.context.auth.as_ref().ok_or_else(|| Box::new(Reason::Internal.into()))?;
-    let verdict = match at_once(config, auth, &question) {
-        Some(verdict) => verdict,
-        // Rare where verdicts are remembered, and large.
-        None => Box::pin(in_time(config, auth, &question)).await,
-    };
-    if verdict.is_ok() {
-        question.context.row.add(Counter::AuthPassed, 1);
+    visit: Visit<'_>,
+    route: RouteId,
+) -> Option<Judgement> {
+    let Some(question) = Question::of(visit, route) else { return Some(Err(Reason::Internal)) };
+    let Some(auth) = &visit.context.auth else { return Some(Err(Reason::Internal)) };
+    at_once(config, auth, &question).map(|verdict| pronounce(visit, verdict))
+}
+
+/// The judgement, with what others say.
+pub(super) async fn judge(config: &AuthConfig, visit: Visit<'_>, route: RouteId) -> Judgement {
+    let question = Question::of(visit, route).ok_or(Reason::Internal)?;
+    let auth = visit.context.auth.as_ref().ok_or(Reason::Internal)?;
+    pronounce(visit, in_time(config, auth, &question).await)
+}
+
+/// Counts a verdict, and notes what the client is told besides.
+fn pronounce(visit: Visit<'_>, verdict: Result<Grant, Refusal>) -> Judgement {
+    match verdict {
+        Ok(grant) => {
+            visit.context.row.add(Counter::AuthPassed, 1);
+            Ok(Ok(Box::new(grant)))
+        }
+        Err(refusal) if refusal.redirect.is_some() => Ok(Err(Box::new(refusal))),
+        Err(refusal) => {
+            if !refusal.fields.is_empty() {
+                visit.facts.extra.replace(Some(Box::new(refusal.fields)));
+            }
+            Err(refusal.reason)
+        }
     }
-    verdict.map_err(Box::new)
 }
 
 fn is_used(config: &AuthConfig, method: Method) -> bool {
@@ -288,14 +306,6 @@ pub async fn serve(context: Rc<Context>, driver: Driver) {
     if let Some(desk) = context.auth.as_ref().and_then(|auth| auth.desk.as_ref()) {
         desk.serve(driver).await;
     }
-}
-
-/// Notes what the client is told besides the reason.
-pub(super) fn tell(refusal: Refusal, facts: &Facts) -> Reason {
-    if !refusal.fields.is_empty() {
-        facts.extra.replace(Some(refusal.fields.into_boxed_slice()));
-    }
-    refusal.reason
 }
 
 /// What holds for every token, for the fuzz target `token`.
