@@ -199,6 +199,11 @@ mod tests {
     const GUARDED: &str = "access.deny = \"10.0.0.1\"\nrate = { rate = \"1/s\" }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
+    /// The minimal file with rules for its route.
+    fn ruled(remember: &str) -> String {
+        MINIMAL.replacen("[[route]]", &RULES.replace(", remember = {}", remember), 1)
+    }
+
     /// The table of a section in an effective configuration.
     fn find(file: &Table, section: Section) -> Value {
         let header = section.header().trim_matches(['[', ']']);
@@ -222,10 +227,6 @@ mod tests {
         let shown = |text: &str| {
             effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
         };
-        let ruled = |remember: &str| {
-            let rules = RULES.replace(", remember = {}", remember);
-            shown(&MINIMAL.replacen("[[route]]", &rules, 1))
-        };
         let file = shown(MINIMAL);
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
@@ -246,7 +247,7 @@ mod tests {
                  [pool.db]\nmembers = [\"10.0.0.1:1\"]\n"
             ))
         };
-        let (ruled, bare) = (ruled(", remember = {}"), ruled(""));
+        let (ruled, bare) = (shown(&ruled(", remember = {}")), shown(&ruled("")));
         let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {

@@ -116,7 +116,7 @@ pub(super) struct Facts {
     /// Whole field lines that go with a refusal.
     // Rare: a pointer in every connection's memory.
     #[allow(clippy::box_collection)]
-    pub(super) extra: RefCell<Option<Box<Vec<u8>>>>,
+    pub(super) extra: OnceCell<Box<Vec<u8>>>,
     /// The member that the client stays on from now on, where its cookie does not say so.
     pub(super) moved_to: Cell<Option<MemberId>>,
     /// Members that have been tried.
@@ -165,7 +165,7 @@ impl Facts {
             member: Cell::new(None),
             site: RefCell::new(None),
             reason: Cell::new(None),
-            extra: RefCell::default(),
+            extra: OnceCell::new(),
             moved_to: Cell::default(),
             tried: Cell::default(),
             attempts: Cell::new(0),
@@ -234,12 +234,7 @@ async fn run(
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }
-    let found = context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
-    let id = match found {
-        Found::Route(id) => id,
-        Found::MethodNotAllowed => return Err(Reason::MethodNotAllowed),
-        Found::None => return Err(Reason::NoRoute),
-    };
+    let id = routed(context, client.listener, head)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
     if let (Framing::Length(length), Some(bound)) =
@@ -284,6 +279,15 @@ async fn run(
         grant,
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
+}
+
+/// The route that takes the request.
+fn routed(context: &Context, listener: ListenerId, head: &RequestHead) -> Result<RouteId, Reason> {
+    match context.router.find(listener, head.host(), head.path(), head.method_bytes()) {
+        Found::Route(id) => Ok(id),
+        Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
+        Found::None => Err(Reason::NoRoute),
+    }
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.

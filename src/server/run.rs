@@ -109,8 +109,7 @@ impl StartError {
 /// The system refused something at the start, or a worker was lost.
 pub fn run(options: Options) -> Result<(), StartError> {
     log::start();
-    // Before anything counts on them.
-    _ = net::descriptors();
+    _ = net::descriptors(); // Before anything counts on them.
     let driver = choose_driver(options.driver)?;
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);

@@ -221,7 +221,8 @@ fn pronounce(visit: Visit<'_>, verdict: Result<Grant, Refusal>) -> Judgement {
         Err(refusal) if refusal.redirect.is_some() => Ok(Err(Box::new(refusal))),
         Err(refusal) => {
             if !refusal.fields.is_empty() {
-                visit.facts.extra.replace(Some(Box::new(refusal.fields)));
+                // A request is refused once.
+                _ = visit.facts.extra.set(Box::new(refusal.fields));
             }
             Err(refusal.reason)
         }
