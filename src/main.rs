@@ -16,8 +16,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use cli::Whom;
 use cli::terminal::{EXIT_BUG, EXIT_USER, complain, finish, plural, print};
 use ringway::config::{self, Checked, Config, LoadError, Report};
-use ringway::control::Certificates;
 use ringway::control::admin::view::CertificatesView;
+use ringway::control::{AuthFiles, Certificates, TlsFileFault};
 use ringway::net::{Driver, DriverChoice};
 use ringway::server::{self, Options, StartError, demo};
 
@@ -175,6 +175,9 @@ fn check(args: &CheckArgs) -> ExitCode {
         Ok((_, odd)) => odd,
         Err(code) => return code,
     };
+    if let Err(code) = load_auth(&args.file, &checked.config) {
+        return code;
+    }
     let summary = summary(&args.file, &checked, odd);
     if args.effective {
         // The standard output is a configuration file then.
@@ -191,13 +194,22 @@ fn load_certificates(file: &Path, config: &Config) -> Result<(Certificates, usiz
     for warning in &warnings {
         complain(&format!("{}: warning: {warning}\n", file.display()));
     }
-    loaded.map(|certificates| (certificates, warnings.len())).map_err(|faults| {
-        for fault in &faults {
-            complain(&format!("{}: error: {fault}\n", file.display()));
-        }
-        complain(&format!("{}: {}\n", file.display(), plural(faults.len(), "error")));
-        ExitCode::from(EXIT_USER)
-    })
+    loaded
+        .map(|certificates| (certificates, warnings.len()))
+        .map_err(|faults| complain_of_files(file, &faults))
+}
+
+/// What is wrong with the files of users and keys is told.
+fn load_auth(file: &Path, config: &Config) -> Result<(), ExitCode> {
+    AuthFiles::load(config).map(drop).map_err(|faults| complain_of_files(file, &faults))
+}
+
+fn complain_of_files(file: &Path, faults: &[TlsFileFault]) -> ExitCode {
+    for fault in faults {
+        complain(&format!("{}: error: {fault}\n", file.display()));
+    }
+    complain(&format!("{}: {}\n", file.display(), plural(faults.len(), "error")));
+    ExitCode::from(EXIT_USER)
 }
 
 fn certs(args: &CertsArgs) -> ExitCode {

@@ -75,3 +75,23 @@ fn rewriting() {
 fn accept_encoding() {
     replay("accept_encoding", ringway::http::fuzz::accept_encoding);
 }
+
+#[test]
+fn credentials() {
+    replay("credentials", ringway::http::fuzz::credentials);
+}
+
+#[test]
+fn token() {
+    replay("token", ringway::proxy::auth::fuzz_token);
+}
+
+#[test]
+fn htpasswd() {
+    replay("htpasswd", ringway::proxy::auth::fuzz_users);
+}
+
+#[test]
+fn jwks() {
+    replay("jwks", ringway::proxy::auth::fuzz_keys);
+}

@@ -12,7 +12,7 @@ use super::document::{At, Findings, Reader, Table, in_order, span_of, wrong_type
 use super::error::{ConfigError, Mistake, Place, Span};
 use super::keys::Section;
 use super::nearest::nearest;
-use super::{check_l4, check_pool, check_route, check_server};
+use super::{check_auth, check_l4, check_pool, check_route, check_server};
 use crate::ids::{ListenerId, PoolId, RouteId};
 
 /// Sections of a kind: their ids are 16 bits wide.
@@ -135,6 +135,7 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
     if !findings.has_errors() {
         let spans: Vec<_> = written.iter().map(|table| table.span).collect();
         check_route::shadowed(&config.routes, &spans, findings);
+        check_auth::listeners(&config, &spans, findings);
         unused(&config, &named_listeners, &named_pools, findings);
     }
     config
@@ -218,7 +219,9 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
     let mut pool_used = vec![false; pools.len()];
     let mut listener_used = vec![false; listeners.len()];
     for route in &config.routes {
-        for pool in route.pools() {
+        let asked = route.auth.as_ref().and_then(|auth| Some(auth.request.as_ref()?.pool));
+        let mirror = route.mirror.map(|mirror| mirror.pool);
+        for pool in route.pools().chain(asked).chain(mirror) {
             if let Some(used) = pool_used.get_mut(pool.index()) {
                 *used = true;
             }

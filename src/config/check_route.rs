@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::check;
 use super::check_compress;
 use super::check_headers::Way;
+use super::check_auth;
 use super::check_l4::Speaks;
+use super::check_mirror;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
 use super::effective_route;
@@ -50,6 +52,8 @@ pub(super) fn route(
         location: check_rewrite::location(table, findings),
         set_cookie: check_rewrite::set_cookie(table, findings),
         cors: check_rewrite::cors(table, findings),
+        auth: check_auth::auth(table, names, findings),
+        mirror: check_mirror::mirror(table, names, findings),
         access: check_guard::access(table, Speaks::Http, findings),
         rates: check_guard::rates(table, Section::RouteRate, findings),
         limits: check_guard::route_limits(table, findings),

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use super::admin_address::AdminAddress;
 use super::checked_compress::CompressConfig;
+use super::checked_auth::AuthConfig;
 use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
+use super::checked_mirror::MirrorConfig;
 use super::checked_pool::PoolConfig;
 use super::checked_rewrite::{
     CorsConfig, ForwardedConfig, HeadersConfig, LocationConfig, RequestIdConfig, TracingConfig,
@@ -243,6 +245,10 @@ pub struct RouteConfig {
     pub set_cookie: Option<CookieRules>,
     /// Scripts of other origins. `None`, the default: what members say of them.
     pub cors: Option<CorsConfig>,
+    /// Who may send them. `None`, the default: everybody.
+    pub auth: Option<Box<AuthConfig>>,
+    /// Who gets copies of them. `None`, the default: nobody.
+    pub mirror: Option<MirrorConfig>,
     /// `access`: who may come. `None`, the default: everybody.
     pub access: Option<AccessConfig>,
     /// `rate`: how many requests may come. Default none.

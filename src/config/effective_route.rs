@@ -7,7 +7,7 @@ use super::{
     Part, PathPattern, ProbeConfig, RedirectConfig, RespondConfig, RouteConfig, SplitBy,
     SplitConfig, Test,
 };
-use super::{effective_compress, effective_guard};
+use super::{effective_auth, effective_compress, effective_guard};
 use crate::ids::PoolId;
 
 pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
@@ -46,6 +46,8 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         line(out, "error_pages", error_pages(pages));
     }
     effective_rewrite::route(out, route);
+    effective_guard::route(out, route);
+    effective_auth::route(out, config, route);
     if route.pools().next().is_none() {
         return;
     }
@@ -56,7 +58,6 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
     }
     line(out, "via", route.via);
     effective_rewrite::to_members(out, route);
-    effective_guard::route(out, route);
     effective_compress::route(out, route.compress.as_ref());
 }
 

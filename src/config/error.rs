@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
+use super::check_auth::AuthError;
 use super::check_balance::HashKeyError;
 use super::check_guard::GuardError;
 use super::check_health::FieldError;
@@ -263,6 +264,10 @@ pub enum Mistake {
 
     /// Fields that are not changed so.
     BadRewrite(RewriteError),
+
+    // Of routes.
+    /// No rule for who may send requests.
+    BadAuth(AuthError),
 
     // Of TLS.
     /// An empty path of a file.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::key_table_auth;
 use super::keys::Kind::{
     self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time, TimeCap,
 };
@@ -28,8 +29,8 @@ pub(super) const fn key(
     Key { section, name, kind, prose, example }
 }
 
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * 1024;
+pub(super) const KIB: u64 = 1024;
+pub(super) const MIB: u64 = 1024 * 1024;
 const HEAD: Kind = Size { default: Some(32 * KIB), min: KIB, max: MIB };
 const FIELDS: Kind = Count { default: 100, min: 1, max: 1000 };
 
@@ -45,8 +46,27 @@ const MANY: &str = "Members that must have had so many, itself included; else no
 const TYPES: &str = "[\"text/*\", \"application/json\", \"application/*+json\", \"application/javascript\", \"application/xml\", \"application/*+xml\", \"application/wasm\", \"application/x-ndjson\", \"application/yaml\", \"image/svg+xml\", \"image/bmp\", \"image/x-icon\", \"font/otf\", \"font/ttf\", \"application/vnd.ms-fontobject\"]";
 
 /// Every key.
+pub const KEYS: &[Key] =
+    &joined::<{ TABLE.len() + key_table_auth::KEYS.len() }>(&[TABLE, key_table_auth::KEYS]);
+
+/// Parts of the table in one; `COUNT` is how many keys they have.
+#[allow(clippy::indexing_slicing, reason = "at compile time")]
+const fn joined<const COUNT: usize>(parts: &[&[Key]]) -> [Key; COUNT] {
+    let mut all = [parts[0][0]; COUNT];
+    let (mut part, mut at, mut to) = (0, 0, 0);
+    while part < parts.len() {
+        if at < parts[part].len() {
+            all[to] = parts[part][at];
+            (at, to) = (at + 1, to + 1);
+        } else {
+            (part, at) = (part + 1, 0);
+        }
+    }
+    all
+}
+
 #[rustfmt::skip]
-pub const KEYS: &[Key] = &[
+const TABLE: &[Key] = &[
     key(Root, "server", Table(Server), "The process.", "[server]"),
     key(Root, "limits", Table(Limits), "Bounds that belong to no listener and no pool.", "[limits]"),
     key(Root, "listener", Form("tables with a name each", ""), "Where clients connect. At least one.", "[listener.web]"),

@@ -8,11 +8,13 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
+    Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
     Balance, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject, Health, Hsts,
     Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts,
-    Location, Member, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect,
-    RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess,
-    RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow,
+    Location, Member, Mirror, 
+    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect,
+    RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route,
+    RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow,
     Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
 };
 
@@ -93,6 +95,22 @@ pub enum Section {
     SetCookie,
     /// `cors = {...}` of a route.
     Cors,
+    /// `auth = {...}` of a route.
+    Auth,
+    /// `client_certificate = {...}` of `auth`.
+    AuthCertificate,
+    /// `jwt = {...}` of `auth`.
+    AuthJwt,
+    /// `basic = {...}` of `auth`.
+    AuthBasic,
+    /// `request = {...}` of `auth`.
+    AuthRequest,
+    /// `remember = {...}` of `jwt` or `basic`.
+    AuthRemember,
+    /// `remember = {...}` of `request`.
+    AuthRequestRemember,
+    /// `mirror = {...}` of a route.
+    Mirror,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -146,7 +164,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 55] = [
         Root,
         Server,
         Limits,
@@ -180,6 +198,14 @@ impl Section {
         Location,
         SetCookie,
         Cors,
+        Auth,
+        AuthCertificate,
+        AuthJwt,
+        AuthBasic,
+        AuthRequest,
+        AuthRemember,
+        AuthRequestRemember,
+        Mirror,
         Pool,
         Balance,
         Sticky,
@@ -233,6 +259,14 @@ impl Section {
             Location => "[route.location]",
             SetCookie => "[route.set_cookie]",
             Cors => "[route.cors]",
+            Auth => "[route.auth]",
+            AuthCertificate => "[route.auth.client_certificate]",
+            AuthJwt => "[route.auth.jwt]",
+            AuthBasic => "[route.auth.basic]",
+            AuthRequest => "[route.auth.request]",
+            AuthRemember => "[route.auth.METHOD.remember]",
+            AuthRequestRemember => "[route.auth.request.remember]",
+            Mirror => "[route.mirror]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -259,7 +293,8 @@ impl Section {
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
             | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
             | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
-            | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors => {
+            | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors | Auth | AuthCertificate | AuthJwt
+            | AuthBasic | AuthRequest | AuthRemember | AuthRequestRemember | Mirror => {
                 Hat::ReverseProxy
             }
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject

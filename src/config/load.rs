@@ -123,6 +123,9 @@ impl Config {
         for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
             tls.root_at(folder);
         }
+        for auth in self.routes.iter_mut().filter_map(|route| route.auth.as_mut()) {
+            auth.root_at(folder);
+        }
         for pool in &mut self.pools {
             if let Some(tls) = &mut pool.tls {
                 tls.root_at(folder);

@@ -190,8 +190,29 @@ mod tests {
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
     const ROUTE: &str = "set_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
+    const RULING: [Section; 6] = [
+        Section::AuthCertificate,
+        Section::AuthJwt,
+        Section::AuthBasic,
+        Section::AuthRemember,
+        Section::AuthRequestRemember,
+        Section::Mirror,
+    ];
+    const RULES: &str =
+        "tls = { certificates = [{ chain = 'a', key = 'b' }], client_auth.ca = 'c' }
+        [[route]]
+        mirror.pool = 'app'
+        auth.client_certificate.subjects = 'a'
+        auth.jwt.jwks = 'https://a/'
+        auth.basic = { realm = 'a', users = 'b' }
+        auth.request = { pool = 'app', remember = {} }";
     const GUARDED: &str = "access.deny = \"10.0.0.1\"\nrate = { rate = \"1/s\" }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
+
+    /// The minimal file with rules for its route.
+    fn ruled(remember: &str) -> String {
+        MINIMAL.replacen("[[route]]", &RULES.replace(", remember = {}", remember), 1)
+    }
 
     /// The table of a section in an effective configuration.
     fn find(file: &Table, section: Section) -> Value {
@@ -200,6 +221,7 @@ mod tests {
         for part in header.split('.') {
             value = match value {
                 Value::Table(table) if part == "NAME" => table.values().next().unwrap().clone(),
+                Value::Table(table) if part == "METHOD" => table["basic"].clone(),
                 Value::Table(table) => table[part].clone(),
                 other => panic!("{other} at {part} of {header}"),
             };
@@ -246,17 +268,20 @@ mod tests {
             "tls.client_certificate = { chain = \"a\", key = \"b\" }",
             "hsts.max_age = \"1s\"\nrequest_id = {}\ntracing = {}\ntls = { certificates_dir = \"d\", client_auth.ca = \"c\" }",
         );
+        let (ruled, bare) = (shown(&ruled(", remember = {}")), shown(&ruled("")));
         let (tcp, udp) = (relaying("protocol = \"tcp\""), relaying("protocol = \"udp\""));
         let mut compared = 0;
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
-                Section::Balance | Section::Passthrough | Section::Respond => continue,
+                Section::Balance | Section::Passthrough | Section::Respond | Section::Auth => continue,
                 Section::Split | Section::Rewrite => {
                     find(&acting("split = [{ pool = \"app\" }]"), section)
                 }
                 Section::Redirect => find(&acting("redirect = \"/y\""), section),
                 Section::ProxyProtocol => find(&tcp, section),
+                Section::AuthRequest => find(&bare, section),
+                ruling if RULING.contains(&ruling) => find(&ruled, section),
                 Section::Health
                 | Section::Sticky
                 | Section::SuccessRate
@@ -402,12 +427,47 @@ mod tests {
         }
     }
 
+    /// An example of `auth` or `mirror` with what else it takes: of the listener, and of the route.
+    fn of_auth(key: &Key) -> (&'static str, String) {
+        const ASKS: &str =
+            "tls = { certificates = [{ chain = 'a', key = 'b' }], client_auth = { ca = 'c' } }";
+        let (line, pool) = (key.example, [("pool", "'api'")]);
+        let users = [("realm", "'a'"), ("users", "'b'")];
+        let with = |table: &str, needed: &[(&str, &str)], line: &str| {
+            let needed = needed.iter().filter(|(name, _)| *name != key.name);
+            let lines = needed.map(|(name, value)| format!("{table}.{name} = {value}\n"));
+            format!("{}{table}.{line}", lines.collect::<String>())
+        };
+        let has_keys = matches!(key.name, "jwks" | "secret_file");
+        let keys = [("jwks", "'https://a/'")];
+        let route = match key.section {
+            Section::Route => line.to_owned(),
+            Section::Auth if key.name == "require" => {
+                with("auth", &[("basic", "{ realm = 'a', users = 'b' }")], line)
+            }
+            Section::Auth => with("auth", &[], line),
+            Section::AuthCertificate => with("auth.client_certificate", &[], line),
+            Section::AuthJwt => with("auth.jwt", if has_keys { &[] } else { &keys }, line),
+            Section::AuthBasic => with("auth.basic", &users, line),
+            Section::AuthRemember => with("auth.basic", &users, &format!("remember.{line}")),
+            Section::AuthRequest => with("auth.request", &pool, line),
+            Section::AuthRequestRemember => {
+                with("auth.request", &pool, &format!("remember.{line}"))
+            }
+            _ => with("mirror", &pool, line),
+        };
+        let route = route.replace("\"login\"", "\"api\"").replace("\"shadow\"", "\"api\"");
+        let asks = route.contains("client_certificate");
+        (if asks { ASKS } else { "" }, route)
+    }
+
     #[test]
     fn every_example_is_understood() {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
             let line = key.example;
             let below = |table: &str| format!("{table}.{line}");
             let ((in_listener, in_pool), of_fields) = (of_tls(key), of_fields(key));
+            let (asks, of_auth) = of_auth(key);
             let (listener, route, pool, member) = match key.section {
                 Section::Root => continue,
                 Section::Server | Section::Limits => ("", "", "", ""),
@@ -421,6 +481,7 @@ mod tests {
                 | Section::ListenerRate
                 | Section::RouteRate => (&*of_guard(key), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
+                Section::Route if matches!(key.name, "auth" | "mirror") => (asks, &*of_auth, "", ""),
                 Section::Route
                 | Section::Split
                 | Section::Redirect
@@ -456,6 +517,7 @@ mod tests {
                 Section::Queue => ("", "", &*below("queue"), ""),
                 Section::Retry => ("", "", &*below("retry"), ""),
                 Section::Member => ("", "", "", line),
+                _ => (asks, &*of_auth, "", ""),
             };
             let process = if listener.len() + route.len() + pool.len() + member.len() == 0 {
                 format!("{}\n{line}\n", key.section.header())

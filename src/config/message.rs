@@ -91,6 +91,7 @@ impl Mistake {
             Self::BadRoute(why) => write!(f, "{why}"),
             Self::BadCore => f.write_str("a core id is a number from 0 to 1023"),
             Self::BadAdmin(why) => write!(f, "this is no place for the admin interface: {why}"),
+            Self::BadAuth(why) => write!(f, "{why}"),
             Self::BadAccessLog { .. } => f.write_str("this is no place for an access log"),
             Self::NotSpoken { .. }
             | Self::NoRequests { .. }
@@ -199,6 +200,7 @@ impl Mistake {
             Self::BadAccessLog { nearest: None } => {
                 Some("write \"off\", \"stdout\" or a path with a \"/\" in it".to_owned())
             }
+            Self::BadAuth(why) => Some(why.help()),
             Self::FutureKey { .. } => Some("leave it out for now".to_owned()),
             Self::NotSpoken { .. }
             | Self::NoRequests { .. }

@@ -3,9 +3,11 @@
 
 pub mod access_log;
 pub mod admin;
+mod auth;
 mod certificates;
 mod channel;
 mod desk;
+mod fetch;
 pub mod log;
 mod members;
 mod monitor;
@@ -14,6 +16,7 @@ mod probes;
 mod resolve;
 mod signals;
 
+pub use auth::AuthFiles;
 pub use certificates::{Certificates, Shelves, TlsFileFault};
 pub use desk::{Desk, MemberState, NoAnswer};
 pub use monitor::Monitor;

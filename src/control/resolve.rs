@@ -123,6 +123,14 @@ async fn follow(
     }
 }
 
+/// The addresses of a name, once.
+pub(super) async fn lookup(
+    host: &str,
+    servers: &[SocketAddr],
+) -> Result<Vec<IpAddr>, ResolveError> {
+    Ok(addresses(&resolver(servers)?, host).await?.0)
+}
+
 async fn resolve(name: &MemberAddress, servers: &[SocketAddr]) -> Result<Answer, ResolveError> {
     // Anew each time: the system's files may have changed.
     let resolver = resolver(servers)?;

@@ -50,6 +50,8 @@ pub struct ChunkDecoder {
     state: State,
     line: SizeLine,
     trailers: Trailers,
+    /// No trailer goes on.
+    forgets: bool,
 }
 
 impl ChunkDecoder {
@@ -61,7 +63,13 @@ impl ChunkDecoder {
             state: State::SizeLine,
             line: SizeLine::default(),
             trailers: Trailers::new(max_trailers),
+            forgets: false,
         }
+    }
+
+    /// From now on no trailer may go on; they are checked all the same.
+    pub fn forget_trailers(&mut self) {
+        self.forgets = true;
     }
 
     /// Makes it ready for another body and keeps its buffer.
@@ -133,6 +141,6 @@ impl ChunkDecoder {
     /// The trailer fields that may go on, once the body has ended: those that neither frame nor
     /// route nor authenticate a message nor tell how to read it (RFC 9110 6.5.1).
     pub fn trailers(&self) -> impl Iterator<Item = FieldRef<'_>> {
-        self.trailers.iter()
+        self.trailers.iter().filter(|_| !self.forgets)
     }
 }

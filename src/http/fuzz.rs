@@ -4,6 +4,7 @@
 use super::accept_encoding::{AcceptEncoding, Coding};
 use super::bytes::{TEXT, is};
 use super::chunked::{ChunkDecoder, Event};
+use super::credentials::{Credentials, UserPass};
 use super::encode;
 use super::error::{ChunkError, ParseError};
 use super::fields::FieldRef;
@@ -427,5 +428,22 @@ pub fn rewriting(data: &[u8]) {
         let mut out = Vec::new();
         template.render(&mut out, |out, _| push_text(out, data));
         assert!(out.iter().all(|byte| is(*byte, TEXT)));
+    }
+}
+/// What holds for every value of `Authorization`, for the fuzz target `credentials`.
+#[allow(clippy::missing_panics_doc)]
+pub fn credentials(data: &[u8]) {
+    match super::credentials(data) {
+        Credentials::Basic(token) => {
+            assert!(data.ends_with(token));
+            if let Some(pair) = UserPass::read(token) {
+                let (user, password) = (pair.user(), pair.password());
+                assert!(!user.is_empty() && !user.contains(&b':'));
+                assert!(!user.iter().chain(password).any(u8::is_ascii_control));
+                assert!(user.len() + password.len() < token.len());
+            }
+        }
+        Credentials::Bearer(token) => assert!(data.ends_with(token)),
+        Credentials::Other => {}
     }
 }

@@ -7,15 +7,18 @@
 
 mod accept_encoding;
 mod authority;
+pub mod base64;
 mod bytes;
 mod chunk_line;
 mod chunked;
 pub mod cors;
+mod credentials;
 pub mod date;
 pub mod encode;
 mod error;
 mod fields;
 pub mod forwarded;
+mod folded;
 mod framing;
 #[doc(hidden)]
 pub mod fuzz;
@@ -38,8 +41,10 @@ mod trailers;
 
 pub use accept_encoding::{AcceptEncoding, Coding};
 pub use chunked::{ChunkDecoder, Event, Step};
+pub use credentials::{Credentials, UserPass, credentials};
 pub use error::{ChunkError, FramingError, ParseError};
 pub use fields::{ConnectionOptions, FieldRef, FieldsIter};
+pub use folded::{FoldedNames, may_be_copied};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{HeadLimits, Parsed};
 pub use link::{Link, LinkError, LinkValues};

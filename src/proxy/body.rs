@@ -51,6 +51,13 @@ impl Source {
         }
     }
 
+    /// Trailers do not go on.
+    pub(super) fn forget_trailers(&mut self) {
+        if let Self::Chunked(decoder) = self {
+            decoder.forget_trailers();
+        }
+    }
+
     /// Bytes still to come, if all of them may be moved unseen.
     pub(super) const fn plain_rest(&self) -> Option<u64> {
         match self {

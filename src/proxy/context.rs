@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::auth::Auth;
 use super::guards::Post;
 use super::handover::{Give, Newcomer};
 use super::named::Ids;
+use super::mirror::Mirrors;
 use super::passthrough::Passthrough;
 use super::path_edit::{Edited, PathEdit};
 use super::route::Router;
@@ -61,6 +63,10 @@ pub struct Context {
     tls: Arc<[Option<TlsAcceptor>]>,
     /// Names for requests.
     pub(super) ids: Ids,
+    /// Who may send requests, if any route asks.
+    pub(super) auth: Option<Auth>,
+    /// Copies of requests.
+    pub(super) mirrors: Mirrors,
     draining: Cell<bool>,
     cut: Cell<bool>,
     // Boxed: a connection's task holds a pointer, not two heads.
@@ -122,10 +128,31 @@ impl Context {
             access_log,
             tls,
             ids: Ids::new(),
+            auth: None,
+            mirrors: Mirrors::default(),
             draining,
             cut,
             scratch,
         }
+    }
+
+    /// The same, with what its routes need to know who may send requests.
+    #[must_use]
+    pub fn with_auth(mut self, auth: Option<Auth>) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// From now on copies of requests can be sent.
+    pub fn open_mirrors(self: &Rc<Self>) {
+        self.mirrors.open(self);
+    }
+
+    /// Whether a client's field of this name must not reach members, as they learn from it who the
+    /// client is.
+    #[inline]
+    pub(super) fn claims(&self, name: &[u8]) -> bool {
+        self.auth.as_ref().is_some_and(|auth| auth.claims(name))
     }
 
     /// From now on every answer closes its connection.

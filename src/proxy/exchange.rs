@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::access_log;
 use super::conditions::Asked;
+use super::auth::{self, Grant};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::guard::{Manner, Noted};
@@ -90,6 +91,8 @@ pub(super) struct Ask<'a> {
     pub(super) stream: &'a Stream,
     /// What the client's certificate says of it, as whole fields.
     pub(super) identity: Option<&'a [u8]>,
+    /// What its route found out about the client.
+    pub(super) grant: Option<Box<Grant>>,
 }
 
 /// What has become of an exchange so far.
@@ -128,6 +131,10 @@ pub(super) struct Facts {
     /// How it was reached. See [`Facts::look_at_site`].
     pub(super) site: RefCell<Option<Rc<Site>>>,
     pub(super) reason: Cell<Option<Reason>>,
+    /// Whole field lines that go with a refusal.
+    // Rare: a pointer in every connection's memory.
+    #[allow(clippy::box_collection)]
+    pub(super) extra: OnceCell<Box<Vec<u8>>>,
     /// The member that the client stays on from now on, where its cookie does not say so.
     pub(super) moved_to: Cell<Option<MemberId>>,
     /// Members that have been tried.
@@ -198,6 +205,7 @@ impl Facts {
             member: Cell::new(None),
             site: RefCell::default(),
             reason: Cell::new(None),
+            extra: OnceCell::new(),
             moved_to: Cell::default(),
             tried: Cell::default(),
             attempts: Cell::new(0),
@@ -278,6 +286,22 @@ async fn run(
         return Err(Reason::BodyTooLarge);
     }
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
+    let mut grant = None;
+    if let Some(auth) = &route.auth {
+        let visit = guard::Visit { context, client, head, facts };
+        let verdict = match auth::judge_now(auth, visit, id) {
+            Some(verdict) => verdict,
+            // Rare where verdicts are remembered, and large.
+            None => Box::pin(auth::judge(auth, visit, id)).await,
+        };
+        match verdict? {
+            Ok(granted) => grant = Some(granted),
+            Err(refusal) => {
+                let elsewhere = redirect::elsewhere(context, client, head, &refusal, facts);
+                return Ok(Box::pin(elsewhere).await);
+            }
+        }
+    }
     let mut made = None;
     if let Some(edit) = context.path_edit(id) {
         edited.make(edit, head)?;
@@ -307,6 +331,7 @@ async fn run(
         peer: &client.peer,
         stream: &client.stream,
         identity: client.identity.as_deref(),
+        grant,
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
 }

@@ -5,9 +5,11 @@
 
 pub mod access_log;
 mod answer;
+pub mod auth;
 mod body;
 mod compress;
 pub mod conditions;
+mod call;
 mod connection;
 mod context;
 mod cors;
@@ -29,6 +31,7 @@ mod keyed;
 mod known;
 mod location;
 mod named;
+mod mirror;
 mod passthrough;
 mod path_edit;
 mod patience;

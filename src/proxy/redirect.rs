@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::auth::Refusal;
 use super::context::Context;
 use super::exchange::{Client, Ending, Facts};
 use super::fields;
@@ -59,14 +60,57 @@ pub(super) async fn to_https(
         fields::edit_own(tail, from, &known);
     }
     tail.extend_from_slice(b"Content-Length: 0\r\n");
+    context.row.add(Counter::HttpsRedirects, 1);
+    end(context, listener, client, head, out, (STATUS, keep), facts).await
+}
+
+/// Answers with the redirection that a service gave; says how the connection goes on.
+pub(super) async fn elsewhere(
+    context: &Context,
+    client: &mut Client,
+    head: &RequestHead,
+    refusal: &Refusal,
+    facts: &Facts,
+) -> Ending {
+    let Some(listener) = context.listener(client.listener) else { return Ending::Close };
+    let whole = facts.whole.get();
+    client.received.consume(whole.unwrap_or(0));
+    let keep = whole.is_some() && head.wants_keep_alive() && !context.is_draining();
+    let status = refusal.redirect.unwrap_or(STATUS);
+    let mut out = Buffer::take(Size::Medium);
+    let tail = out.tail();
+    encode::status_line(tail, status, encode::reason_phrase(status).as_bytes());
+    tail.extend_from_slice(b"Date: ");
+    date::write(tail, clock::unix().as_secs());
+    tail.extend_from_slice(encode::CRLF);
+    tail.extend_from_slice(&refusal.fields);
+    if let Some(hsts) = listener.hsts.as_ref().filter(|_| client.stream.is_tls()) {
+        write_hsts(tail, hsts);
+    }
+    tail.extend_from_slice(b"Content-Length: 0\r\n");
+    context.row.add(Counter::AuthRedirects, 1);
+    end(context, listener, client, head, out, (status, keep), facts).await
+}
+
+/// Ends the head, and sends it.
+async fn end(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+    mut out: Buffer,
+    (status, keep): (u16, bool),
+    facts: &Facts,
+) -> Ending {
+    let tail = out.tail();
     match (keep, head.version()) {
         (false, _) => tail.extend_from_slice(b"Connection: close\r\n"),
         (true, Version::Http10) => tail.extend_from_slice(b"Connection: keep-alive\r\n"),
         (true, _) => {}
     }
-    tail.extend_from_slice(b"\r\n");
+    tail.extend_from_slice(encode::CRLF);
     let count = out.len() as u64;
-    context.row.add(Counter::HttpsRedirects, 1);
+    facts.status.set(status);
     facts.begun.set(true);
     match client.stream.send_within(&mut out, listener.timeouts.write).await {
         Ok(()) => context.row.add(Counter::BytesOut, count),

@@ -59,6 +59,9 @@ fn write(
     if !answer.allow.is_empty() {
         encode::field(out, b"Allow", answer.allow);
     }
+    if let Some(lines) = facts.extra.get() {
+        out.extend_from_slice(lines);
+    }
     let after = match facts.noted.get().map(|noted| noted.manner.get()) {
         Some(Manner::Later { after, .. }) => Some(after),
         _ => matches!(reason, Reason::QueueFull | Reason::QueueTimeout).then_some(1),

@@ -2,6 +2,7 @@
 
 use super::body::{Sink, Source};
 use super::exchange::{Ask, Facts};
+use super::mirror;
 use crate::http::{Framing, RequestHead};
 use crate::net::Buffer;
 
@@ -33,7 +34,9 @@ pub(super) struct Body<'a> {
 impl<'a> Body<'a> {
     pub(super) fn new(ask: &Ask<'_>, received: &'a mut Buffer, facts: &Facts) -> Self {
         let streams = facts.whole.get().is_none();
-        Self { received, upload: streams.then(|| Box::new(Upload::new(ask))) }
+        let mirror = ask.route.mirror.as_ref();
+        let copy = mirror.and_then(|config| mirror::begin(config, ask, received.data(), facts));
+        Self { received, upload: streams.then(|| Box::new(Upload::new(ask, copy))) }
     }
 }
 
@@ -52,17 +55,25 @@ pub(super) struct Upload {
     /// What was made of it, in the form that members get, while that is within the bound.
     kept: Buffer,
     bound: usize,
+    /// What becomes a copy for another pool.
+    pub(super) copy: Option<Box<mirror::Copy>>,
 }
 
 impl Upload {
-    fn new(ask: &Ask<'_>) -> Self {
+    fn new(ask: &Ask<'_>, copy: Option<Box<mirror::Copy>>) -> Self {
+        let mut source = Source::new(ask.framing, ask.context.config.limits.trailers);
+        if ask.context.auth.is_some() {
+            // Recipients may take them for fields of the head, and of those some are ours to set.
+            source.forget_trailers();
+        }
         Self {
-            source: Source::new(ask.framing, ask.context.config.limits.trailers),
+            source,
             sink: if ask.framing == Framing::Chunked { Sink::Chunked } else { Sink::Raw },
             total: 0,
             done: false,
             kept: Buffer::default(),
             bound: ask.context.pools.keeps_body(ask.pool),
+            copy,
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
         }
         let taken = (!rules.is_empty() && rules.drop(entry.name_bytes))
             || (is_named && named::drops(listener, facts, &entry));
-        if !taken && passes(ask, &entry) {
+        if !taken && passes(ask, &entry) && !claims(ask, &entry) {
             encode::field_as_sent(out, &entry);
         }
     }
@@ -30,6 +30,9 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
     forwarded::write(out, head, ask.peer, listener, facts.client.get());
     if let Some(identity) = ask.identity {
         out.extend_from_slice(identity);
+    }
+    if let Some(grant) = &ask.grant {
+        grant.write(out);
     }
     if ask.route.via {
         out.extend_from_slice(b"Via: 1.1 ringway\r\n");
@@ -78,6 +81,13 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
         _ if entry.identity => ask.peer.trusted,
         _ => !ask.head.is_hop_by_hop(entry),
     }
+}
+
+/// Whether it is by this field that members learn who the client is, from us.
+#[inline]
+fn claims(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
+    ask.context.claims(entry.name_bytes)
+        || entry.name == Name::Authorization && ask.grant.as_ref().is_some_and(|grant| grant.strips)
 }
 
 fn write_host(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) {

@@ -69,6 +69,7 @@ async fn pump(
                 && left > SPLICE_FROM
                 && can_splice
                 && !facts.replayable.get()
+                && upload.copy.is_none()
             {
                 match splice_rest(ask, upstream, patience, left, facts).await? {
                     true => break,
@@ -122,6 +123,14 @@ fn fill(
         return Err(Reason::BodyTooLarge);
     }
     facts.consumed.set(upload.done);
+    if let Some(copy) = &mut upload.copy {
+        copy.add(out.data().get(before..).unwrap_or_default());
+        if upload.done
+            && let Some(copy) = upload.copy.take()
+        {
+            copy.send(ask.context);
+        }
+    }
     upload.keep(out.data().get(before..).unwrap_or_default(), facts);
     Ok(())
 }

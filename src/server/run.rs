@@ -10,11 +10,11 @@ use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
 
 use super::drain::{Crew, Outcome};
-use super::worker::{Command, Plan};
+use super::worker::{AuthSeat, Command, Plan};
 use crate::balancer::{self, SharedPools};
 use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, AdminListener, Process};
-use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
+use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
 use crate::proxy::Guards;
@@ -43,7 +43,7 @@ pub enum StartError {
     Admin(AdminBindError),
     /// The access log's file.
     AccessLog(PathBuf, io::Error),
-    /// Files of certificates and keys.
+    /// Files of certificates and keys, of users and secrets.
     Tls(Vec<TlsFileFault>),
     /// A thread, a ring, or another resource.
     System(io::Error),
@@ -109,12 +109,12 @@ impl StartError {
 /// The system refused something at the start, or a worker was lost.
 pub fn run(options: Options) -> Result<(), StartError> {
     log::start();
-    // Before anything counts on them.
-    _ = net::descriptors();
+    _ = net::descriptors(); // Before anything counts on them.
     let driver = choose_driver(options.driver)?;
     let cores = choose_cores(&options.config.server.workers)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
+    let auth = load_auth(&config, cores.len())?;
     let (listening, datagrams) = bind_all(&config, cores.len())?;
     let admin = bind_admin(&config)?;
     let (log_sender, log_writer) = open_access_log(&config)?;
@@ -127,18 +127,16 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let counts = (rows.clone(), Arc::clone(&occupancy));
     let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
         .counting(Arc::clone(&guards));
-    let to_members = certificates.connectors();
-    let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
-    let shared = Arc::new(shared);
+    let shared = SharedPools::new(&config.pools, cores.len());
+    let shared = Arc::new(shared.with_tls(certificates.connectors()));
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
-        .with_tls(to_members)
+        .with_tls(certificates.connectors())
         .with_records(shared.records());
     let (started, starts) = bounded(cores.len());
-    let mut sockets = by_worker(listening, cores.len());
-    let mut datagrams = by_worker(datagrams, cores.len());
+    let datagrams = by_worker(datagrams, cores.len());
+    let bound = by_worker(listening, cores.len()).into_iter().zip(datagrams);
     let (peers, inboxes) = open_inboxes(cores.len()).map_err(StartError::System)?;
-    let bound = sockets.drain(..).zip(datagrams.drain(..));
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
@@ -153,6 +151,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
             observer: observer.clone(),
+            auth: auth.as_ref().map(seat).transpose()?,
             sockets,
             datagrams,
             inbox,
@@ -170,12 +169,12 @@ pub fn run(options: Options) -> Result<(), StartError> {
         if let Some(admin) = admin {
             admin.start(process.telling_of(certificates.shelves()).counting(guards));
         }
+        auth.into_iter().for_each(|auth| auth.watch(&config, &control_row));
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    say_end(control.map_err(StartError::System)?.block_on(serve)?);
-    Ok(())
+    control.map_err(StartError::System)?.block_on(serve).map(say_end)
 }
 
 fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {
@@ -224,6 +223,20 @@ fn load_certificates(config: &Config) -> Result<Certificates, StartError> {
         }
     }
     Ok(certificates)
+}
+
+/// Users and keys of `auth`, if any route has it, and the threads that verify passwords.
+fn load_auth(config: &Config, workers: usize) -> Result<Option<AuthFiles>, StartError> {
+    let auth = AuthFiles::load(config).map_err(StartError::Tls)?;
+    if let Some(auth) = &auth {
+        auth.start_threads(workers).map_err(StartError::System)?;
+    }
+    Ok(auth)
+}
+
+/// One worker's part of it.
+fn seat(auth: &AuthFiles) -> Result<AuthSeat, StartError> {
+    auth.seat().map_err(StartError::System)
 }
 
 /// Waits until every worker's loop runs.

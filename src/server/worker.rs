@@ -18,8 +18,9 @@ use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
+use crate::proxy::auth::Auth;
 use crate::proxy::{
-    self, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place, Post,
+    self, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place, Post, auth,
 };
 use crate::stats::{Counter, Occupancy, Reason, Row};
 
@@ -46,6 +47,9 @@ pub(super) enum Command {
     Cut,
 }
 
+/// What a worker gets of `auth`.
+pub(super) type AuthSeat = (Arc<auth::Shared>, Option<auth::Seat>);
+
 /// What a worker is made of.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -61,6 +65,8 @@ pub(super) struct Plan {
     /// TLS with clients, by listener.
     pub(super) tls: Arc<[Option<TlsAcceptor>]>,
     pub(super) observer: Observer,
+    /// Who may send requests, if any route asks; and the way back of passwords' verdicts.
+    pub(super) auth: Option<AuthSeat>,
     pub(super) sockets: Vec<(ListenerId, TcpListener)>,
     pub(super) datagrams: Vec<(ListenerId, UdpSocket)>,
     pub(super) inbox: Inbox<Command>,
@@ -118,7 +124,11 @@ impl Plan {
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
         let (from_all, log) = ((neighbours, self.post), self.access_log);
-        let context = Rc::new(Context::new(self.config, pools, self.row, from_all, log, self.tls));
+        let auth = self.auth.and_then(|(shared, seat)| Auth::new(&self.config, &shared, seat));
+        let context = Context::new(self.config, pools, self.row, from_all, log, self.tls);
+        let context = Rc::new(context.with_auth(auth));
+        context.open_mirrors();
+        net::spawn(auth::serve(Rc::clone(&context), self.driver), count_panic(&context));
         let opened = open(self.sockets, self.datagrams, self.driver, &context);
         let (doors, flows) = match opened {
             Ok(opened) => opened,

@@ -47,6 +47,21 @@ counters! {
     DryRunRefusals, "dry_run_refusals", "Requests and connections that a rule with `dry_run` would have refused.";
     BytesIn, "bytes_in", "Bytes received from clients.";
     BytesOut, "bytes_out", "Bytes sent to clients.";
+    AuthPassed, "auth_passed", "Requests that `auth` of their route let pass.";
+    AuthRemembered, "auth_remembered", "Credentials whose verdict was remembered.";
+    AuthRequests, "auth_requests", "Requests to the services of `auth.request`, retries not counted.";
+    AuthRedirects, "auth_redirects", "Requests that the service of `auth.request` sent elsewhere.";
+    AuthPasswords, "auth_passwords", "Passwords given to be verified.";
+    AuthTokens, "auth_tokens", "Tokens verified.";
+    AuthReloads, "auth_reloads", "Files of users, keys and secrets of `auth` taken because they changed (control).";
+    AuthReloadsRefused, "auth_reloads_refused", "Changed files of `auth` that were not taken because they are not good (control).";
+    JwksFetches, "jwks_fetches", "Sets of keys fetched for `auth.jwt` (control).";
+    JwksFetchesFailed, "jwks_fetches_failed", "Sets of keys for `auth.jwt` that could not be fetched, or are not good: the keys that were known stay in use (control).";
+    Mirrored, "mirrored", "Copies of requests that the pool of `mirror` answered.";
+    MirrorFailed, "mirror_failed", "Copies of requests that failed.";
+    MirrorDropped, "mirror_dropped", "Requests that were not copied because too many copies were under way.";
+    MirrorTooLarge, "mirror_too_large", "Requests that were not copied because their body is larger than `mirror.body`, or did not come to its end.";
+    MirrorsActive, "mirrors_active", "Copies of requests under way now (a gauge).";
     UpstreamOpens, "upstream_opens", "Connections to members established.";
     UpstreamReuses, "upstream_reuses", "Leases served by an idle kept-alive connection.";
     UpstreamStale, "upstream_stale", "Kept-alive connections found closed by the member before or at their reuse.";
@@ -145,6 +160,7 @@ mod tests {
             Counter::ALL.iter().filter(|c| c.is_gauge()).map(|c| c.name()).collect();
         let expected = [
             "connections_active",
+            "mirrors_active",
             "upstream_idle",
             "upstream_active",
             "queue_waiting",
