@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::check;
+use super::check_auth;
 use super::check_compress;
 use super::check_headers::Way;
-use super::check_auth;
 use super::check_l4::Speaks;
 use super::check_mirror;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};

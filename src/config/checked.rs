@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin_address::AdminAddress;
-use super::checked_compress::CompressConfig;
 use super::checked_auth::AuthConfig;
+use super::checked_compress::CompressConfig;
 use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
 use super::checked_mirror::MirrorConfig;

@@ -11,11 +11,10 @@ use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
     Balance, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject, Health, Hsts,
     Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts,
-    Location, Member, Mirror, 
-    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect,
-    RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route,
-    RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow,
-    Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
+    Location, Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue,
+    Redirect, RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route,
+    RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server,
+    SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -293,10 +292,9 @@ impl Section {
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
             | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
             | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
-            | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors | Auth | AuthCertificate | AuthJwt
-            | AuthBasic | AuthRequest | AuthRemember | AuthRequestRemember | Mirror => {
-                Hat::ReverseProxy
-            }
+            | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors | Auth
+            | AuthCertificate | AuthJwt | AuthBasic | AuthRequest | AuthRemember
+            | AuthRequestRemember | Mirror => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

@@ -274,7 +274,9 @@ mod tests {
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
-                Section::Balance | Section::Passthrough | Section::Respond | Section::Auth => continue,
+                Section::Balance | Section::Passthrough | Section::Respond | Section::Auth => {
+                    continue;
+                }
                 Section::Split | Section::Rewrite => {
                     find(&acting("split = [{ pool = \"app\" }]"), section)
                 }
@@ -481,7 +483,9 @@ mod tests {
                 | Section::ListenerRate
                 | Section::RouteRate => (&*of_guard(key), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
-                Section::Route if matches!(key.name, "auth" | "mirror") => (asks, &*of_auth, "", ""),
+                Section::Route if matches!(key.name, "auth" | "mirror") => {
+                    (asks, &*of_auth, "", "")
+                }
                 Section::Route
                 | Section::Split
                 | Section::Redirect

@@ -17,8 +17,8 @@ pub mod date;
 pub mod encode;
 mod error;
 mod fields;
-pub mod forwarded;
 mod folded;
+pub mod forwarded;
 mod framing;
 #[doc(hidden)]
 pub mod fuzz;

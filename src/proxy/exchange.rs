@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
-use super::conditions::Asked;
 use super::auth::{self, Grant};
+use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::guard::{Manner, Noted};
