@@ -148,7 +148,8 @@ fn an_exchange_in_steady_state_allocates_nothing() {
     let get = b"GET /x/y?z=1 HTTP/1.1\r\nHost: a.test\r\nUser-Agent: test\r\nAccept: */*\r\n\
         Accept-Encoding: gzip\r\nCookie: a=b\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n";
     let post = b"POST /x/y HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello";
-    let edited = b"GET /r/7/y?z=%31 HTTP/1.1\r\nHost: b.test\r\nUser-Agent: test\r\nCookie: a=b\r\n\r\n";
+    let edited =
+        b"GET /r/7/y?z=%31 HTTP/1.1\r\nHost: b.test\r\nUser-Agent: test\r\nCookie: a=b\r\n\r\n";
     let end = &b"\r\n\r\n"[..];
     for (request, end) in [(&get[..], end), (&post[..], &b"hello"[..]), (&edited[..], end)] {
         let allocations = count(request, end, 2000);

@@ -75,7 +75,7 @@ pub const KEYS: &[Key] = &[
     key(Limits, "access_log_queue", Count { default: 65_536, min: 1, max: 1 << 24 },
         "Lines that wait for the access log's writer, over all workers; more are dropped and counted.", "access_log_queue = 65536"),
     key(Limits, "encoders", Count { default: 64, min: 1, max: 4096 },
-        "Answers that a worker encodes at a time (`compress`); further ones go as they are. One takes up to 3 MiB.", "encoders = 32"),
+        "Answers that a worker encodes at a time (`compress`); further ones go as they are. An encoder takes 0.3 to 4 MiB, by coding and level.", "encoders = 32"),
     key(Limits, "response_head", HEAD, "Bytes of a member's answer head: the status line and the fields.", "response_head = \"64KiB\""),
     key(Limits, "response_headers", FIELDS, "Fields of a member's answer head.", "response_headers = 200"),
     key(Limits, "trailers", Size { default: Some(8 * KIB), min: 0, max: MIB },

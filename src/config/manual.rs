@@ -331,6 +331,20 @@ mod tests {
         }
     }
 
+    /// An example of what guards a listener, with what must not be missing beside it.
+    fn of_guard(key: &Key) -> String {
+        let line = key.example;
+        match (key.section, key.name) {
+            (_, "allow" | "deny") => format!("access = {{ {line} }}"),
+            (Section::ListenerAccess, _) => {
+                format!("access = {{ {line}, deny = [\"10.0.0.1\"] }}")
+            }
+            // One that counts for a listener, too.
+            (_, "rate") => format!("rate = {{ {line}, per = \"listener\" }}"),
+            _ => format!("rate = {{ rate = \"1/s\", {line} }}"),
+        }
+    }
+
     /// The example of a key of a route, with what must not be missing beside it.
     fn of_route(key: &Key) -> String {
         let line = key.example;
@@ -377,19 +391,10 @@ mod tests {
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::RouteLimits => ("", &*below("limits"), "", ""),
-                Section::ListenerAccess | Section::RouteAccess => (
-                    &*format!("access = {{ {line}, deny = [\"10.0.0.1\"] }}")
-                        .replace("], deny = [\"10.0.0.1\"]", "]"),
-                    "",
-                    "",
-                    "",
-                ),
-                Section::ListenerRate | Section::RouteRate if key.name == "rate" => {
-                    ("", &*format!("rate = {{ {line} }}"), "", "")
-                }
-                Section::ListenerRate | Section::RouteRate => {
-                    ("", &*format!("rate = {{ rate = \"1/s\", {line} }}"), "", "")
-                }
+                Section::ListenerAccess
+                | Section::RouteAccess
+                | Section::ListenerRate
+                | Section::RouteRate => (&*of_guard(key), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route
                 | Section::Split

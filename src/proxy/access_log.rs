@@ -118,7 +118,7 @@ fn record(
         listener,
         route: facts.route.get(),
         pool: facts.pool.get(),
-        member: facts.site.borrow().as_ref().map(|site| site.address.clone()),
+        member: facts.site().map(|site| site.address.clone()),
         status: facts.status.get(),
         sent: facts.sent.get(),
         coded: facts.coded.get(),

@@ -14,7 +14,7 @@ use super::reasons;
 use crate::http::Framing;
 use crate::http::encode::chunk_size_line;
 use crate::net::{Buffer, Either, Failure, Size, Stream, race, sleep};
-use crate::stats::{Counter, Reason};
+use crate::stats::{Counter, Reason, Row};
 
 /// Bytes that are received, and so worked on, at a time. Between two such pieces the worker's other
 /// connections have their turn, as receiving goes through its loop.
@@ -138,6 +138,22 @@ fn emit(sink: Sink, data: &[u8], out: &mut Buffer) -> u64 {
     data.len() as u64
 }
 
+/// An answer that is being encoded, until dropped.
+struct Active<'a>(&'a Row);
+
+impl<'a> Active<'a> {
+    fn new(row: &'a Row) -> Self {
+        row.add(Counter::CompressActive, 1);
+        Self(row)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.sub(Counter::CompressActive, 1);
+    }
+}
+
 /// Moves the body through its filters, leaving its last bytes in `buffers.out`. A body that the
 /// member did not end is not ended here either.
 pub(super) async fn relay(
@@ -149,10 +165,8 @@ pub(super) async fn relay(
     buffers: &mut Buffers,
     facts: &Facts,
 ) -> Result<(), Lost> {
-    let row = &ask.context.row;
-    row.add(Counter::CompressActive, u64::from(filters.holds()));
+    let _active = filters.encode.as_ref().map(|_| Active::new(&ask.context.row));
     let moved = move_body(ask, upstream, patience, framing, filters, buffers, facts).await;
-    row.sub(Counter::CompressActive, u64::from(filters.holds()));
     filters.settle(ask, facts);
     moved
 }
@@ -212,11 +226,14 @@ async fn pass(
         }
         facts.sent.set(facts.sent.get() + count);
         input.consume(piece.consumed);
-        if piece.done || input.is_empty() {
-            return Ok(piece.done);
+        if piece.done {
+            return Ok(true);
         }
         if out.len() >= ENOUGH {
             buffers.send_out(ask, facts).await?;
+        }
+        if buffers.input.is_empty() {
+            return Ok(false);
         }
     }
 }

@@ -66,6 +66,8 @@ pub(super) struct Peer {
     /// Where it connected to, if a header of the PROXY protocol said so.
     // Boxed: rare, and the memory of an idle connection.
     pub(super) destination: Option<Box<SocketAddr>>,
+    /// What its certificate says of it, as whole fields for members.
+    pub(super) identity: Option<Box<[u8]>>,
 }
 
 impl Peer {
@@ -81,7 +83,7 @@ impl Peer {
         let trusted = is_trusted(address, trusted);
         let text = AddressText::new(address);
         let destination = destination.map(Box::new);
-        Self { address, text, trusted, port, tls: None, source_port, destination }
+        Self { address, text, trusted, port, tls: None, source_port, destination, identity: None }
     }
 }
 

@@ -182,9 +182,11 @@ impl Guards {
 
     /// As one worker has them.
     #[must_use]
-    pub fn at(self: &Arc<Self>, worker: WorkerId) -> Option<Post> {
-        let tally = self.tallies.get(worker.index())?;
-        Some(Post { guards: Arc::clone(self), tally: Arc::clone(tally) })
+    pub fn at(self: &Arc<Self>, worker: WorkerId) -> Post {
+        let tally = self.tallies.get(worker.index()).map(Arc::clone);
+        // One worker more than there are counts for nobody.
+        let tally = tally.unwrap_or_else(|| Arc::new(Tally(Box::default())));
+        Post { guards: Arc::clone(self), tally }
     }
 }
 
@@ -316,8 +318,7 @@ members = [\"127.0.0.1:1\"]
     #[test]
     fn rules_have_names_and_are_counted_over_all_workers() {
         let guards = Arc::new(Guards::new(&load(TEXT, "test").unwrap().config, 2));
-        let posts = [guards.at(WorkerId(0)).unwrap(), guards.at(WorkerId(1)).unwrap()];
-        assert!(guards.at(WorkerId(2)).is_none());
+        let posts = [guards.at(WorkerId(0)), guards.at(WorkerId(1))];
         assert!(posts[0].route(RouteId(0)).is_none());
         let access = posts[0].route(RouteId(1)).unwrap().access.as_ref().unwrap().rule;
         posts[0].count(access, Decision::Refused);

@@ -25,7 +25,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
     }
     write_framing(out, ask.framing);
     let client = forwarded::write(out, head, ask.peer, &ask.listener.trusted_proxies);
-    if let Some(identity) = ask.identity {
+    if let Some(identity) = &ask.peer.identity {
         out.extend_from_slice(identity);
     }
     if ask.route.via {

@@ -144,7 +144,6 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let bound = sockets.drain(..).zip(datagrams.drain(..));
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
-        let Some(post) = guards.at(WorkerId(number)) else { break };
         let plan = Plan {
             id: WorkerId(number),
             core,
@@ -152,7 +151,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
             occupancy: Arc::clone(&occupancy),
-            post,
+            post: guards.at(WorkerId(number)),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),

@@ -121,7 +121,7 @@ fn a_drop_by_a_trusted_proxys_word_closes_without_an_answer() {
 
 #[test]
 fn relayed_connections_and_datagrams_are_dropped() {
-    let origin = Origin::blurting("hello");
+    let origin = Origin::scripted(|conn| conn.send("hello"));
     let echo = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (tcp, udp) = (origin.address(), echo.local_addr().unwrap());
     let deny = "access = { deny = [\"127.0.0.9\"] }";
@@ -147,7 +147,7 @@ fn relayed_connections_and_datagrams_are_dropped() {
 
 #[test]
 fn a_header_of_the_proxy_protocol_says_who_comes() {
-    let origin = Origin::blurting("hello");
+    let origin = Origin::scripted(|conn| conn.send("hello"));
     let pool = format!("[pool.tcp]\nmembers = [\"{}\"]\n", origin.address());
     let proxy = Setup::with_body(pool)
         .listener("protocol = \"tcp\"\npool = \"tcp\"\naccess = { allow = [\"192.0.2.0/24\"] }")

@@ -1,7 +1,9 @@
 //! Bodies that ringway encodes: every coding, framing and version, streams, cuts, bounds.
 
+use std::io::Write as _;
 use std::sync::{Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::coding::{decode, json};
 use crate::support::message::{Framing, Head};
@@ -12,6 +14,9 @@ use crate::support::{Client, Origin, PATIENCE, Proxy, Setup, answer_with, eventu
 const CODINGS: [&str; 3] = ["gzip", "br", "zstd"];
 const ON: &str = "compress = [\"zstd\", \"br\", \"gzip\"]";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// A sender that could not place a byte for this long is taken to be held back.
+const SILENCE: Duration = Duration::from_millis(700);
 
 fn ask(coding: &str, version: &str) -> String {
     format!("GET / HTTP/{version}\r\nHost: t\r\nAccept-Encoding: {coding}\r\n\r\n")
@@ -112,6 +117,41 @@ fn a_large_body() {
         let (decoded, whole) = decode(coding, &answer.body);
         assert!(whole && decoded == body, "{coding}");
     }
+}
+
+/// What a client does not take is not held here: its member is held back.
+#[test]
+fn a_slow_reader_holds_its_member_back() {
+    const MOST: usize = 64 << 20;
+    let (stuck, told) = mpsc::channel();
+    let stuck = Mutex::new(stuck);
+    let origin = Origin::scripted(move |conn| {
+        conn.expect_request()?;
+        conn.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")?;
+        // Larger than what gzip looks back to, and nothing that it could make smaller.
+        let mut state = 1u32;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        });
+        let noise: Vec<u8> = noise.take(64 << 10).collect();
+        let mut stream = conn.wire.stream();
+        stream.set_write_timeout(Some(SILENCE))?;
+        let mut sent = 0;
+        while sent < MOST
+            && let Ok(count) = stream.write(&noise)
+        {
+            sent += count;
+        }
+        stuck.lock().unwrap().send(sent).expect("the test waits");
+        Ok(())
+    });
+    let proxy = Setup::to(&[&origin]).route(ON).start();
+    let mut client = Client::connect_narrow(proxy.address(), 4096);
+    client.send(ask("gzip", "1.1"));
+    expect_encoded(&client.head(), "gzip");
+    let sent = told.recv_timeout(PATIENCE).unwrap();
+    assert!(sent < MOST / 2, "{sent} bytes were taken that nobody read");
 }
 
 /// Each event can be decoded before the origin sends the next.

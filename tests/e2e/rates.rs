@@ -254,3 +254,50 @@ fn a_client_has_only_so_many_requests_under_way() {
         assert_eq!(third.get("/").status(), 200);
     }
 }
+
+/// A connection that goes to another worker is still one of its client's, and given back there.
+#[test]
+fn a_connection_that_moves_takes_its_count_along() {
+    const MOST: usize = 64;
+    let origin = Origin::saying("ok");
+    let proxy =
+        Setup::to(&[&origin]).listener(format!("limits.connections_per_client = {MOST}")).start();
+    let connect = || {
+        let mut client = Client::connect(proxy.address());
+        client.send(get_with("X: y"));
+        let answered = matches!(client.wire.head(), Ok(Some(_)));
+        answered.then(|| client.wire.exactly(2).map(|_| client).unwrap())
+    };
+    // Those of the first worker stay, so that some go to the second one when they ask again.
+    let mut left = Vec::new();
+    let others: Vec<_> = (0..MOST)
+        .filter_map(|_| {
+            let before = proxy.stats().workers("exchanges")[0];
+            let client = connect().unwrap();
+            let first = proxy.stats().workers("exchanges")[0] > before;
+            if first {
+                left.push(client);
+                None
+            } else {
+                Some(client)
+            }
+        })
+        .collect();
+    assert!(connect().is_none());
+    drop(others);
+    proxy.wait_stat("connections_active", left.len() as i64);
+    let before = proxy.stats().total("connections_moved");
+    eventually("some have moved", || {
+        left.iter_mut().for_each(|client| assert_eq!(client.get("/").status(), 200));
+        proxy.stats().total("connections_moved") > before
+    });
+    while left.len() < MOST {
+        left.push(connect().unwrap());
+    }
+    assert!(connect().is_none());
+    drop(left);
+    proxy.wait_idle();
+    let again: Vec<_> = (0..MOST).map(|_| connect().unwrap()).collect();
+    assert!(connect().is_none());
+    drop(again);
+}

@@ -24,7 +24,7 @@ fn an_upload_that_trickles_is_cut_off_and_its_member_sees_a_reset() {
         let mut writer = client.wire.stream().try_clone().unwrap();
         let trickle = thread::spawn(move || {
             use std::io::Write as _;
-            while writer.write_all(b"1").is_ok() {
+            while writer.write_all(b"1\r\nx\r\n").is_ok() {
                 thread::sleep(Duration::from_millis(50));
             }
         });
