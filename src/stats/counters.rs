@@ -39,7 +39,7 @@ counters! {
     HttpsRedirects, "https_redirects", "Requests sent on to https by `redirect_https`.";
     Redirects, "redirects", "Requests sent on by a `redirect` of their route.";
     FixedAnswers, "fixed_answers", "Requests answered by a `respond` of their route.";
-    ErrorPages, "error_pages", "Answers whose body was a page of `error_pages`.";
+    ErrorPages, "pages_sent", "Answers whose body was a page of `error_pages`.";
     AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
     Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
     RequestsDelayed, "requests_delayed", "Requests that waited until they were due by a `rate` with the mode `delay`.";
