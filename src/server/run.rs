@@ -10,13 +10,13 @@ use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
 
 use super::drain::{Crew, Outcome};
-use super::worker::Plan;
+use super::worker::{Command, Plan};
 use crate::balancer::{self, SharedPools};
 use crate::config::{self, Config, Speaks, Workers};
-use crate::control::admin::{self, AdminBindError, Process};
+use crate::control::admin::{self, AdminBindError, AdminListener, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
-use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
+use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
 use crate::proxy::Guards;
 use crate::stats::{Occupancy, Row};
 
@@ -116,8 +116,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
     let (listening, datagrams) = bind_all(&config, cores.len())?;
-    let admin = config.server.admin.as_ref().map(admin::bind);
-    let admin = admin.transpose().map_err(StartError::Admin)?;
+    let admin = bind_admin(&config)?;
     let (log_sender, log_writer) = open_access_log(&config)?;
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
@@ -138,9 +137,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
     let mut datagrams = by_worker(datagrams, cores.len());
-    let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
-    let (peers, inboxes): (Vec<_>, Vec<_>) =
-        inboxes.map_err(StartError::System)?.into_iter().unzip();
+    let (peers, inboxes) = open_inboxes(cores.len()).map_err(StartError::System)?;
     let bound = sockets.drain(..).zip(datagrams.drain(..));
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
@@ -191,6 +188,17 @@ fn say_end(outcome: Outcome) {
         Outcome::Drained => tracing::info!("drained"),
         Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
     }
+}
+
+/// The ends of each worker's inbox.
+type Inboxes = (Vec<Ringer<Command>>, Vec<Inbox<Command>>);
+
+fn open_inboxes(workers: usize) -> io::Result<Inboxes> {
+    (0..workers).map(|_| net::inbox(INBOX)).collect()
+}
+
+fn bind_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {
+    config.server.admin.as_ref().map(admin::bind).transpose().map_err(StartError::Admin)
 }
 
 type AccessLog = (Option<crate::proxy::access_log::Sender>, Option<access_log::Writer>);
