@@ -356,10 +356,18 @@ mod tests {
             (Section::Redirect, "to") => format!("redirect.{line}"),
             (Section::Redirect, _) => format!("redirect.to = \"/\"\nredirect.{line}"),
             (Section::Respond, _) => format!("respond.{line}"),
+            (Section::RouteLimits, _) => format!("limits.{line}"),
+            (Section::Compress, _) => format!("compress.{line}"),
             (Section::Rewrite, "to") => format!("rewrite.match = \"^/old/(.*)$\"\nrewrite.{line}"),
             (Section::Rewrite, _) => format!("rewrite.to = \"/\"\nrewrite.{line}"),
             _ => line.to_owned(),
         }
+    }
+
+    /// Whether [`of_route`] shows its keys.
+    fn is_of_route(section: Section) -> bool {
+        let of_route = section.header().contains("route");
+        of_route && !matches!(section, Section::RouteAccess | Section::RouteRate)
     }
 
     /// Whether a route says what is done with its requests.
@@ -390,18 +398,12 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
-                Section::RouteLimits => ("", &*below("limits"), "", ""),
                 Section::ListenerAccess
                 | Section::RouteAccess
                 | Section::ListenerRate
                 | Section::RouteRate => (&*of_guard(key), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
-                Section::Route
-                | Section::Split
-                | Section::Redirect
-                | Section::Respond
-                | Section::Rewrite => ("", &*of_route(key), "", ""),
-                Section::Compress => ("", &*below("compress"), "", ""),
+                section if is_of_route(section) => ("", &*of_route(key), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls
@@ -421,7 +423,7 @@ mod tests {
                 Section::Slow => ("", "", &*below("eject.latency"), ""),
                 Section::Queue => ("", "", &*below("queue"), ""),
                 Section::Retry => ("", "", &*below("retry"), ""),
-                Section::Member => ("", "", "", line),
+                _ => ("", "", "", line),
             };
             let process = if listener.len() + route.len() + pool.len() + member.len() == 0 {
                 format!("{}\n{line}\n", key.section.header())
