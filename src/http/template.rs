@@ -95,8 +95,11 @@ const NAMES: [(&str, Variable); 21] = [
     ("time.unix", Variable::UnixTime),
 ];
 
+/// Makes a variable of the rest of its name.
+type Family = fn(Box<str>) -> Variable;
+
 /// Families of variables, whose names go on with one of the operator's.
-const FAMILIES: [(&str, fn(Box<str>) -> Variable); 3] =
+const FAMILIES: [(&str, Family); 3] =
     [("header.", Variable::Header), ("cookie.", Variable::Cookie), ("query.", Variable::Parameter)];
 
 impl Variable {

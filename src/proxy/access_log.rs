@@ -132,7 +132,7 @@ fn record(
         listener,
         route: facts.route.get(),
         pool: facts.pool.get(),
-        member: facts.look_at_site(|site| site.map(|site| site.address.clone())),
+        member: facts.site().map(|site| site.address.clone()),
         status: facts.status.get(),
         sent: facts.sent.get(),
         coded: facts.coded.get(),

@@ -13,7 +13,6 @@ use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField, Edits};
 use super::sticky;
-use crate::clock;
 use crate::http::{
     FieldRef, Framing, HeadLimits, Method, Parsed, ResponseHead, Version, encode, response_framing,
 };
@@ -89,9 +88,7 @@ pub(super) async fn answer(
     let framing =
         response_framing(head, ask.head.method()).map_err(|_| Lost::from(Reason::BadResponse))?;
     facts.status.set(head.status());
-    if let Some(sent_at) = facts.sent_at.take() {
-        facts.first_byte_us.set(clock::micros(clock::now().since(sent_at)));
-    }
+    facts.set_answered();
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
     }

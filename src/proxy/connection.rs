@@ -141,7 +141,7 @@ async fn secure(
             context.row.add(Counter::TlsResumed, u64::from(shaken.resumed));
             let version = if shaken.modern { TlsVersion::V13 } else { TlsVersion::V12 };
             client.peer.tls = Some(version);
-            client.identity = shaken.identity;
+            client.peer.identity = shaken.identity;
             true
         }
         Err(refused) => {

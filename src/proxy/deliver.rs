@@ -1,7 +1,6 @@
 //! A request on its way: to which member, how often, and what is learnt of each.
 
 use std::pin::pin;
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::answer::{Answered, Buffers, answer};
@@ -66,7 +65,7 @@ pub(super) async fn deliver(
         }
         let member = Some(lease.member());
         facts.member.set(member);
-        facts.site.replace(Some(Rc::clone(lease.site())));
+        facts.set_site(lease.site());
         facts.moved_to.set(member.filter(|_| keeps && named != member));
         let mut buffers = Buffers::new();
         let tried = try_member(ask, &lease, &mut body, response, &mut buffers, facts, fresh).await;
@@ -273,7 +272,7 @@ async fn attempt(
     let (upstream, patience) = (&connection.stream, &patience(ask, lease, facts));
     buffers.out.clear();
     facts.uploaded.set(false);
-    facts.sent_at.set(None);
+    facts.forget_sent();
     request::write(buffers.out.tail(), ask, &lease.site().host, facts);
     let Some(whole) = facts.whole.get() else {
         let duplex = upload::duplex(ask, upstream, patience, body, response, buffers, facts);

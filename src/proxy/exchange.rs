@@ -1,6 +1,7 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
+use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,8 +37,6 @@ pub(super) struct Client {
     pub(super) listener: ListenerId,
     /// Received and not yet used: the rest of a body, or the next request.
     pub(super) received: Buffer,
-    /// What its certificate says of it, as whole fields for members.
-    pub(super) identity: Option<Box<[u8]>>,
     /// Another worker served it before this one.
     pub(super) moved: bool,
 }
@@ -46,7 +45,7 @@ impl Client {
     /// A client that has said nothing yet.
     pub(super) fn new(stream: Stream, peer: Peer, listener: ListenerId) -> Self {
         let received = Buffer::default();
-        Self { stream, peer, listener, received, identity: None, moved: false }
+        Self { stream, peer, listener, received, moved: false }
     }
 
     /// A client between two requests.
@@ -89,10 +88,18 @@ pub(super) struct Ask<'a> {
     pub(super) peer: &'a Peer,
     /// The client's connection.
     pub(super) stream: &'a Stream,
-    /// What the client's certificate says of it, as whole fields.
-    pub(super) identity: Option<&'a [u8]>,
     /// What its route found out about the client.
     pub(super) grant: Option<Box<Grant>>,
+}
+
+/// How a member was reached. A `Cell`, since a `RefCell` is a word more in every connection's memory.
+#[derive(Default)]
+struct Reached(Cell<Option<Rc<Site>>>);
+
+impl fmt::Debug for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reached")
+    }
 }
 
 /// What has become of an exchange so far.
@@ -129,7 +136,7 @@ pub(super) struct Facts {
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
     /// How it was reached. See [`Facts::look_at_site`].
-    pub(super) site: RefCell<Option<Rc<Site>>>,
+    site: Reached,
     pub(super) reason: Cell<Option<Reason>>,
     /// Whole field lines that go with a refusal.
     // Rare: a pointer in every connection's memory.
@@ -149,9 +156,9 @@ pub(super) struct Facts {
     /// When the request's head was whole, in ticks of the worker.
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
-    pub(super) sent_at: Cell<Option<clock::Instant>>,
+    sent_at: Cell<clock::Instant>,
     /// From then to the head of its answer, in microseconds.
-    pub(super) first_byte_us: Cell<u64>,
+    first_byte_us: Cell<u32>,
 }
 
 impl<'a> Ask<'a> {
@@ -171,18 +178,43 @@ impl Facts {
     pub(super) fn set_uploaded(&self, ask: &Ask<'_>) {
         self.uploaded.set(true);
         if ask.measures {
-            self.sent_at.set(Some(clock::now()));
+            self.sent_at.set(clock::now());
+        }
+    }
+
+    /// How the member was reached that was tried last.
+    pub(super) fn site(&self) -> Option<Rc<Site>> {
+        let site = self.site.0.take();
+        self.site.0.set(site.clone());
+        site
+    }
+
+    pub(super) fn set_site(&self, site: &Rc<Site>) {
+        self.site.0.set(Some(Rc::clone(site)));
+    }
+
+    /// A member is tried: nothing has been sent to it.
+    pub(super) fn forget_sent(&self) {
+        self.sent_at.take();
+    }
+
+    /// The head of an answer has come.
+    pub(super) fn set_answered(&self) {
+        let sent_at = self.sent_at.take();
+        if sent_at != clock::Instant::default() {
+            let micros = clock::micros(clock::now().since(sent_at));
+            self.first_byte_us.set(u32::try_from(micros).unwrap_or(u32::MAX));
         }
     }
 
     /// Lets `look` see how the member that was tried last was reached.
     pub(super) fn look_at_site<T>(&self, look: impl FnOnce(Option<&Site>) -> T) -> T {
-        look(self.site.borrow().as_deref())
+        look(self.site().as_deref())
     }
 
     /// From the whole request to the head of its answer; zero where the pool does not measure.
     pub(super) fn first_byte(&self) -> Duration {
-        Duration::from_micros(self.first_byte_us.get())
+        Duration::from_micros(u64::from(self.first_byte_us.get()))
     }
 
     pub(super) fn new(peer: &Peer) -> Self {
@@ -203,7 +235,7 @@ impl Facts {
             route: Cell::new(None),
             pool: Cell::new(None),
             member: Cell::new(None),
-            site: RefCell::default(),
+            site: Reached::default(),
             reason: Cell::new(None),
             extra: OnceCell::new(),
             moved_to: Cell::default(),
@@ -289,12 +321,7 @@ async fn run(
     let mut grant = None;
     if let Some(auth) = &route.auth {
         let visit = guard::Visit { context, client, head, facts };
-        let verdict = match auth::judge_now(auth, visit, id) {
-            Some(verdict) => verdict,
-            // Rare where verdicts are remembered, and large.
-            None => Box::pin(auth::judge(auth, visit, id)).await,
-        };
-        match verdict? {
+        match auth::verdict(auth, visit, id).await? {
             Ok(granted) => grant = Some(granted),
             Err(refusal) => {
                 let elsewhere = redirect::elsewhere(context, client, head, &refusal, facts);
@@ -330,7 +357,6 @@ async fn run(
         measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,
-        identity: client.identity.as_deref(),
         grant,
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await

@@ -69,6 +69,8 @@ pub(super) struct Peer {
     /// Where it connected to, if a header of the PROXY protocol said so.
     // Boxed: rare, and the memory of an idle connection.
     pub(super) destination: Option<Box<SocketAddr>>,
+    /// What its certificate says of it, as whole fields for members.
+    pub(super) identity: Option<Box<[u8]>>,
 }
 
 impl Peer {
@@ -84,7 +86,7 @@ impl Peer {
         let trusted = listener.is_some_and(|listener| believes(listener, address));
         let text = AddressText::new(address);
         let destination = destination.map(Box::new);
-        Self { address, text, trusted, port, tls: None, source_port, destination }
+        Self { address, text, trusted, port, tls: None, source_port, destination, identity: None }
     }
 }
 

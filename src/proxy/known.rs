@@ -37,7 +37,7 @@ impl<'a> Known<'a> {
             listener: ask.listener,
             head: Some(ask.head),
             stream: ask.stream,
-            identity: ask.identity,
+            identity: ask.peer.identity.as_deref(),
             facts,
         }
     }
@@ -50,7 +50,7 @@ impl<'a> Known<'a> {
         facts: &'a Facts,
     ) -> Option<Self> {
         let listener = context.listener(client.listener)?;
-        let (stream, identity) = (&client.stream, client.identity.as_deref());
+        let (stream, identity) = (&client.stream, client.peer.identity.as_deref());
         Some(Self { context, listener, head, stream, identity, facts })
     }
 

@@ -28,7 +28,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
     }
     write_framing(out, ask.framing);
     forwarded::write(out, head, ask.peer, listener, facts.client.get());
-    if let Some(identity) = ask.identity {
+    if let Some(identity) = &ask.peer.identity {
         out.extend_from_slice(identity);
     }
     if let Some(grant) = &ask.grant {

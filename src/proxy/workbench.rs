@@ -73,7 +73,6 @@ impl HeadBench {
             measures: false,
             peer: &self.peer,
             stream: &self.stream,
-            identity: None,
             grant: None,
         })
     }

@@ -40,7 +40,7 @@ counters! {
     CorsPreflights, "cors_preflights", "Questions of browsers, whether scripts of other origins may ask, that were answered by `cors`.";
     Redirects, "redirects", "Requests sent on by a `redirect` of their route.";
     FixedAnswers, "fixed_answers", "Requests answered by a `respond` of their route.";
-    ErrorPages, "error_pages", "Answers whose body was a page of `error_pages`.";
+    ErrorPages, "pages_sent", "Answers whose body was a page of `error_pages`.";
     AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
     Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
     RequestsDelayed, "requests_delayed", "Requests that waited until they were due by a `rate` with the mode `delay`.";

@@ -47,7 +47,7 @@ fn ringways_own_errors() {
     assert_eq!((head.status(), head.head.get("content-length")), (404, Some("11")));
     // Its connection goes on.
     assert_eq!(client.get("/nowhere").text(), "<p>lost</p>");
-    assert_eq!(proxy.stats().total("error_pages"), 7);
+    assert_eq!(proxy.stats().total("pages_sent"), 7);
     assert_eq!(proxy.stats().total("error_route_no_route"), 3);
 }
 
@@ -57,7 +57,7 @@ fn members_keep_their_own_words_unless_asked() {
         Origin::serving(|_| answer_with("404 Not Found", &[("Content-Type", "a/b")], b"mine"));
     let proxy = with_pages(Setup::to(&[&origin])).listener(PAGES).start();
     expect(&proxy, "GET /", (404, "a/b", "mine"));
-    assert_eq!(proxy.stats().total("error_pages"), 0);
+    assert_eq!(proxy.stats().total("pages_sent"), 0);
 }
 
 #[test]
@@ -109,5 +109,5 @@ fn members_bodies_give_way_to_pages() {
     assert_eq!((head.status(), head.head.get("content-length")), (404, Some("11")));
     assert_eq!(client.get("/chunked").text(), "{\"error\":true}");
     assert_eq!(client.get("/fine").text(), "fine");
-    assert_eq!(proxy.stats().total("error_pages"), 3);
+    assert_eq!(proxy.stats().total("pages_sent"), 3);
 }

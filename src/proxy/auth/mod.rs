@@ -77,7 +77,7 @@ impl<'a> Question<'a> {
         let Visit { context, client, head, facts } = visit;
         let listener = context.listener(client.listener)?;
         let (stream, peer) = (&client.stream, &client.peer);
-        let (identity, now) = (client.identity.as_deref(), clock::coarse());
+        let (identity, now) = (client.peer.identity.as_deref(), clock::coarse());
         let address = facts.client.get();
         Some(Self { context, listener, head, stream, peer, client: address, identity, route, now })
     }
@@ -195,21 +195,26 @@ fn both(one: Refusal, other: Refusal) -> Refusal {
 
 /// Whether a request may pass. A refusal that is no reason for an answer of ours sends the client
 /// elsewhere.
-type Judgement = Result<Result<Box<Grant>, Box<Refusal>>, Reason>;
+pub(super) type Judgement = Result<Result<Box<Grant>, Box<Refusal>>, Reason>;
+
+/// The judgement.
+pub(super) async fn verdict(config: &AuthConfig, visit: Visit<'_>, route: RouteId) -> Judgement {
+    if let Some(judgement) = judge_now(config, visit, route) {
+        return judgement;
+    }
+    // Rare where verdicts are remembered, and large.
+    Box::pin(judge(config, visit, route)).await
+}
 
 /// The judgement, if nobody else must be asked.
-pub(super) fn judge_now(
-    config: &AuthConfig,
-    visit: Visit<'_>,
-    route: RouteId,
-) -> Option<Judgement> {
+fn judge_now(config: &AuthConfig, visit: Visit<'_>, route: RouteId) -> Option<Judgement> {
     let Some(question) = Question::of(visit, route) else { return Some(Err(Reason::Internal)) };
     let Some(auth) = &visit.context.auth else { return Some(Err(Reason::Internal)) };
     at_once(config, auth, &question).map(|verdict| pronounce(visit, verdict))
 }
 
 /// The judgement, with what others say.
-pub(super) async fn judge(config: &AuthConfig, visit: Visit<'_>, route: RouteId) -> Judgement {
+async fn judge(config: &AuthConfig, visit: Visit<'_>, route: RouteId) -> Judgement {
     let question = Question::of(visit, route).ok_or(Reason::Internal)?;
     let auth = visit.context.auth.as_ref().ok_or(Reason::Internal)?;
     pronounce(visit, in_time(config, auth, &question).await)
