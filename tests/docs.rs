@@ -12,7 +12,7 @@ use ringway::config::load;
 use ringway::stats::{Counter, Reason};
 
 /// A page that explains a code base must stay one that is read.
-const ARCHITECTURE_LINES: usize = 300;
+const ARCHITECTURE_LINES: usize = 360;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -317,8 +317,8 @@ fn every_example_is_understood() {
     for key in Section::ALL.iter().flat_map(|section| section.keys()) {
         let line = key.example;
         let below = |table: &str| format!("{table}.{line}");
-        let ((in_listener, in_pool), of_fields) = (of_tls(key), of_fields(key));
-        let (asks, of_auth) = of_auth(key);
+        let ((in_listener, in_pool), of_fields, (asks, of_auth)) =
+            (of_tls(key), of_fields(key), of_auth(key));
         let (listener, route, pool, member) = match key.section {
             Section::Root => continue,
             Section::Server | Section::Limits => ("", "", "", ""),
@@ -376,10 +376,8 @@ fn every_example_is_understood() {
         let fields =
             if members.is_empty() { String::new() } else { format!("{address}\n{member}") };
         // A pool of backups only is a mistake.
-        let fields = fields.replace(
-            "backup = true",
-            "backup = true\n[[pool.api.members]]\naddress = \"10.0.0.2:80\"",
-        );
+        let other = "backup = true\n[[pool.api.members]]\naddress = \"10.0.0.2:80\"";
+        let fields = fields.replace("backup = true", other);
         let text = format!(
             "{process}[listener.web]\n{bind}\n{spoken}\n{listener}\n{header}{to}\n{route}\n\
              [pool.api]\n{pool}\n{members}\n{fields}\n"

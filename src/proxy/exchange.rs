@@ -311,12 +311,7 @@ async fn run(
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
     let pool = pool_of(&route.action, context, listener, client, head);
     facts.pool.set(pool);
-    if let (Framing::Length(length), Some(bound)) =
-        (framing, route.limits.body(listener.limits.body))
-        && length > bound
-    {
-        return Err(Reason::BodyTooLarge);
-    }
+    is_within(framing, route.limits.body(listener.limits.body))?;
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let mut grant = None;
     if let Some(auth) = &route.auth {
@@ -374,6 +369,14 @@ fn find_route(
         Found::Route(id) => Ok(id),
         Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
         Found::None => Err(Reason::NoRoute),
+    }
+}
+
+/// Whether a body may be so long; of one without a known length that is seen on its way.
+fn is_within(framing: Framing, bound: Option<u64>) -> Result<(), Reason> {
+    match (framing, bound) {
+        (Framing::Length(length), Some(bound)) if length > bound => Err(Reason::BodyTooLarge),
+        _ => Ok(()),
     }
 }
 
