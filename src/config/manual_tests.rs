@@ -71,16 +71,17 @@ fn relaying(more: &str) -> Table {
     ))
 }
 
+/// The minimal file with more in its pool and its listener, and a first route that does all it can.
+fn with(pool: &str, listener: &str) -> Table {
+    let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
+    let route = format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}\n{ROUTE}");
+    shown(&text.replacen("[[route]]", &route, 1))
+}
+
 #[test]
 fn the_defaults_of_the_manual_are_those_of_the_check() {
     let file = shown(MINIMAL);
     // What is off by default: as little as it takes, then with its inner tables, too.
-    let with = |pool: &str, listener: &str| {
-        let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-        let route =
-            format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}\n{ROUTE}");
-        shown(&text.replacen("[[route]]", &route, 1))
-    };
     let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
     let most = with(
         "tls.client_certificate = { chain = \"a\", key = \"b\" }",
@@ -312,6 +313,34 @@ fn of_auth(key: &Key) -> (&'static str, String) {
     (if asks { ASKS } else { "" }, route)
 }
 
+/// A file around an example: what it adds to the listener, the route, the pool and the member.
+fn file_with(key: &Key, [listener, route, pool, member]: [&str; 4]) -> String {
+    let line = key.example;
+    let process = if listener.len() + route.len() + pool.len() + member.len() == 0 {
+        format!("{}\n{line}\n", key.section.header())
+    } else {
+        String::new()
+    };
+    let spoken = spoken(key);
+    let silent = !spoken.is_empty() || listener.starts_with("passthrough");
+    let unless = |written: &str, name: &str, other: &'static str| {
+        if written.starts_with(name) { "" } else { other }
+    };
+    let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
+    let to = if silent || acts(route) { "" } else { "pool = \"api\"" };
+    let header = if silent { "" } else { "[[route]]\n" };
+    let address = unless(member, "address", "address = \"api.internal:80\"");
+    let members = unless(pool, "members", "[[pool.api.members]]");
+    let fields = if members.is_empty() { String::new() } else { format!("{address}\n{member}") };
+    // A pool of backups only is a mistake.
+    let other = "backup = true\n[[pool.api.members]]\naddress = \"10.0.0.2:80\"";
+    let fields = fields.replace("backup = true", other);
+    format!(
+        "{process}[listener.web]\n{bind}\n{spoken}\n{listener}\n{header}{to}\n{route}\n\
+         [pool.api]\n{pool}\n{members}\n{fields}\n"
+    )
+}
+
 #[test]
 fn every_example_is_understood() {
     for key in Section::ALL.iter().flat_map(|section| section.keys()) {
@@ -358,30 +387,7 @@ fn every_example_is_understood() {
             Section::Retry => ("", "", &*below("retry"), ""),
             _ => ("", "", "", line),
         };
-        let process = if listener.len() + route.len() + pool.len() + member.len() == 0 {
-            format!("{}\n{line}\n", key.section.header())
-        } else {
-            String::new()
-        };
-        let spoken = spoken(key);
-        let silent = !spoken.is_empty() || listener.starts_with("passthrough");
-        let unless = |written: &str, name: &str, other: &'static str| {
-            if written.starts_with(name) { "" } else { other }
-        };
-        let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
-        let to = if silent || acts(route) { "" } else { "pool = \"api\"" };
-        let header = if silent { "" } else { "[[route]]\n" };
-        let address = unless(member, "address", "address = \"api.internal:80\"");
-        let members = unless(pool, "members", "[[pool.api.members]]");
-        let fields =
-            if members.is_empty() { String::new() } else { format!("{address}\n{member}") };
-        // A pool of backups only is a mistake.
-        let other = "backup = true\n[[pool.api.members]]\naddress = \"10.0.0.2:80\"";
-        let fields = fields.replace("backup = true", other);
-        let text = format!(
-            "{process}[listener.web]\n{bind}\n{spoken}\n{listener}\n{header}{to}\n{route}\n\
-             [pool.api]\n{pool}\n{members}\n{fields}\n"
-        );
+        let text = file_with(key, [listener, route, pool, member]);
         load(&text, key.name).unwrap_or_else(|report| panic!("{report}\n{text}"));
     }
 }

@@ -295,16 +295,8 @@ async fn run(
     let framing = request_framing(head).map_err(reasons::framing)?;
     facts.whole.set(whole_body(framing, &client.received));
     guard::listener(guard::Visit { context, client, head, facts }).await?;
-    if let Some(port) = listener.redirect_https {
-        let redirect = redirect::to_https(context, listener, client, head, port, facts);
-        return Ok(Box::pin(redirect).await);
-    }
-    if head.method() == Method::Connect {
-        return Err(Reason::NotImplemented);
-    }
-    if let Some((id, terms)) = cors::announced(context, client.listener, head, facts) {
-        facts.route.set(Some(id));
-        return Ok(Box::pin(cors::answer(context, client, head, terms, facts)).await);
+    if let Some(ending) = unrouted(context, listener, client, head, facts).await? {
+        return Ok(ending);
     }
     let id = find_route(context, client, head, facts)?;
     facts.route.set(Some(id));
@@ -355,6 +347,28 @@ async fn run(
         grant,
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
+}
+
+/// Answers what needs no route: on to https, preflights.
+async fn unrouted(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &mut Client,
+    head: &RequestHead,
+    facts: &Facts,
+) -> Result<Option<Ending>, Reason> {
+    if let Some(port) = listener.redirect_https {
+        let redirect = redirect::to_https(context, listener, client, head, port, facts);
+        return Ok(Some(Box::pin(redirect).await));
+    }
+    if head.method() == Method::Connect {
+        return Err(Reason::NotImplemented);
+    }
+    let Some((id, terms)) = cors::announced(context, client.listener, head, facts) else {
+        return Ok(None);
+    };
+    facts.route.set(Some(id));
+    Ok(Some(Box::pin(cors::answer(context, client, head, terms, facts)).await))
 }
 
 /// The route of a request. Apart, so that what it looks at takes no memory while the exchange waits.
