@@ -13,6 +13,7 @@ mod inbox;
 mod listen;
 mod packet;
 mod pair;
+mod reactor;
 mod relay;
 mod runtime;
 mod socket;
