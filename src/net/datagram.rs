@@ -196,7 +196,8 @@ impl Correspondent {
     /// # Errors
     /// As [`Correspondent::recv`], of an earlier datagram.
     pub fn send(&self, bytes: &[u8]) -> Result<bool, Failure> {
-        let sent = unless_waiting(&self.source, Side::Write, SockRef::from(&self.source).send(bytes));
+        let sent =
+            unless_waiting(&self.source, Side::Write, SockRef::from(&self.source).send(bytes));
         sent.map(|sent| sent.is_some()).map_err(|error| Failure::of(&error))
     }
 

@@ -43,7 +43,11 @@ async fn dial_ip(address: SocketAddr, timeout: Duration) -> Result<Stream, Failu
     }
     runtime::completed();
     match socket::error(source.fd()) {
-        Ok(None) => Ok(Stream::new(source)),
+        Ok(None) => {
+            // A look would find nothing so soon.
+            source.exhausted(Side::Read);
+            Ok(Stream::new(source))
+        }
         Ok(Some(error)) | Err(error) => Err(Failure::of(&error)),
     }
 }

@@ -11,9 +11,9 @@ use socket2::SockRef;
 
 use super::buffer::{Buffer, Size};
 use super::deadline::{self, Cause, Deadlines};
+use super::reactor::{self, Side, Source};
 use super::tls::TlsFault;
 use super::tls::session::{Pulled, Session};
-use super::reactor::{self, Side, Source};
 use super::{runtime, socket};
 
 /// Why an operation on a connection failed.

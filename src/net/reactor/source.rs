@@ -112,8 +112,7 @@ pub(super) struct Sources {
 
 /// What a change says.
 const READ_EVENTS: i32 = (libc::POLLIN | libc::POLLRDHUP | libc::POLLPRI) as i32;
-const FINAL_EVENTS: i32 =
-    (libc::POLLRDHUP | libc::POLLPRI | libc::POLLHUP | libc::POLLERR) as i32;
+const FINAL_EVENTS: i32 = (libc::POLLRDHUP | libc::POLLPRI | libc::POLLHUP | libc::POLLERR) as i32;
 
 impl Side {
     /// What the kernel is to watch for; that it ended or failed is always told.

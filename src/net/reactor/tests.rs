@@ -17,8 +17,8 @@ use crate::clock;
 use crate::net::buffer::{Buffer, Size};
 use crate::net::driver::RingFlags;
 use crate::net::pair::{Either, both, race};
-use crate::net::{runtime, socket};
 use crate::net::stream::{Failure, Stream};
+use crate::net::{runtime, socket};
 use crate::rng::Rng;
 
 /// Runs `body` on every driver that the host allows.
@@ -357,9 +357,8 @@ fn urgent_bytes_hide_nothing_behind_them() {
         }
         theirs.write_all(b"before").unwrap();
         // SAFETY: one readable byte.
-        let sent = unsafe {
-            libc::send(theirs.as_raw_fd(), b"!".as_ptr().cast(), 1, libc::MSG_OOB)
-        };
+        let sent =
+            unsafe { libc::send(theirs.as_raw_fd(), b"!".as_ptr().cast(), 1, libc::MSG_OOB) };
         assert_eq!(sent, 1);
         theirs.write_all(b"behind").unwrap();
         buffer.clear();
