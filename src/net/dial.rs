@@ -44,8 +44,8 @@ async fn dial_ip(address: SocketAddr, timeout: Duration) -> Result<Stream, Failu
     runtime::completed();
     match socket::error(source.fd()) {
         Ok(None) => {
-            // A look would find nothing so soon.
-            source.exhausted(Side::Read);
+            // A look would find nothing so soon, mostly.
+            source.look_later();
             Ok(Stream::new(source))
         }
         Ok(Some(error)) | Err(error) => Err(Failure::of(&error)),

@@ -219,6 +219,16 @@ impl Source {
         });
     }
 
+    /// There is hardly something to receive yet: the kernel is to say so, if it has not been asked.
+    pub(in crate::net) fn look_later(&self) {
+        _ = self.with(|entry| {
+            // What it has told already it does not tell again.
+            if entry.read.watch == Watch::No {
+                entry.read.ready = false;
+            }
+        });
+    }
+
     /// A call on a stream left room for more, so there is no more unless it is told.
     pub(in crate::net) fn drained(&self) {
         _ = self.with(|entry| entry.read.ready = entry.read.over);
