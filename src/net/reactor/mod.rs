@@ -15,6 +15,8 @@ mod tasks;
 mod timers;
 
 #[cfg(test)]
+mod socket_tests;
+#[cfg(test)]
 mod tests;
 
 use std::cell::{Cell, RefCell};
