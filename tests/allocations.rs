@@ -79,11 +79,38 @@ fn free_port() -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
+/// Routes that look at everything, and change the path.
+const MORE: &str = r#"
+[[route]]
+hosts = ["b.test"]
+path = "~ ^/r/[0-9]+/"
+headers = { "User-Agent" = "~ ^te", "X-None" = false }
+cookies = { a = "b" }
+query = { z = "~ 1$" }
+clients = ["127.0.0.0/8"]
+strip = "/r"
+rewrite = { match = "^/([0-9]+)/(.*)$", to = "/$2/$1?from=$1" }
+split = [{ pool = "o" }]
+split_by = "cookie:a"
+[[route]]
+hosts = ["b.test"]
+path = "~ ^/r/[0-9]/a"
+pool = "o"
+[[route]]
+hosts = ["b.test"]
+path = "~ ^/r/[0-9]/b"
+pool = "o"
+[[route]]
+hosts = ["b.test"]
+path = "~ ^/r/[0-9]/c"
+pool = "o"
+"#;
+
 fn proxy(origin: SocketAddr) -> TcpStream {
     let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let text = format!(
         "[server]\nworkers = 1\n[listener.web]\nbind = \"{listen}\"\n[[route]]\nhosts = [\"a.test\"]\n\
-         path = \"/x/*\"\npool = \"o\"\n[pool.o]\nmembers = [\"{origin}\"]\n"
+         path = \"/x/*\"\npool = \"o\"\n{MORE}[pool.o]\nmembers = [\"{origin}\"]\n"
     );
     let config = ringway::config::load(&text, "test").expect("a good configuration").config;
     std::thread::spawn(|| {
@@ -121,7 +148,10 @@ fn an_exchange_in_steady_state_allocates_nothing() {
     let get = b"GET /x/y?z=1 HTTP/1.1\r\nHost: a.test\r\nUser-Agent: test\r\nAccept: */*\r\n\
         Accept-Encoding: gzip\r\nCookie: a=b\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n";
     let post = b"POST /x/y HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello";
-    for (request, end) in [(&get[..], &b"\r\n\r\n"[..]), (&post[..], &b"hello"[..])] {
+    let edited =
+        b"GET /r/7/y?z=%31 HTTP/1.1\r\nHost: b.test\r\nUser-Agent: test\r\nCookie: a=b\r\n\r\n";
+    let end = &b"\r\n\r\n"[..];
+    for (request, end) in [(&get[..], end), (&post[..], &b"hello"[..]), (&edited[..], end)] {
         let allocations = count(request, end, 2000);
         // The sweep's timer may grow a slab once; an allocation per exchange would be 2,000.
         assert!(allocations < 20, "{allocations} allocations in 2,000 exchanges");

@@ -59,6 +59,41 @@ fn findings_come_by_position() {
     }
 }
 
+/// The files of lists of addresses are read with the configuration.
+#[test]
+fn lists_in_files_are_checked() {
+    let folder = std::env::temp_dir().join(format!("ringway-lists-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("ringway.toml");
+    let minimal = std::fs::read_to_string(root().join("examples/minimal.toml")).unwrap();
+    let text =
+        minimal.replacen("[[route]]", "[[route]]\naccess = { deny = [\"file:deny.txt\"] }", 1);
+    std::fs::write(&file, text).unwrap();
+    let cases = [
+        (None, Err("the addresses cannot be read: No such file or directory")),
+        (Some("# none\n10.0.0.0/8\n10.0.0.1/8\n"), Err("line 3 of this file is no address block")),
+        (Some("# some\n10.0.0.0/8\n"), Ok(())),
+    ];
+    for (text, expected) in cases {
+        text.iter().for_each(|text| std::fs::write(folder.join("deny.txt"), text).unwrap());
+        match (config::load_file(&file), expected) {
+            (Ok(checked), Ok(())) => {
+                let access = checked.config.routes[0].access.as_ref().unwrap();
+                assert!(!access.allows("10.9.9.9".parse().unwrap()));
+                assert!(access.allows("11.0.0.0".parse().unwrap()));
+                // From anywhere the same file is meant.
+                let shown = config::effective(&checked.config);
+                assert!(shown.contains(&format!("file:{}", folder.join("deny.txt").display())));
+            }
+            (Err(error), Err(expected)) => {
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+            (got, _) => panic!("{got:?}"),
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 /// The file of a key is looked at with the configuration.
 #[test]
 fn keys_in_files_are_checked() {

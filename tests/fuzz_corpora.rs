@@ -42,6 +42,11 @@ fn target() {
 }
 
 #[test]
+fn pairs() {
+    replay("pairs", ringway::http::fuzz::pairs);
+}
+
+#[test]
 fn config() {
     replay("config", ringway::config::fuzz::document);
 }
@@ -54,4 +59,9 @@ fn proxy_header() {
 #[test]
 fn client_hello() {
     replay("client_hello", ringway::wire::fuzz::client_hello);
+}
+
+#[test]
+fn accept_encoding() {
+    replay("accept_encoding", ringway::http::fuzz::accept_encoding);
 }

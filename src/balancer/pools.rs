@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::availability::Standing;
 use super::lease::Lease;
 use super::observer::Observer;
 use super::pool::{Chosen, Home, Pool, Unchosen};
@@ -204,6 +205,18 @@ impl Pools {
     #[must_use]
     pub fn has_other(&self, pool: PoolId, tried: &Tried, current: Option<MemberId>) -> bool {
         self.pool(pool).is_some_and(|pool| pool.has_other(tried, current))
+    }
+
+    /// Whether a member is in and may be chosen, as all workers see it.
+    #[must_use]
+    pub fn has_member_in(&self, pool: PoolId) -> bool {
+        let Some(pool) = self.pool(pool) else { return false };
+        let standings = &pool.shared.availability;
+        let Some(membership) = standings.membership() else { return false };
+        let there =
+            (0u16..).map(MemberId).zip(&membership.sites).filter(|(_, site)| site.is_some());
+        let mut members = there.map(|(member, _)| member);
+        members.any(|id| standings.standing(id) == Standing::In && !standings.is_barred(id))
     }
 
     /// Closes idle connections that are too old or whose member is out, and every tenth tick those

@@ -218,8 +218,10 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
     let mut pool_used = vec![false; pools.len()];
     let mut listener_used = vec![false; listeners.len()];
     for route in &config.routes {
-        if let Some(used) = pool_used.get_mut(route.pool.index()) {
-            *used = true;
+        for pool in route.pools() {
+            if let Some(used) = pool_used.get_mut(pool.index()) {
+                *used = true;
+            }
         }
         match &route.listeners {
             None => listener_used.fill(true),

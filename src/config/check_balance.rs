@@ -60,7 +60,8 @@ fn hash(fields: &Table<'_>, findings: &mut Findings) -> HashKey {
     })
 }
 
-fn hash_key(text: &str) -> Result<HashKey, HashKeyError> {
+/// What a text says is hashed.
+pub(super) fn hash_key(text: &str) -> Result<HashKey, HashKeyError> {
     let named = |kind: &'static str, is_name: fn(&str) -> bool| {
         let name = text.strip_prefix(kind)?;
         Some(match name {

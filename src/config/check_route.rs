@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 
 use super::check;
+use super::check_compress;
 use super::check_l4::Speaks;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
+use super::effective_route;
 use super::error::{Mistake, Span};
+use super::keys::Section;
 use super::nearest::nearest;
 use super::path::PathError;
-use super::{host, path};
-use crate::ids::{ListenerId, PoolId};
+use super::{check_action, check_guard, check_match, check_pages, check_path_edit, host, path};
+use crate::ids::ListenerId;
 
 /// What a route may refer to.
 #[derive(Debug)]
@@ -26,20 +29,22 @@ pub(super) fn route(
     checked: &[ListenerConfig],
     findings: &mut Findings,
 ) -> RouteConfig {
-    let mut pool = None;
-    if table.required("pool", findings).is_some()
-        && let Some(name) = table.text("pool", findings)
-    {
-        pool = names.pools.find(name, findings);
-    }
+    let path = path_pattern(source, table, findings);
     RouteConfig {
         listeners: listeners(table, names, checked, findings),
         hosts: hosts(table, findings),
-        path: path_pattern(source, table, findings),
+        path_edit: check_path_edit::path_edit(source, table, &path, findings),
+        path,
         methods: methods(table, findings),
-        pool: PoolId(pool.unwrap_or(0)),
+        conditions: check_match::conditions(source, table, findings),
+        action: check_action::action(table, names, findings),
+        error_pages: check_pages::error_pages(table, findings),
         host: host_policy(table, findings),
         via: table.flag("via", findings),
+        access: check_guard::access(table, Speaks::Http, findings),
+        rates: check_guard::rates(table, Section::RouteRate, findings),
+        limits: check_guard::route_limits(table, findings),
+        compress: check_compress::compress(table, findings),
     }
 }
 
@@ -101,7 +106,7 @@ fn path_pattern(source: &str, table: &Table<'_>, findings: &mut Findings) -> Pat
 
 /// From where the expression goes wrong to its end; the whole text where it is written with
 /// escapes, so that its offsets are not those of the file.
-fn regex_span(source: &str, text: At<&str>, at: usize) -> Span {
+pub(super) fn regex_span(source: &str, text: At<&str>, at: usize) -> Span {
     let written = source.get(text.span.start..text.span.end).unwrap_or_default();
     let Some(begin) = written.find(text.value) else { return text.span };
     let rest = text.value.strip_prefix('~').unwrap_or(text.value).trim_start();
@@ -164,26 +169,36 @@ type ByRequest<'a, K> = HashMap<(K, Option<&'a HostPattern>), Vec<(usize, &'a Ro
 
 /// Warns of each route all of whose requests go to others: to earlier routes with the same hosts
 /// and path, or, of a regular expression, to a `/*` of the same hosts, which comes before it.
+/// Another route takes all requests if it has no conditions, or the same.
 pub(super) fn shadowed(routes: &[RouteConfig], spans: &[Span], findings: &mut Findings) {
-    let mut earlier: ByRequest<'_, String> = HashMap::new();
-    let mut all_paths: ByRequest<'_, ()> = HashMap::new();
+    let mut earlier: ByRequest<'_, (String, String)> = HashMap::new();
+    let mut all_paths: ByRequest<'_, String> = HashMap::new();
     for (index, route) in routes.iter().enumerate() {
         if matches!(&route.path, PathPattern::Prefix(prefix) if prefix.is_empty()) {
             for host in hosts_of(route) {
-                all_paths.entry(((), host)).or_default().push((index, route));
+                let key = (conditions_text(route), host);
+                all_paths.entry(key).or_default().push((index, route));
             }
         }
     }
     for (index, route) in routes.iter().enumerate() {
         let path = path_text(&route.path);
         let is_regex = matches!(route.path, PathPattern::Regex(_));
+        let own = conditions_text(route);
+        // Whoever has no conditions takes those with conditions, too.
+        let weaker = if own.is_empty() { vec![String::new()] } else { vec![String::new(), own] };
         let mut takers = Vec::new();
         for host in hosts_of(route) {
-            let same = earlier.entry((path.clone(), host)).or_default();
-            let all = all_paths.get(&((), host)).filter(|_| is_regex);
-            let mut others = same.iter().chain(all.into_iter().flatten());
-            takers.push(others.find(|(_, other)| other.takes(route)).map(|(at, _)| *at));
-            same.push((index, route));
+            let mut taker = None;
+            for conditions in &weaker {
+                let same = earlier.get(&((path.clone(), conditions.clone()), host));
+                let all = all_paths.get(&(conditions.clone(), host)).filter(|_| is_regex);
+                let mut others = same.into_iter().chain(all).flatten();
+                taker = taker.or(others.find(|(_, other)| other.takes(route)).map(|(at, _)| *at));
+            }
+            takers.push(taker);
+            let own = weaker.last().cloned().unwrap_or_default();
+            earlier.entry(((path.clone(), own), host)).or_default().push((index, route));
         }
         if let (Some(Some(taker)), true) = (takers.first(), takers.iter().all(Option::is_some))
             && let (Some(&span), Some(&first)) = (spans.get(index), spans.get(*taker))
@@ -191,6 +206,11 @@ pub(super) fn shadowed(routes: &[RouteConfig], spans: &[Span], findings: &mut Fi
             findings.add(span, Mistake::ShadowedRoute { first });
         }
     }
+}
+
+/// A text that tells conditions apart; empty: there are none.
+fn conditions_text(route: &RouteConfig) -> String {
+    route.conditions.as_ref().map_or_else(String::new, |c| effective_route::conditions(c))
 }
 
 /// The hosts of a route; `None`: any.

@@ -28,6 +28,7 @@ pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig
         },
         resolvers: resolvers(table, findings),
         drain_timeout: table.time("drain_timeout", findings),
+        spread: table.flag("spread", findings),
     }
 }
 
@@ -35,6 +36,7 @@ pub(super) fn limits(table: &Table<'_>, findings: &mut Findings) -> LimitsConfig
     LimitsConfig {
         access_log_queue: table.count("access_log_queue", findings),
         response_head: table.bounded("response_head", findings),
+        encoders: table.count("encoders", findings),
         response_headers: table.count("response_headers", findings),
         trailers: table.bounded("trailers", findings),
     }

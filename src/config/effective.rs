@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::scalar::{show_duration as time, show_size};
 use super::{
-    AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, PathPattern, RouteConfig, Workers,
-    effective_listener, effective_pool,
+    AccessLog, AccessLogFormat, Config, HostPattern, Workers, effective_listener, effective_pool,
+    effective_route,
 };
 
 /// The whole configuration as a file that says everything.
@@ -17,7 +17,7 @@ pub fn effective(config: &Config) -> String {
         effective_listener::listener(&mut out, config, it);
     }
     for it in &config.routes {
-        route(&mut out, config, it);
+        effective_route::route(&mut out, config, it);
     }
     for it in &config.pools {
         effective_pool::pool(&mut out, it);
@@ -58,40 +58,14 @@ fn process(out: &mut String, config: &Config) {
         line(out, "resolvers", list(resolvers));
     }
     line(out, "drain_timeout", quote(&time(server.drain_timeout)));
+    line(out, "spread", server.spread);
     let limits = &config.limits;
     out.push_str("\n[limits]\n");
     line(out, "access_log_queue", limits.access_log_queue);
+    line(out, "encoders", limits.encoders);
     line(out, "response_head", size(limits.response_head as u64));
     line(out, "response_headers", limits.response_headers);
     line(out, "trailers", size(limits.trailers as u64));
-}
-
-fn route(out: &mut String, config: &Config, route: &RouteConfig) {
-    out.push_str("\n[[route]]\n");
-    if let Some(ids) = &route.listeners {
-        let names = ids.iter().filter_map(|id| config.listener(*id)).map(|l| quote(&l.name));
-        line(out, "listeners", list(names));
-    }
-    if !route.hosts.is_empty() {
-        line(out, "hosts", list(route.hosts.iter().map(host)));
-    }
-    match &route.path {
-        PathPattern::Any => {}
-        PathPattern::Exact(path) => line(out, "path", quote(path)),
-        PathPattern::Prefix(path) => line(out, "path", quote(&format!("{path}/*"))),
-        PathPattern::Regex(regex) => line(out, "path", quote(&format!("~ {regex}"))),
-    }
-    if !route.methods.is_empty() {
-        let methods = route.methods.iter().map(|method| quote(&String::from_utf8_lossy(method)));
-        line(out, "methods", list(methods));
-    }
-    line(out, "pool", quote(config.pool(route.pool).map_or("", |pool| &pool.name)));
-    match &route.host {
-        HostPolicy::Preserve => line(out, "host", quote("preserve")),
-        HostPolicy::Member => line(out, "host", quote("member")),
-        HostPolicy::Literal(text) => line(out, "host", quote(text)),
-    }
-    line(out, "via", route.via);
 }
 
 /// A host as it is written.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
+use super::check_guard::GuardError;
 use super::check_health::FieldError;
 use super::check_l4::{Speaks, Unfit};
 use super::check_sticky::StickyError;
 use super::host::HostError;
 use super::keys::Section;
 use super::member_address::MemberAddressError;
+use super::message_route::RouteError;
 use super::path::PathError;
 use super::scalar::ScalarError;
 use super::status::StatusError;
@@ -180,6 +182,8 @@ pub enum Mistake {
         /// In upper case.
         upper: String,
     },
+    /// No media type, nor several.
+    BadMediaType,
     /// Neither `preserve` nor `member` nor a text that may be sent as `Host`.
     BadHostPolicy,
     /// A name server without a port to ask at.
@@ -206,6 +210,9 @@ pub enum Mistake {
     },
     /// A pool all of whose members have the weight 0.
     NoWeight,
+
+    /// A key of a route, beside the values above.
+    BadRoute(RouteError),
 
     // Of pools: how members are chosen, watched and tried again.
     /// A pool all of whose members are backups.
@@ -316,6 +323,10 @@ pub enum Mistake {
         /// The pool.
         pool: String,
     },
+
+    // Of what guards listeners and routes.
+    /// No list of addresses, no rate, or the like.
+    BadGuard(GuardError),
 
     // Warnings.
     /// Members that need not prove who they are.

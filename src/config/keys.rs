@@ -8,9 +8,11 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
-    Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Balance, Certificate, ClientAuth, ClientCertificate, Compress, Eject, Health, Hsts, Keepalive,
+    Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Member,
+    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, Respond, Retry,
+    Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, Server, Slow, Split, Sticky,
+    SuccessRate, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -40,12 +42,32 @@ pub enum Section {
     Tickets,
     /// `hsts = {...}` of a listener: the form that takes more than an age.
     Hsts,
+    /// `access = {...}` of a listener.
+    ListenerAccess,
+    /// One `rate` of a listener.
+    ListenerRate,
     /// `proxy_protocol = {...}` of a listener.
     ProxyProtocol,
     /// `[[listener.NAME.passthrough]]`
     Passthrough,
     /// `[[route]]`
     Route,
+    /// One of the pools of `split` of a route.
+    Split,
+    /// `redirect = {...}` of a route.
+    Redirect,
+    /// `respond = {...}` of a route.
+    Respond,
+    /// `rewrite = {...}` of a route.
+    Rewrite,
+    /// `access = {...}` of a route.
+    RouteAccess,
+    /// One `rate` of a route.
+    RouteRate,
+    /// `limits = {...}` of a route.
+    RouteLimits,
+    /// `compress = {...}` of a route.
+    Compress,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -99,7 +121,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 38] = [
         Root,
         Server,
         Limits,
@@ -111,9 +133,19 @@ impl Section {
         ClientAuth,
         Tickets,
         Hsts,
+        ListenerAccess,
+        ListenerRate,
         ProxyProtocol,
         Passthrough,
         Route,
+        Split,
+        Redirect,
+        Respond,
+        Rewrite,
+        RouteAccess,
+        RouteRate,
+        RouteLimits,
+        Compress,
         Pool,
         Balance,
         Sticky,
@@ -145,9 +177,19 @@ impl Section {
             ClientAuth => "[listener.NAME.tls.client_auth]",
             Tickets => "[listener.NAME.tls.tickets]",
             Hsts => "[listener.NAME.hsts]",
+            ListenerAccess => "[listener.NAME.access]",
+            ListenerRate => "[[listener.NAME.rate]]",
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
+            Split => "[[route.split]]",
+            Redirect => "[route.redirect]",
+            Respond => "[route.respond]",
+            Rewrite => "[route.rewrite]",
+            RouteAccess => "[route.access]",
+            RouteRate => "[[route.rate]]",
+            RouteLimits => "[route.limits]",
+            Compress => "[route.compress]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -171,7 +213,9 @@ impl Section {
         match self {
             Root | Server | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | Route => Hat::ReverseProxy,
+            | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
+            | Route | Split | Redirect | Respond | Rewrite | RouteAccess | RouteRate
+            | RouteLimits | Compress => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }
@@ -179,7 +223,13 @@ impl Section {
 
     /// Its keys, in the order of the manual.
     pub fn keys(self) -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(move |key| key.section == self)
+        let listed = match self {
+            // They take the same keys.
+            RouteAccess => ListenerAccess,
+            RouteRate => ListenerRate,
+            own => own,
+        };
+        KEYS.iter().filter(move |key| key.section == listed)
     }
 
     /// Its key of this name.

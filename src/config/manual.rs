@@ -42,8 +42,9 @@ prints it with every default filled in. Unknown keys are mistakes. `examples/` h
 const PRECEDENCE: &str = "\
 ## Which route takes a request
 
-A route matches a request if it applies to its listener, its host and its path. Of the routes that
-match, the first of this order that also allows the method takes the request:
+A route matches a request if it applies to its listener, its host and its path, and if all its
+conditions hold: `headers`, `cookies`, `query` and `clients`. Of the routes that match, the first of this order that
+also allows the method takes the request:
 
 1. by host: an exact host, then wildcards from the longest to the shortest, then routes without
    `hosts`;
@@ -55,6 +56,8 @@ It follows that
 
 - a host whose routes do not match the path leaves the request to the wildcards, and these to the
   routes without `hosts`;
+- conditions put no route before another: of two routes with the same host and path the one with
+  conditions must stand first in the file, and the other one takes what it leaves;
 - a route that does not allow the method leaves the request to the next that matches. If none is
   left, the answer is 405, and its `Allow` has the methods of all routes that matched. If none
   matched in the first place, it is 404;
@@ -64,7 +67,8 @@ It follows that
   `*`, takes it.
 
 Hosts are compared without case, without the port and without a final dot. Paths are compared in their normal form:
-`%41` is `A`, `/a/../b` is `/b`; double slashes stay.
+`%41` is `A`, `/a/../b` is `/b`; double slashes stay, unless the listener says `slashes = \"merge\"`. [Routing](routing.md)
+has examples.
 ";
 
 /// The text of `docs/configuration.md`.
@@ -110,6 +114,12 @@ fn section_text(out: &mut String, section: Section) {
         Section::Balance => "The form of `balance` for a hash.",
         Section::Certificate => "One of the certificates of a listener.",
         Section::Hsts => "The table form of `hsts`.",
+        Section::Split => "One of the pools of a `split`.",
+        Section::Redirect => "The table form of `redirect`.",
+        Section::Respond => "The table form of `respond`: a fixed answer.",
+        Section::Rewrite => "What `rewrite` takes.",
+        Section::ListenerRate | Section::RouteRate => "One rate; there may be several, and a request must pass them all.",
+        Section::Compress => "The table form of `compress`.",
         Section::Passthrough => {
             "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
         }
@@ -179,6 +189,7 @@ mod tests {
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
+    const GUARDED: &str = "access.deny = \"10.0.0.1\"\nrate = { rate = \"1/s\" }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -198,16 +209,25 @@ mod tests {
         value
     }
 
+    fn shown(text: &str) -> Table {
+        effective(&load(text, "minimal").unwrap().config).parse().unwrap()
+    }
+
+    /// A file whose first route does this.
+    fn acting(action: &str) -> Table {
+        let rewrite = "rewrite = { match = \"^/a\", to = \"/b\" }";
+        let route = format!("[[route]]\npath = \"/x/*\"\n{action}\n{rewrite}\n[[route]]\n");
+        shown(&MINIMAL.replacen("[[route]]\n", &route, 1))
+    }
+
     #[test]
     fn the_defaults_of_the_manual_are_those_of_the_check() {
-        let shown = |text: &str| {
-            effective(&load(text, "minimal").unwrap().config).parse::<Table>().unwrap()
-        };
         let file = shown(MINIMAL);
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]"), 1))
+            let route = format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}");
+            shown(&text.replacen("[[route]]", &route, 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
         let most = with(
@@ -227,7 +247,11 @@ mod tests {
         for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
             let table = match section {
                 // Not by default, and without a default.
-                Section::Balance | Section::Passthrough => continue,
+                Section::Balance | Section::Passthrough | Section::Respond => continue,
+                Section::Split | Section::Rewrite => {
+                    find(&acting("split = [{ pool = \"app\" }]"), section)
+                }
+                Section::Redirect => find(&acting("redirect = \"/y\""), section),
                 Section::ProxyProtocol => find(&tcp, section),
                 Section::Health
                 | Section::Sticky
@@ -236,7 +260,12 @@ mod tests {
                 | Section::PoolTls
                 | Section::Tls
                 | Section::Certificate
-                | Section::Tickets => find(&more, section),
+                | Section::ListenerAccess
+                | Section::ListenerRate
+                | Section::RouteAccess
+                | Section::RouteRate
+                | Section::Tickets
+                | Section::Compress => find(&more, section),
                 Section::ClientCertificate | Section::ClientAuth | Section::Hsts => {
                     find(&most, section)
                 }
@@ -302,6 +331,42 @@ mod tests {
         }
     }
 
+    /// An example of what guards a listener, with what must not be missing beside it.
+    fn of_guard(key: &Key) -> String {
+        let line = key.example;
+        match (key.section, key.name) {
+            (_, "allow" | "deny") => format!("access = {{ {line} }}"),
+            (Section::ListenerAccess, _) => {
+                format!("access = {{ {line}, deny = [\"10.0.0.1\"] }}")
+            }
+            // One that counts for a listener, too.
+            (_, "rate") => format!("rate = {{ {line}, per = \"listener\" }}"),
+            _ => format!("rate = {{ rate = \"1/s\", {line} }}"),
+        }
+    }
+
+    /// The example of a key of a route, with what must not be missing beside it.
+    fn of_route(key: &Key) -> String {
+        let line = key.example;
+        match (key.section, key.name) {
+            (Section::Route, "split_by") => format!("split = [{{ pool = \"api\" }}]\n{line}"),
+            (Section::Route, "strip") => format!("path = \"/api/*\"\n{line}"),
+            (Section::Split, "pool") => format!("split = [{{ {line} }}]"),
+            (Section::Split, _) => format!("split = [{{ pool = \"api\", {line} }}]"),
+            (Section::Redirect, "to") => format!("redirect.{line}"),
+            (Section::Redirect, _) => format!("redirect.to = \"/\"\nredirect.{line}"),
+            (Section::Respond, _) => format!("respond.{line}"),
+            (Section::Rewrite, "to") => format!("rewrite.match = \"^/old/(.*)$\"\nrewrite.{line}"),
+            (Section::Rewrite, _) => format!("rewrite.to = \"/\"\nrewrite.{line}"),
+            _ => line.to_owned(),
+        }
+    }
+
+    /// Whether a route says what is done with its requests.
+    fn acts(route: &str) -> bool {
+        ["pool", "split", "redirect", "respond"].iter().any(|action| route.starts_with(action))
+    }
+
     /// What makes a listener take the key, if it is not one of requests.
     fn spoken(key: &Key) -> String {
         match elsewhere(key) {
@@ -325,8 +390,18 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
+                Section::RouteLimits => ("", &*below("limits"), "", ""),
+                Section::ListenerAccess
+                | Section::RouteAccess
+                | Section::ListenerRate
+                | Section::RouteRate => (&*of_guard(key), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
-                Section::Route => ("", line, "", ""),
+                Section::Route
+                | Section::Split
+                | Section::Redirect
+                | Section::Respond
+                | Section::Rewrite => ("", &*of_route(key), "", ""),
+                Section::Compress => ("", &*below("compress"), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls
@@ -359,7 +434,7 @@ mod tests {
                 if written.starts_with(name) { "" } else { other }
             };
             let bind = unless(listener, "bind", "bind = \"127.0.0.1:0\"");
-            let to = unless(route, "pool", if silent { "" } else { "pool = \"api\"" });
+            let to = if silent || acts(route) { "" } else { "pool = \"api\"" };
             let header = if silent { "" } else { "[[route]]\n" };
             let address = unless(member, "address", "address = \"api.internal:80\"");
             let members = unless(pool, "members", "[[pool.api.members]]");

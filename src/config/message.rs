@@ -86,7 +86,9 @@ impl Mistake {
             Self::MethodCase { .. } => {
                 f.write_str("methods are case-sensitive, and this one is in lower case")
             }
+            Self::BadMediaType => f.write_str("this is no media type"),
             Self::BadHostPolicy => f.write_str("this cannot be sent as Host"),
+            Self::BadRoute(why) => write!(f, "{why}"),
             Self::BadCore => f.write_str("a core id is a number from 0 to 1023"),
             Self::BadAdmin(why) => write!(f, "this is no place for the admin interface: {why}"),
             Self::BadAccessLog { .. } => f.write_str("this is no place for an access log"),
@@ -183,10 +185,15 @@ impl Mistake {
             }
             Self::MethodCase { upper } => Some(format!("write {upper:?}")),
             Self::BadMethod => Some("as in: methods = [\"GET\", \"HEAD\"]".to_owned()),
+            Self::BadMediaType => Some(
+                "as in \"text/html\", \"text/*\" or \"application/*+json\"; without parameters"
+                    .to_owned(),
+            ),
             Self::BadHostPolicy => {
                 Some("write \"preserve\", \"member\", or a host with or without a port".to_owned())
             }
             Self::BadAdmin(why) => Some(why.help()),
+            Self::BadRoute(why) => why.help(),
             Self::BadAccessLog { nearest: Some(nearest) } => Some(did_you_mean(nearest)),
             Self::BadAccessLog { nearest: None } => {
                 Some("write \"off\", \"stdout\" or a path with a \"/\" in it".to_owned())

@@ -98,7 +98,11 @@ pub(super) fn pattern(text: &str) -> Result<PathPattern, PathError> {
     Ok(if prefix { PathPattern::Prefix(path) } else { PathPattern::Exact(path) })
 }
 
-fn regex(expression: &str) -> Result<Regex, PathError> {
+/// A regular expression, within its bounds.
+///
+/// # Errors
+/// It is none, or too large.
+pub(super) fn regex(expression: &str) -> Result<Regex, PathError> {
     RegexBuilder::new(expression).size_limit(REGEX_SIZE_MAX).build().map_err(|error| {
         let at = position(&error.to_string());
         PathError::Regex(Box::new(error), at)

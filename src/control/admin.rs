@@ -24,7 +24,8 @@ use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
-use crate::stats::Row;
+use crate::proxy::Guards;
+use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
 struct Occupant<'a> {
@@ -50,6 +51,8 @@ pub struct Process {
     draining: Arc<AtomicBool>,
     desk: Desk,
     certificates: Option<Shelves>,
+    occupancy: Arc<Occupancy>,
+    guards: Option<Arc<Guards>>,
     started: Instant,
 }
 
@@ -59,7 +62,7 @@ impl Process {
     pub fn new(
         config: &Arc<Config>,
         shared: &Arc<SharedPools>,
-        rows: Vec<Arc<Row>>,
+        (rows, occupancy): (Vec<Arc<Row>>, Arc<Occupancy>),
         control: &Arc<Row>,
         draining: Arc<AtomicBool>,
         desk: Desk,
@@ -73,6 +76,8 @@ impl Process {
             draining,
             desk,
             certificates: None,
+            occupancy,
+            guards: None,
             started: clock::now(),
         }
     }
@@ -81,6 +86,13 @@ impl Process {
     #[must_use]
     pub fn telling_of(mut self, certificates: Shelves) -> Self {
         self.certificates = Some(certificates);
+        self
+    }
+
+    /// Tells of the rules of listeners and routes, too.
+    #[must_use]
+    pub fn counting(mut self, guards: Arc<Guards>) -> Self {
+        self.guards = Some(guards);
         self
     }
 

@@ -1,6 +1,7 @@
 //! One function for each fuzz target: it takes any bytes and asserts what must hold of the result,
 //! whatever they are. The targets in `fuzz/` only call these, and tests run them over corpora.
 
+use super::accept_encoding::{AcceptEncoding, Coding};
 use super::chunked::{ChunkDecoder, Event};
 use super::encode;
 use super::error::{ChunkError, ParseError};
@@ -9,6 +10,7 @@ use super::framing::{Framing, request_framing, response_framing};
 use super::head::{HeadLimits, Parsed};
 use super::method::{Method, Version};
 use super::name::{Name, is_identity};
+use super::pairs;
 use super::request::RequestHead;
 use super::response::ResponseHead;
 use super::target::TargetForm;
@@ -17,6 +19,25 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 2048, fields: 20 };
 /// What is written anew may be a little larger than what was read.
 const WIDER: HeadLimits = HeadLimits { bytes: 1 << 16, fields: 40 };
 const MAX_TRAILERS: usize = 512;
+
+/// `Accept-Encoding`: the choice is one of what is offered, is named and not refused, and does not
+/// depend on how the list is split into fields.
+pub fn accept_encoding(data: &[u8]) {
+    let choose =
+        |values: &mut dyn Iterator<Item = &[u8]>| AcceptEncoding::parse(values).choose(Coding::ALL);
+    let chosen = choose(&mut std::iter::once(data));
+    assert_eq!(chosen, choose(&mut data.split(|&byte| byte == b',')));
+    assert_eq!(chosen, choose(&mut [data, b" , "].into_iter()));
+    assert_eq!(choose(&mut [data, b"br;q="].into_iter()), None);
+    assert_eq!(AcceptEncoding::parse([data]).choose([]), None);
+    let Some(coding) = chosen else { return };
+    let lower = data.to_ascii_lowercase();
+    let name = coding.name().as_bytes();
+    assert!(lower.contains(&b'*') || lower.windows(name.len()).any(|window| window == name));
+    assert_eq!(choose(&mut [data, b";q=0"].into_iter()), None);
+    let refused = [data, b",", name, b";q=0"].concat();
+    assert_ne!(choose(&mut std::iter::once(&refused[..])), Some(coding));
+}
 
 /// A request head: a split delays a result at the most, and what is accepted means the same when it
 /// is written anew and read again.
@@ -30,6 +51,7 @@ pub fn request_head(data: &[u8]) {
     check_fields(head.fields(), |field| head.is_hop_by_hop(field));
     assert!(head.fields().len() <= LIMITS.fields);
     check_path(&head);
+    check_merged(data);
 
     let again = reparse(&head);
     assert_eq!(head.method_bytes(), again.method_bytes());
@@ -43,6 +65,36 @@ pub fn request_head(data: &[u8]) {
     if head.version() == Version::Http11 {
         assert_eq!(request_framing(&head), request_framing(&again));
     }
+}
+
+/// With its slashes merged, a path has none in a row and is still in normal form.
+fn check_merged(data: &[u8]) {
+    let mut head = RequestHead::new();
+    let parsed = head.parse(data, &LIMITS);
+    let query = head.query().map(<[u8]>::to_vec);
+    if matches!(parsed, Ok(Parsed::Complete(_))) && head.merge_slashes().is_ok() {
+        assert!(memchr::memmem::find(head.path(), b"//").is_none());
+        assert_eq!(head.query(), query.as_deref());
+        check_path(&head);
+    }
+}
+
+/// Cookies and parameters: the pairs stand in the text in their order, and what is decoded is never
+/// longer than what was sent.
+pub fn pairs(data: &[u8]) {
+    let cookies: Vec<_> = pairs::cookies(data).collect();
+    for (name, value) in &cookies {
+        assert!(!name.contains(&b'=') && !name.contains(&b';') && !value.contains(&b';'));
+    }
+    let again: Vec<u8> = cookies.iter().flat_map(|(n, v)| [*n, b"=", *v, b"; "].concat()).collect();
+    assert_eq!(pairs::cookies(&again).count(), cookies.len());
+    let parameters: Vec<_> = pairs::parameters(data).collect();
+    for (name, value) in &parameters {
+        assert!(!name.contains(&b'=') && !name.contains(&b'&') && !value.contains(&b'&'));
+        assert!(pairs::decoded(value).count() <= value.len());
+    }
+    let rejoined: usize = parameters.iter().map(|(name, value)| name.len() + value.len()).sum();
+    assert!(rejoined <= data.len());
 }
 
 /// Writes `head` as the proxy does, with every field, and parses that.

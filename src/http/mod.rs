@@ -5,6 +5,7 @@
 //! 9112 without its leniencies): what two recipients could read in two ways is an error. What goes
 //! on is re-serialised from what was parsed, with [`encode`].
 
+mod accept_encoding;
 mod authority;
 mod bytes;
 mod chunk_line;
@@ -17,8 +18,11 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzz;
 mod head;
+mod link;
+mod media_type;
 mod method;
 mod name;
+pub mod pairs;
 mod request;
 mod response;
 mod target;
@@ -26,11 +30,14 @@ mod target;
 mod tests;
 mod trailers;
 
+pub use accept_encoding::{AcceptEncoding, Coding};
 pub use chunked::{ChunkDecoder, Event, Step};
 pub use error::{ChunkError, FramingError, ParseError};
 pub use fields::{ConnectionOptions, FieldRef, FieldsIter};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{HeadLimits, Parsed};
+pub use link::{Link, LinkError, LinkValues};
+pub use media_type::MediaPattern;
 pub use method::{Method, Version};
 pub use name::{Name, is_client_certificate, is_identity};
 pub use request::RequestHead;

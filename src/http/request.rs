@@ -94,6 +94,24 @@ impl RequestHead {
         }
     }
 
+    /// Makes several slashes in a row of the path one, as if it had been sent so. `%2F` is none.
+    ///
+    /// # Errors
+    /// The path climbs above `/` then.
+    pub fn merge_slashes(&mut self) -> Result<(), ParseError> {
+        let arena = &mut self.fields.arena;
+        let target = target::cut(self.line.known, self.line.target.of(arena), 0)?;
+        if memchr::memmem::find(target.path, b"//").is_none() {
+            return Ok(());
+        }
+        let mut sent = target.path.to_vec();
+        sent.dedup_by(|next, last| *next == b'/' && *last == b'/');
+        let start = arena.len();
+        target::normalise(&sent, arena)?;
+        self.path = Span::new(start, arena.len());
+        Ok(())
+    }
+
     fn attempt(&mut self, view: &[u8], max_fields: usize) -> Result<usize, Stop> {
         let head = skip_empty_lines(view)?;
         self.line = read_line(head)?;

@@ -4,13 +4,14 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::time::Duration;
 
 use socket2::SockRef;
 
 use super::buffer::{Buffer, Size};
 use super::deadline::{self, Cause, Deadlines};
+use super::pace::Pace;
 use super::reactor::{self, Side, Source};
 use super::tls::TlsFault;
 use super::tls::session::{Pulled, Session};
@@ -27,6 +28,8 @@ pub enum Failure {
     TimedOut,
     /// The client that the connection works for left.
     Gone,
+    /// The peer stayed behind the pace that is asked of it.
+    TooSlow,
     /// Nobody listens there.
     Refused,
     /// No file descriptors are left.
@@ -88,6 +91,26 @@ impl Stream {
         self.pieces.set(true);
     }
 
+    /// Leaves this worker's loop, for another's. No operation may be under way, and nothing may have been
+    /// received that was not handed out; with TLS it stays.
+    ///
+    /// # Errors
+    /// The connection: no descriptor is left to take it along with.
+    pub fn leave(self) -> Result<OwnedFd, Self> {
+        if self.tls.is_some() {
+            return Err(self);
+        }
+        self.source.copy_out().map_err(|_| self)
+    }
+
+    /// A connection that has left another worker's loop.
+    ///
+    /// # Errors
+    /// This loop could not take it.
+    pub fn join(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self::new(Source::new(socket)))
+    }
+
     pub(super) fn fd(&self) -> RawFd {
         self.source.fd()
     }
@@ -97,6 +120,7 @@ impl Stream {
         match self.deadlines.cause() {
             Some(Cause::TimedOut) => Failure::TimedOut,
             Some(Cause::Gone) => Failure::Gone,
+            Some(Cause::TooSlow) => Failure::TooSlow,
             None => failure,
         }
     }
@@ -317,6 +341,17 @@ impl Stream {
     /// Something arrived: the client that this connection works for is being answered.
     pub(super) fn progressed(&self) {
         self.deadlines.progressed();
+    }
+
+    /// The peer must send, and take, so many bytes a second while it is waited for, and may stay
+    /// behind by `grace`; else its operations fail with [`Failure::TooSlow`].
+    pub fn ask_pace(&self, bytes: u32, grace: Duration) {
+        self.deadlines.ask_pace(Some(Box::new(Pace::new(bytes, grace))));
+    }
+
+    /// The peer may be as slow as deadlines allow.
+    pub fn waive_pace(&self) {
+        self.deadlines.ask_pace(None);
     }
 
     /// [`Stream::send`], of which something must be taken every `stall`.

@@ -8,7 +8,7 @@ use super::exchange::Facts;
 use super::forwarded::TlsVersion;
 use crate::balancer::Refusal;
 use crate::clock;
-use crate::http::{Name, RequestHead, Version};
+use crate::http::{Coding, Name, RequestHead, Version};
 use crate::ids::{ListenerId, PoolId, RouteId};
 use crate::net::Address;
 use crate::stats::{Counter, Reason};
@@ -29,7 +29,7 @@ pub struct Record {
     pub listener: ListenerId,
     /// The route, if one matched.
     pub route: Option<RouteId>,
-    /// Where a relayed connection went; that of an exchange is its route's.
+    /// Where the exchange or the relayed connection went.
     pub pool: Option<PoolId>,
     /// The member that was tried last.
     pub member: Option<Address>,
@@ -37,10 +37,14 @@ pub struct Record {
     pub status: u16,
     /// Bytes of the answer's body.
     pub sent: u64,
+    /// How the body was encoded here, and how many bytes it had before.
+    pub coded: Option<(Coding, u64)>,
     /// Of a relayed connection: bytes that its client sent.
     pub received: Option<u64>,
     /// What went wrong.
     pub reason: Option<Reason>,
+    /// What a rule that is run dry would have refused it for.
+    pub dry_run: Option<Reason>,
     /// Times that the request was sent, or that a member was not reached for it.
     pub tries: u32,
     /// Why it was not sent again.
@@ -113,12 +117,14 @@ fn record(
         client: facts.client.get(),
         listener,
         route: facts.route.get(),
-        pool: None,
+        pool: facts.pool.get(),
         member: facts.site.borrow().as_ref().map(|site| site.address.clone()),
         status: facts.status.get(),
         sent: facts.sent.get(),
+        coded: facts.coded.get(),
         received: None,
         reason: facts.reason.get(),
+        dry_run: facts.noted.get().and_then(|noted| noted.dry_run.get()),
         tries: facts.attempts.get(),
         no_retry: facts.no_retry.get(),
         tls: facts.tls.map(TlsVersion::word),
@@ -181,8 +187,10 @@ pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
         member: relayed.member.clone(),
         status: 0,
         sent: relayed.sent,
+        coded: None,
         received: Some(relayed.received),
         reason: relayed.reason,
+        dry_run: None,
         tries: 1,
         no_retry: None,
         tls: None,

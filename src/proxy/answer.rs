@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use super::body::{Sink, Source, carry, end_chunks};
+use super::compress;
 use super::deliver::{self, Lost};
+use super::error_page::{self, Page};
 use super::exchange::{Ask, Facts};
+use super::filtered::{self, Filters};
+use super::guard;
 use super::patience::Patience;
 use super::reasons;
-use super::response::{self, BodyField, ConnectionField};
+use super::response::{self, BodyField, ConnectionField, Edits};
 use super::sticky;
 use crate::clock;
-use crate::http::{Framing, HeadLimits, Parsed, ResponseHead, Version, response_framing};
+use crate::http::{
+    FieldRef, Framing, HeadLimits, Method, Parsed, ResponseHead, Version, encode, response_framing,
+};
 use crate::net::{Buffer, Failure, Relayed, Size, Stream, splice};
 use crate::stats::{Counter, Reason};
 
@@ -77,13 +83,29 @@ pub(super) async fn answer(
 ) -> Result<Answered, Lost> {
     read_final_head(ask, upstream, patience, head, buffers, facts).await?;
     if head.status() == 101 {
-        let expected = ask.upgrade.is_some() && head.upgrade().is_some();
+        let expected = ask.upgrade().is_some() && head.upgrade().is_some();
         return if expected { Ok(Answered::Upgraded) } else { Err(Reason::BadResponse.into()) };
     }
     let framing =
         response_framing(head, ask.head.method()).map_err(|_| Lost::from(Reason::BadResponse))?;
+    facts.status.set(head.status());
+    if let Some(sent_at) = facts.sent_at.take() {
+        facts.first_byte_us.set(clock::micros(clock::now().since(sent_at)));
+    }
+    if deliver::passes_over(ask, facts, head.status()) {
+        return Err(Lost { again: true, ..Reason::BadStatus.into() });
+    }
+    if let Some(page) = error_page::of_member(ask, head.status()) {
+        return Ok(put_in_place(page, ask, framing, head, buffers, facts));
+    }
+    let (coded, encoder) = match &ask.route.compress {
+        None => (None, None),
+        Some(config) => compress::plan(ask, config, head, framing),
+    };
     let modern = ask.head.version() == Version::Http11;
-    let body = BodyField::of(framing, modern);
+    // What comes out of an encoder has no length that is known before.
+    let coming = if encoder.is_some() { Framing::UntilClose } else { framing };
+    let body = BodyField::of(coming, modern);
     let keep_client = ask.head.wants_keep_alive()
         && !ask.context.is_draining()
         && facts.uploaded.get()
@@ -93,19 +115,21 @@ pub(super) async fn answer(
         (true, false) => ConnectionField::KeepAlive,
         (false, _) => ConnectionField::Close,
     };
-    facts.status.set(head.status());
-    if let Some(sent_at) = facts.sent_at.take() {
-        facts.first_byte.set(clock::now().since(sent_at));
-    }
-    if deliver::passes_over(ask, facts, head.status()) {
-        return Err(Lost { again: true, ..Reason::BadStatus.into() });
-    }
-    let hsts = ask.listener.hsts.as_ref();
-    response::write(buffers.out.tail(), head, body, connection, ask.route.via, hsts, |out| {
+    let edits = Edits { coded, ..Edits::of(ask) };
+    response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
-    relay(ask, upstream, patience.silence, framing, sink, buffers, facts).await?;
+    let silence = patience.silence;
+    match Filters::of(sink, encoder) {
+        None => relay(ask, upstream, silence, framing, sink, buffers, facts).await?,
+        Some(mut filters) => {
+            let filters = &mut *filters;
+            let body = filtered::relay(ask, upstream, silence, framing, filters, buffers, facts);
+            Box::pin(body).await?;
+        }
+    }
     let keep_upstream = framing != Framing::UntilClose
         && head.wants_keep_alive()
         && facts.uploaded.get()
@@ -113,6 +137,54 @@ pub(super) async fn answer(
     // An upload that is still under way when its answer is complete ends the connection, whatever
     // the head said.
     Ok(Answered::Done { keep_client: keep_client && facts.uploaded.get(), keep_upstream })
+}
+
+/// Writes a page in place of the member's body, of which no more is read.
+fn put_in_place(
+    page: Page<'_>,
+    ask: &Ask<'_>,
+    framing: Framing,
+    head: &ResponseHead,
+    buffers: &mut Buffers,
+    facts: &Facts,
+) -> Answered {
+    let keep_client =
+        ask.head.wants_keep_alive() && !ask.context.is_draining() && facts.uploaded.get();
+    let connection = match (keep_client, ask.head.version() == Version::Http11) {
+        (true, true) => ConnectionField::Silent,
+        (true, false) => ConnectionField::KeepAlive,
+        (false, _) => ConnectionField::Close,
+    };
+    let edits = Edits::of(ask);
+    let drops = |field: &FieldRef<'_>| {
+        error_page::is_of_body(field) || edits.drops.is_some_and(|drops| drops(field))
+    };
+    let edits = Edits { drops: Some(&drops), ..edits };
+    let body = BodyField::Length(page.bytes.len() as u64);
+    response::write(buffers.out.tail(), head, body, connection, edits, |out| {
+        encode::field(out, b"Content-Type", page.content_type.as_bytes());
+        sticky::write(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
+    });
+    if ask.head.method() != Method::Head {
+        buffers.out.tail().extend_from_slice(page.bytes);
+        facts.sent.set(page.bytes.len() as u64);
+    }
+    ask.context.row.add(Counter::ErrorPages, 1);
+    // A body that has come whole is dropped; one that is still to come takes its connection along.
+    let whole = match framing {
+        Framing::None => Some(0),
+        Framing::Length(length) => {
+            usize::try_from(length).ok().filter(|length| *length <= buffers.input.len())
+        }
+        Framing::Chunked | Framing::UntilClose => None,
+    };
+    buffers.input.consume(whole.unwrap_or(0));
+    let keep_upstream = whole.is_some()
+        && head.wants_keep_alive()
+        && facts.uploaded.get()
+        && buffers.input.is_empty();
+    Answered::Done { keep_client, keep_upstream }
 }
 
 /// Reads heads until the final one (or 101), passing interim ones on.

@@ -19,6 +19,19 @@ pub(super) enum Source {
     UntilClose,
 }
 
+/// Some of a body, where it lies in what was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Its first byte.
+    pub(super) start: usize,
+    /// Behind its last one; there may be none.
+    pub(super) end: usize,
+    /// What is dealt with.
+    pub(super) consumed: usize,
+    /// The body ends there.
+    pub(super) done: bool,
+}
+
 /// How the other side gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sink {
@@ -43,6 +56,37 @@ impl Source {
         match self {
             Self::Length(left) => Some(*left),
             Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// The next piece of the body in `input`, looking at its first `most` bytes. Something is consumed
+    /// or the body is done, unless `input` is empty.
+    pub(super) fn next(&mut self, input: &[u8], most: usize) -> Result<Piece, ChunkError> {
+        let seen = input.len().min(most);
+        let piece = |count, done| Piece { start: 0, end: count, consumed: count, done };
+        match self {
+            Self::Length(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(seen);
+                *left -= count as u64;
+                Ok(piece(count, *left == 0))
+            }
+            Self::UntilClose => Ok(piece(seen, false)),
+            Self::Chunked(decoder) => {
+                let step = decoder.decode(input.get(..seen).unwrap_or_default())?;
+                let (start, end) = match step.event {
+                    Event::Data { start, end } => (start, end),
+                    Event::NeedMore | Event::End => (0, 0),
+                };
+                Ok(Piece { start, end, consumed: step.consumed, done: step.event == Event::End })
+            }
+        }
+    }
+
+    /// What has the trailers of the body, once it is done.
+    pub(super) const fn decoder(&self) -> Option<&ChunkDecoder> {
+        match self {
+            Self::Chunked(decoder) => Some(decoder),
+            Self::Length(_) | Self::UntilClose => None,
         }
     }
 }
@@ -125,10 +169,19 @@ fn append(sink: Sink, data: &[u8], out: &mut Buffer) -> usize {
 
 /// Ends a chunked body, with the trailers that were received.
 pub(super) fn end_chunks(decoder: Option<&ChunkDecoder>, out: &mut Buffer) {
+    end_chunks_without(|_| false, decoder, out);
+}
+
+/// The same without some of the trailers, by their names.
+pub(super) fn end_chunks_without(
+    drops: impl Fn(&[u8]) -> bool,
+    decoder: Option<&ChunkDecoder>,
+    out: &mut Buffer,
+) {
     let tail = out.tail();
     tail.extend_from_slice(b"0\r\n");
     if let Some(decoder) = decoder {
-        for trailer in decoder.trailers() {
+        for trailer in decoder.trailers().filter(|trailer| !drops(trailer.name_bytes)) {
             field(tail, trailer.name_bytes, trailer.value);
         }
     }

@@ -43,7 +43,7 @@ pub(super) async fn deliver(
     response: &mut ResponseHead,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
-    let (row, pools, pool) = (&ask.context.row, &ask.context.pools, ask.route.pool);
+    let (row, pools, pool) = (&ask.context.row, &ask.context.pools, ask.pool);
     pools.count_request(pool);
     let named = sticky::named(ask);
     let wish = Wish { key: hash_key::of(ask, pools.hashes_by(pool)), member: named };
@@ -131,7 +131,7 @@ fn again(ask: &Ask<'_>, facts: &Facts, outcome: Outcome) -> bool {
         attempts: facts.attempts.get(),
         age: age(facts),
     };
-    match may_retry(ask.context, ask.route.pool, &attempted) {
+    match may_retry(ask.context, ask.pool, &attempted) {
         Ok(()) => true,
         Err(refusal) => {
             if refusal != Refusal::NotCovered {
@@ -168,13 +168,13 @@ fn age(facts: &Facts) -> Duration {
 
 /// Whether another member could serve than those that were tried and the one that has the request.
 fn has_other(ask: &Ask<'_>, facts: &Facts) -> bool {
-    ask.context.pools.has_other(ask.route.pool, &facts.tried.get(), facts.member.get())
+    ask.context.pools.has_other(ask.pool, &facts.tried.get(), facts.member.get())
 }
 
 /// How long the member may take: less where another one could still get the request.
 fn patience(ask: &Ask<'_>, lease: &Lease, facts: &Facts) -> Patience {
     let attempts = facts.attempts.get();
-    let attempt = ask.context.pools.try_timeout(ask.route.pool, attempts, || age(facts));
+    let attempt = ask.context.pools.try_timeout(ask.pool, attempts, || age(facts));
     let attempt = attempt.filter(|_| ask.idempotent && has_other(ask, facts));
     Patience::new(lease.timeouts().response, attempt)
 }
@@ -182,10 +182,10 @@ fn patience(ask: &Ask<'_>, lease: &Lease, facts: &Facts) -> Patience {
 /// Whether an answer with this status is passed over for another member's. Nothing of it may have
 /// been passed on.
 pub(super) fn passes_over(ask: &Ask<'_>, facts: &Facts, status: u16) -> bool {
-    let (pools, pool) = (&ask.context.pools, ask.route.pool);
+    let (pools, pool) = (&ask.context.pools, ask.pool);
     pools.retries_status(pool, status)
         && has_other(ask, facts)
-        && again(ask, facts, Outcome::Answered { status, first_byte: facts.first_byte.get() })
+        && again(ask, facts, Outcome::Answered { status, first_byte: facts.first_byte() })
 }
 
 async fn try_member(
@@ -311,8 +311,7 @@ async fn finish(
 ) -> Result<Ending, Reason> {
     let Done { lease, connection, mut buffers, answered } = done;
     received.consume(facts.whole.get().unwrap_or(0));
-    let outcome =
-        Outcome::Answered { status: response.status(), first_byte: facts.first_byte.get() };
+    let outcome = Outcome::Answered { status: response.status(), first_byte: facts.first_byte() };
     let Answered::Done { keep_client, keep_upstream } = answered else {
         let upstream = (&connection.stream, lease.timeouts().response);
         let tunnel = tunnel::run(ask, upstream, received, response, buffers, facts);

@@ -1,21 +1,25 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
+use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
+use super::guard::{Manner, Noted};
+use super::path_edit::{Edited, Target};
 use super::reasons;
 use super::route::Found;
-use super::{deliver, redirect, reject, replay};
+use super::serve::To;
+use super::{deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
-use crate::config::{ListenerConfig, RouteConfig};
-use crate::http::{Framing, Method, RequestHead, request_framing};
-use crate::ids::{ListenerId, MemberId, RouteId};
+use crate::config::{Action, ListenerConfig, RouteConfig};
+use crate::http::{Coding, Framing, Method, RequestHead, request_framing};
+use crate::ids::{ListenerId, MemberId, PoolId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
 
@@ -32,6 +36,21 @@ pub(super) struct Client {
     pub(super) received: Buffer,
     /// What its certificate says of it, as whole fields for members.
     pub(super) identity: Option<Box<[u8]>>,
+    /// Another worker served it before this one.
+    pub(super) moved: bool,
+}
+
+impl Client {
+    /// A client that has said nothing yet.
+    pub(super) fn new(stream: Stream, peer: Peer, listener: ListenerId) -> Self {
+        let received = Buffer::default();
+        Self { stream, peer, listener, received, identity: None, moved: false }
+    }
+
+    /// A client between two requests.
+    pub(super) fn known(stream: Stream, peer: Peer, listener: ListenerId) -> Self {
+        Self { moved: true, ..Self::new(stream, peer, listener) }
+    }
 }
 
 /// How a client's connection goes on behind an exchange.
@@ -53,12 +72,16 @@ pub(super) struct Ask<'a> {
     pub(super) context: &'a Context,
     pub(super) listener: &'a ListenerConfig,
     pub(super) route: &'a RouteConfig,
+    /// The pool of the route, or that of its pools which has this request.
+    pub(super) pool: PoolId,
     pub(super) head: &'a RequestHead,
+    /// What the member is asked for, where that is not what the client asked for.
+    pub(super) edited: Option<&'a Edited>,
     pub(super) framing: Framing,
     /// Doing it twice is as good as once.
     pub(super) idempotent: bool,
-    /// The protocol that the client wants to switch to.
-    pub(super) upgrade: Option<&'a [u8]>,
+    /// The client wants to switch to another protocol, and may.
+    upgrades: bool,
     /// The pool wants to know how long its members take.
     pub(super) measures: bool,
     pub(super) peer: &'a Peer,
@@ -85,10 +108,14 @@ pub(super) struct Facts {
     pub(super) status: Cell<u16>,
     /// Bytes of its body that were sent.
     pub(super) sent: Cell<u64>,
+    /// How we encoded it, and how many bytes it had before.
+    pub(super) coded: Cell<Option<(Coding, u64)>>,
     pub(super) client: Cell<IpAddr>,
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
     pub(super) route: Cell<Option<RouteId>>,
+    /// Where the request goes, if it goes to members.
+    pub(super) pool: Cell<Option<PoolId>>,
     /// The member that was tried last.
     pub(super) member: Cell<Option<MemberId>>,
     /// How it was reached.
@@ -102,12 +129,27 @@ pub(super) struct Facts {
     pub(super) attempts: Cell<u32>,
     /// Why it was not sent again.
     pub(super) no_retry: Cell<Option<Refusal>>,
+    /// What the guard has noted, if anything.
+    // Boxed: rare, and the memory of an idle connection.
+    pub(super) noted: OnceCell<Box<Noted>>,
     /// When the request's head was whole, in ticks of the worker.
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
     pub(super) sent_at: Cell<Option<clock::Instant>>,
-    /// From then to the head of its answer.
-    pub(super) first_byte: Cell<Duration>,
+    /// From then to the head of its answer, in microseconds.
+    pub(super) first_byte_us: Cell<u64>,
+}
+
+impl<'a> Ask<'a> {
+    /// The protocol that the client wants to switch to.
+    pub(super) fn upgrade(&self) -> Option<&'a [u8]> {
+        if self.upgrades { self.head.upgrade() } else { None }
+    }
+
+    /// What the member is asked for.
+    pub(super) fn target(&self) -> Target<'a> {
+        self.edited.map_or_else(|| Target::of(self.head), Edited::target)
+    }
 }
 
 impl Facts {
@@ -119,6 +161,11 @@ impl Facts {
         }
     }
 
+    /// From the sent request to the head of its answer.
+    pub(super) fn first_byte(&self) -> Duration {
+        Duration::from_micros(self.first_byte_us.get())
+    }
+
     pub(super) fn new(peer: &Peer) -> Self {
         Self {
             whole: Cell::new(None),
@@ -128,9 +175,11 @@ impl Facts {
             begun: Cell::new(false),
             status: Cell::new(0),
             sent: Cell::new(0),
+            coded: Cell::default(),
             client: Cell::new(peer.address),
             tls: peer.tls,
             route: Cell::new(None),
+            pool: Cell::new(None),
             member: Cell::new(None),
             site: RefCell::new(None),
             reason: Cell::new(None),
@@ -138,9 +187,10 @@ impl Facts {
             tried: Cell::default(),
             attempts: Cell::new(0),
             no_retry: Cell::new(None),
+            noted: OnceCell::new(),
             since: Stream::tick(),
             sent_at: Cell::default(),
-            first_byte: Cell::default(),
+            first_byte_us: Cell::default(),
         }
     }
 }
@@ -155,10 +205,16 @@ pub(super) async fn exchange(
     context.row.add(Counter::Exchanges, 1);
     let started = context.access_log.as_ref().map(|_| clock::now());
     let facts = Facts::new(&client.peer);
+    if let Some(rate) = listener.limits.min_rate {
+        client.stream.ask_pace(rate, listener.timeouts.slow);
+    }
     let ending = match run(context, listener, client, scratch, &facts).await {
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,
     };
+    if listener.limits.min_rate.is_some() {
+        client.stream.waive_pace();
+    }
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
         if facts.member.get().is_none() {
@@ -178,7 +234,7 @@ async fn run(
     scratch: &mut Scratch,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
-    let Scratch { request: head, response } = scratch;
+    let Scratch { request: head, response, edited } = scratch;
     let framing = request_framing(head).map_err(reasons::framing)?;
     facts.whole.set(match framing {
         Framing::None => Some(0),
@@ -187,6 +243,7 @@ async fn run(
         }
         _ => None,
     });
+    guard::listener(guard::Visit { context, client, head, facts }).await?;
     if let Some(port) = listener.redirect_https {
         let redirect = redirect::to_https(context, listener, client, head, port, facts);
         return Ok(Box::pin(redirect).await);
@@ -194,20 +251,30 @@ async fn run(
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
     }
-    if let (Framing::Length(length), Some(bound)) = (framing, listener.limits.body)
+    let id = find_route(context, listener, client, head)?;
+    facts.route.set(Some(id));
+    let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    let pool = pool_of(&route.action, context, listener, client, head);
+    facts.pool.set(pool);
+    if let (Framing::Length(length), Some(bound)) =
+        (framing, route.limits.body(listener.limits.body))
         && length > bound
     {
         return Err(Reason::BodyTooLarge);
     }
-    let found = context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
-    let id = match found {
-        Found::Route(id) => id,
-        Found::MethodNotAllowed => return Err(Reason::MethodNotAllowed),
-        Found::None => return Err(Reason::NoRoute),
+    guard::route(guard::Visit { context, client, head, facts }, id).await?;
+    let mut made = None;
+    if let Some(edit) = context.path_edit(id) {
+        edited.make(edit, head)?;
+        made = Some(&*edited);
+    }
+    let Some(pool) = pool else {
+        let to = To { context, listener, stream: &client.stream, head };
+        let (peer, received) = (&client.peer, &mut client.received);
+        let fixed = fixed::answer(to, &route.action, peer, made, received, facts);
+        return Box::pin(fixed).await;
     };
-    facts.route.set(Some(id));
-    let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
-    let (pools, pool) = (&context.pools, route.pool);
+    let pools = &context.pools;
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
     facts.replayable.set(facts.whole.get().is_some() || kept());
@@ -215,16 +282,56 @@ async fn run(
         context,
         listener,
         route,
+        pool,
         head,
+        edited: made,
         framing,
         idempotent,
-        upgrade: wanted_upgrade(head, framing),
+        upgrades: wanted_upgrade(head, framing).is_some(),
         measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,
         identity: client.identity.as_deref(),
     };
     deliver::deliver(&ask, &mut client.received, response, facts).await
+}
+
+/// The route of a request. Apart, so that what it looks at takes no memory while the exchange waits.
+fn find_route(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+) -> Result<RouteId, Reason> {
+    let address = || forwarded::client(head, &client.peer, &listener.trusted_proxies);
+    match context.router.find(client.listener, &Asked::of(head, &address)) {
+        Found::Route(id) => Ok(id),
+        Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
+        Found::None => Err(Reason::NoRoute),
+    }
+}
+
+/// The pool that a request goes to, if it goes to members.
+fn pool_of(
+    action: &Action,
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+) -> Option<PoolId> {
+    match action {
+        Action::Pool(pool) => Some(*pool),
+        Action::Split(split) => split::pool(split, context, client, listener, head),
+        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
+    }
+}
+
+/// The methods that the request could have had instead, as `Allow` lists them.
+fn allowed(context: &Context, client: &Client, head: &RequestHead) -> Vec<u8> {
+    let listener = context.listener(client.listener);
+    let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
+    let address = || forwarded::client(head, &client.peer, trusted);
+    context.router.allowed(client.listener, &Asked::of(head, &address)).join(&b", "[..])
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
@@ -247,20 +354,27 @@ async fn fail(
     if facts.begun.get() {
         return Ending::Reset;
     }
-    if reason.status() == 0 {
+    let manner = facts.noted.get().map_or(Manner::Plain, |noted| noted.manner.get());
+    let (status, shown) = match manner {
+        Manner::Plain => (reason.status(), reason),
+        Manner::Later { status, .. } => (status, reason),
+        Manner::Hidden => (Reason::NoRoute.status(), Reason::NoRoute),
+        Manner::Silent => (0, reason),
+    };
+    if status == 0 {
         return Ending::Close;
     }
-    facts.status.set(reason.status());
+    facts.status.set(status);
     client.received.consume(facts.whole.get().unwrap_or(0));
     let keep = (facts.whole.get().is_some() || facts.consumed.get())
-        && !matches!(reason.status(), 400 | 408 | 501)
+        && !matches!(status, 400 | 408 | 501)
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
-        context.router.allowed(client.listener, head.host(), head.path()).join(&b", "[..])
+        allowed(context, client, head)
     } else {
         Vec::new()
     };
-    let answer = reject::Answer { reason, keep, allow: &allow, head: Some(head) };
+    let answer = reject::Answer { reason: shown, status, keep, allow: &allow, head: Some(head) };
     reject::send(context, client, &answer, facts).await
 }

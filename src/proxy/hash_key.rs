@@ -6,35 +6,39 @@ use super::exchange::Ask;
 use super::forwarded;
 use crate::balancer;
 use crate::config::HashKey;
-use crate::http::Name;
+use crate::http::{Name, RequestHead};
 
 /// The hash of the request's key; 0 where the pool needs none. A request without the header, cookie
 /// or parameter goes by its client's address.
 pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
     let Some(hashed) = hashed else { return 0 };
+    of_key(
+        ask.head,
+        || forwarded::client(ask.head, ask.peer, &ask.listener.trusted_proxies),
+        hashed,
+    )
+}
+
+/// The hash of one key of a request, of a client that `client` tells.
+pub(super) fn of_key(head: &RequestHead, client: impl FnOnce() -> IpAddr, hashed: &HashKey) -> u64 {
     let found = match hashed {
         HashKey::ClientIp => None,
-        HashKey::Path => Some(ask.head.path()),
-        HashKey::Header(name) => ask
-            .head
+        HashKey::Path => Some(head.path()),
+        HashKey::Header(name) => head
             .fields()
             .find(|field| field.name_bytes.eq_ignore_ascii_case(name.as_bytes()))
             .map(|field| field.value),
-        HashKey::Cookie(name) => ask
-            .head
+        HashKey::Cookie(name) => head
             .fields()
             .filter(|field| field.name == Name::Cookie)
             .find_map(|field| values(field.value, b';', name.as_bytes()).next()),
         HashKey::Query(name) => {
-            ask.head.query().and_then(|query| values(query, b'&', name.as_bytes()).next())
+            head.query().and_then(|query| values(query, b'&', name.as_bytes()).next())
         }
     };
     match found {
         Some(text) => balancer::hash_key(text),
-        None => {
-            let trusted = &ask.listener.trusted_proxies;
-            of_address(forwarded::client(ask.head, ask.peer, trusted))
-        }
+        None => of_address(client()),
     }
 }
 

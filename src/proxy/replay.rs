@@ -62,7 +62,7 @@ impl Upload {
             total: 0,
             done: false,
             kept: Buffer::default(),
-            bound: ask.context.pools.keeps_body(ask.route.pool),
+            bound: ask.context.pools.keeps_body(ask.pool),
         }
     }
 

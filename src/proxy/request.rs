@@ -11,7 +11,8 @@ use crate::http::{FieldRef, Framing, Name, encode, is_client_certificate};
 /// address.
 pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
     let head = ask.head;
-    encode::request_line(out, head.method_bytes(), head.path(), head.query());
+    let target = ask.target();
+    encode::request_line(out, head.method_bytes(), target.path, target.query);
     write_host(out, ask, member);
     let mut te_trailers = false;
     for entry in head.fields() {
@@ -30,7 +31,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
     if ask.route.via {
         out.extend_from_slice(b"Via: 1.1 ringway\r\n");
     }
-    match (ask.upgrade, te_trailers) {
+    match (ask.upgrade(), te_trailers) {
         (Some(protocol), _) => {
             encode::field(out, b"Upgrade", protocol);
             out.extend_from_slice(b"Connection: Upgrade\r\n");

@@ -1,8 +1,10 @@
 //! The head that a client gets, built anew from what the member sent.
 
+use super::compress::Coded;
+use super::exchange::Ask;
 use super::redirect;
 use crate::config::HstsConfig;
-use crate::http::{Framing, Name, ResponseHead, encode};
+use crate::http::{FieldRef, Framing, Name, ResponseHead, encode};
 
 /// How the client's side of an answer goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +42,63 @@ impl BodyField {
     }
 }
 
+/// What is done to the fields of a final answer, beyond what its framing and its connection ask
+/// for. Nothing by default.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Edits<'a> {
+    pub(super) via: bool,
+    /// Takes the place of the member's own.
+    pub(super) hsts: Option<&'a HstsConfig>,
+    /// The body is encoded, or could have been.
+    pub(super) coded: Option<Coded>,
+    /// Which of the member's fields are left out.
+    pub(super) drops: Option<&'a dyn Fn(&FieldRef<'_>) -> bool>,
+    /// Appends whole fields behind those of the member.
+    #[allow(clippy::type_complexity)]
+    pub(super) adds: Option<&'a dyn Fn(&mut Vec<u8>)>,
+}
+
+impl<'a> Edits<'a> {
+    /// What the listener and the route ask for.
+    pub(super) fn of(ask: &Ask<'a>) -> Self {
+        Self {
+            via: ask.route.via,
+            hsts: ask.listener.hsts.as_ref(),
+            coded: None,
+            drops: None,
+            adds: None,
+        }
+    }
+
+    /// Whether a member's field is left out or has its place taken.
+    fn drop(&self, entry: &FieldRef<'_>) -> bool {
+        self.drops.is_some_and(|drops| drops(entry))
+            || self.coded.is_some_and(|coded| coded.drops(entry))
+            || (self.hsts.is_some()
+                && entry.name == Name::Other
+                && redirect::is_hsts(entry.name_bytes))
+    }
+}
+
 /// Appends the whole head of a final answer; `more` appends fields of our own.
 pub(super) fn write(
     out: &mut Vec<u8>,
     head: &ResponseHead,
     body: BodyField,
     connection: ConnectionField,
-    via: bool,
-    hsts: Option<&HstsConfig>,
+    edits: Edits<'_>,
     more: impl FnOnce(&mut Vec<u8>),
 ) {
     encode::status_line(out, head.status(), head.reason());
-    write_fields(out, head, body, hsts.is_some());
-    if let Some(hsts) = hsts {
+    write_fields(out, head, body, edits);
+    if let Some(hsts) = edits.hsts {
         redirect::write_hsts(out, hsts);
+    }
+    if let Some(coded) = edits.coded {
+        coded.write(out, head);
+    }
+    if let Some(adds) = edits.adds {
+        adds(out);
     }
     match body {
         BodyField::AsSent | BodyField::Close => {}
@@ -63,7 +108,7 @@ pub(super) fn write(
         BodyField::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
     more(out);
-    if via {
+    if edits.via {
         out.extend_from_slice(b"Via: 1.1 ringway\r\n");
     }
     match connection {
@@ -83,7 +128,7 @@ pub(super) fn write_interim(
     more: impl FnOnce(&mut Vec<u8>),
 ) {
     encode::status_line(out, head.status(), head.reason());
-    write_fields(out, head, BodyField::AsSent, false);
+    write_fields(out, head, BodyField::AsSent, Edits::default());
     more(out);
     if let Some(protocol) = upgrade {
         encode::field(out, b"Upgrade", protocol);
@@ -92,17 +137,16 @@ pub(super) fn write_interim(
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField, own_hsts: bool) {
+fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField, edits: Edits<'_>) {
     // Where there can be no body, a length would only confuse (RFC 9110 section 8.6).
     let with_length = body == BodyField::AsSent && !matches!(head.status(), 100..=199 | 204);
     for entry in head.fields() {
         let passes = match entry.name {
-            Name::ContentLength => with_length,
+            Name::ContentLength => with_length && !edits.drop(&entry),
             // Announces trailers, which pass where chunks do.
             Name::Trailer => body == BodyField::Chunked,
             Name::TransferEncoding => false,
-            Name::Other if own_hsts && redirect::is_hsts(entry.name_bytes) => false,
-            _ => !head.is_hop_by_hop(&entry),
+            _ => !head.is_hop_by_hop(&entry) && !edits.drop(&entry),
         };
         if passes {
             encode::field_as_sent(out, &entry);

@@ -1,21 +1,23 @@
 //! Which route takes a request. Pure, compiled once per configuration and worker.
 //!
 //! The precedence is total. Of the routes that match the listener, the host and the path, the
-//! first of this order that also allows the method takes the request:
+//! first of this order whose conditions hold and that also allows the method takes the request:
 //! 1. by host: exact, then the longest wildcard suffix, then any;
 //! 2. then by path: exact, then the longest prefix, then regular expressions, then any;
 //! 3. then file order.
 //!
 //! So a host whose routes do not match the path leaves the request to the next level of hosts. If
-//! routes matched but none allows the method, the answer is 405, with the methods of all of them.
+//! routes matched, their conditions held, but none allows the method, the answer is 405, with the
+//! methods of all of them.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use regex::bytes::Regex;
-
-use crate::config::{Config, HostPattern, PathPattern, RouteConfig};
+use super::conditions::{self, Asked};
+use super::regexes::{Known, Regexes};
+use crate::config::{Conditions, Config, HostPattern, PathPattern, RouteConfig};
 use crate::ids::{ListenerId, RouteId};
 
 /// The outcome of a search.
@@ -33,8 +35,18 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Router {
     listeners: Vec<Hosts>,
-    /// By `RouteId`; empty: any method.
-    methods: Vec<Vec<Vec<u8>>>,
+    /// By `RouteId`.
+    rules: Vec<Rules>,
+    /// To decode into; kept for its memory.
+    text: RefCell<Vec<u8>>,
+}
+
+/// What a route asks for beside host and path.
+#[derive(Debug)]
+struct Rules {
+    /// Empty: any method.
+    methods: Vec<Vec<u8>>,
+    conditions: Option<Box<Conditions>>,
 }
 
 /// The routes of one listener by host.
@@ -56,7 +68,7 @@ struct Paths {
     /// Bytes of the longest exact path.
     exact_max: usize,
     prefixes: Vec<Prefix>,
-    regexes: Vec<(Regex, RouteId)>,
+    regexes: Regexes,
     any: Vec<RouteId>,
 }
 
@@ -83,22 +95,33 @@ impl Router {
                 }
             }
         }
-        listeners.iter_mut().for_each(Hosts::link);
-        let methods = config.routes.iter().map(|route| route.methods.clone()).collect();
-        Self { listeners, methods }
+        let mut known = Known::new();
+        listeners.iter_mut().for_each(|hosts| hosts.link(&mut known));
+        let rules = config.routes.iter().map(|route| Rules {
+            methods: route.methods.clone(),
+            conditions: route.conditions.clone(),
+        });
+        Self { listeners, rules: rules.collect(), text: RefCell::default() }
     }
 
-    /// The route for a request: `host` in lower case without a port (empty: none was sent), `path`
-    /// in normal form without a query, `method` as sent. Allocates nothing.
+    /// The route for a request. Allocates nothing in steady state.
     #[must_use]
-    pub fn find(&self, listener: ListenerId, host: &[u8], path: &[u8], method: &[u8]) -> Found {
+    pub fn find(&self, listener: ListenerId, asked: &Asked<'_>) -> Found {
         let mut matched = false;
         let mut visit = |id: RouteId| {
+            let Some(rules) = self.rules.get(id.index()) else { return ControlFlow::Continue(()) };
+            let allows =
+                rules.methods.is_empty() || rules.methods.iter().any(|m| m == asked.method);
+            if !allows && matched {
+                return ControlFlow::Continue(());
+            }
+            if !self.conditions_hold(rules, asked) {
+                return ControlFlow::Continue(());
+            }
             matched = true;
-            let allows = self.methods_of(id).is_none_or(|list| list.iter().any(|m| m == method));
             if allows { ControlFlow::Break(id) } else { ControlFlow::Continue(()) }
         };
-        match self.walk(listener, host, path, &mut visit) {
+        match self.walk(listener, asked, &mut visit) {
             ControlFlow::Break(id) => Found::Route(id),
             ControlFlow::Continue(()) if matched => Found::MethodNotAllowed,
             ControlFlow::Continue(()) => Found::None,
@@ -108,10 +131,12 @@ impl Router {
     /// The methods of all routes that match but for the method, each once, by precedence: the value
     /// of `Allow` after [`Found::MethodNotAllowed`] (RFC 9110 section 10.2.1). Allocates.
     #[must_use]
-    pub fn allowed(&self, listener: ListenerId, host: &[u8], path: &[u8]) -> Vec<&[u8]> {
+    pub fn allowed(&self, listener: ListenerId, asked: &Asked<'_>) -> Vec<&[u8]> {
         let mut allowed: Vec<&[u8]> = Vec::new();
         let mut visit = |id: RouteId| {
-            for method in self.methods_of(id).into_iter().flatten() {
+            let rules = self.rules.get(id.index());
+            let holding = rules.filter(|rules| self.conditions_hold(rules, asked));
+            for method in holding.into_iter().flat_map(|rules| &rules.methods) {
                 if !allowed.contains(&method.as_slice()) {
                     allowed.push(method);
                 }
@@ -120,23 +145,23 @@ impl Router {
         };
         // No visit breaks.
         let (ControlFlow::Continue(()) | ControlFlow::Break(_)) =
-            self.walk(listener, host, path, &mut visit);
+            self.walk(listener, asked, &mut visit);
         allowed
     }
 
-    /// The methods of a route; `None`: any.
-    fn methods_of(&self, id: RouteId) -> Option<&[Vec<u8>]> {
-        self.methods.get(id.index()).map(Vec::as_slice).filter(|methods| !methods.is_empty())
+    fn conditions_hold(&self, rules: &Rules, asked: &Asked<'_>) -> bool {
+        let Some(conditions) = &rules.conditions else { return true };
+        conditions::hold(conditions, asked, &mut self.text.borrow_mut())
     }
 
     /// Visits the routes that match, by precedence. A route may come twice, for two of its hosts.
     fn walk(
         &self,
         listener: ListenerId,
-        host: &[u8],
-        path: &[u8],
+        asked: &Asked<'_>,
         visit: &mut impl FnMut(RouteId) -> ControlFlow<RouteId>,
     ) -> ControlFlow<RouteId> {
+        let (host, path) = (asked.host, asked.path);
         let Some(hosts) = self.listeners.get(listener.index()) else {
             return ControlFlow::Continue(());
         };
@@ -176,10 +201,10 @@ impl Hosts {
         }
     }
 
-    fn link(&mut self) {
-        self.exact.values_mut().for_each(Paths::link);
-        self.wildcard.values_mut().for_each(Paths::link);
-        self.any.link();
+    fn link(&mut self, known: &mut Known) {
+        self.exact.values_mut().for_each(|paths| paths.link(known));
+        self.wildcard.values_mut().for_each(|paths| paths.link(known));
+        self.any.link(known);
     }
 }
 
@@ -195,13 +220,14 @@ impl Paths {
                 let text = [path.as_bytes(), b"/"].concat();
                 self.prefixes.push(Prefix { text, parent: None, routes: vec![id] });
             }
-            PathPattern::Regex(regex) => self.regexes.push((regex.clone(), id)),
+            PathPattern::Regex(regex) => self.regexes.add(regex, id),
         }
     }
 
     /// Sorts the prefixes, joins equal ones (the sort is stable: their routes stay in file order)
     /// and finds their parents.
-    fn link(&mut self) {
+    fn link(&mut self, known: &mut Known) {
+        self.regexes.link(known);
         self.prefixes.sort_by(|a, b| a.text.cmp(&b.text));
         self.prefixes.dedup_by(|later, earlier| {
             let same = later.text == earlier.text;
@@ -241,11 +267,7 @@ impl Paths {
             }
             candidate = prefix.parent;
         }
-        for (regex, id) in &self.regexes {
-            if regex.is_match(path) {
-                visit(*id)?;
-            }
-        }
+        self.regexes.walk(path, visit)?;
         self.any.iter().copied().try_for_each(visit)
     }
 }

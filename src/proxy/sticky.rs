@@ -10,7 +10,7 @@ use crate::ids::MemberId;
 /// The member that the request's cookie names, if the pool keeps clients on theirs. A cookie that is
 /// forged, or of a member that is gone, names nobody; of several the first that names one counts.
 pub(super) fn named(ask: &Ask<'_>) -> Option<MemberId> {
-    let sticky = ask.context.pools.sticky(ask.route.pool)?;
+    let sticky = ask.context.pools.sticky(ask.pool)?;
     let name = sticky.config().cookie.as_bytes();
     let fields = ask.head.fields().filter(|field| field.name == Name::Cookie);
     let mut texts = fields.flat_map(|field| values(field.value, b';', name));
@@ -21,7 +21,7 @@ pub(super) fn named(ask: &Ask<'_>) -> Option<MemberId> {
 /// request named.
 pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, facts: &Facts) {
     if let Some(member) = facts.moved_to.get()
-        && let Some(sticky) = ask.context.pools.sticky(ask.route.pool)
+        && let Some(sticky) = ask.context.pools.sticky(ask.pool)
     {
         write_field(out, &sticky, member);
     }

@@ -5,20 +5,20 @@ use std::io;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
 
 use super::drain::{Crew, Outcome};
-use super::worker::Plan;
+use super::worker::{Command, Plan};
 use crate::balancer::{self, SharedPools};
 use crate::config::{self, Config, Speaks, Workers};
-use crate::control::admin::{self, AdminBindError, Process};
+use crate::control::admin::{self, AdminBindError, AdminListener, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
-use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
-use crate::stats::Row;
+use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
+use crate::proxy::Guards;
+use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
 const INBOX: usize = 256;
@@ -116,14 +116,17 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
     let (listening, datagrams) = bind_all(&config, cores.len())?;
-    let admin = config.server.admin.as_ref().map(admin::bind);
-    let admin = admin.transpose().map_err(StartError::Admin)?;
+    let admin = bind_admin(&config)?;
     let (log_sender, log_writer) = open_access_log(&config)?;
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
-    let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
+    let guards = Arc::new(Guards::new(&config, cores.len()));
+    let occupancy = occupancy(&config, cores.len());
+    let counts = (rows.clone(), Arc::clone(&occupancy));
+    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
+        .counting(Arc::clone(&guards));
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
@@ -131,16 +134,12 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(to_members)
         .with_records(shared.records());
-    let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
     let mut datagrams = by_worker(datagrams, cores.len());
-    let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
-    let (peers, inboxes): (Vec<_>, Vec<_>) =
-        inboxes.map_err(StartError::System)?.into_iter().unzip();
-    let ringers = peers.clone();
+    let (peers, inboxes) = open_inboxes(cores.len()).map_err(StartError::System)?;
     let bound = sockets.drain(..).zip(datagrams.drain(..));
-    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(ringers);
+    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
             id: WorkerId(number),
@@ -148,7 +147,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
             driver,
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
-            open: Arc::clone(&open),
+            occupancy: Arc::clone(&occupancy),
+            post: guards.at(WorkerId(number)),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
@@ -164,11 +164,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     }
     drop((log_sender, started, ended, observer));
     let (draining, desk) = (crew.draining(), monitor.desk());
-    let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
+    let process = Process::new(&config, &shared, (rows, occupancy), &control_row, draining, desk);
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            admin.start(process.telling_of(certificates.shelves()));
+            admin.start(process.telling_of(certificates.shelves()).counting(guards));
         }
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
@@ -178,11 +178,27 @@ pub fn run(options: Options) -> Result<(), StartError> {
     Ok(())
 }
 
+fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {
+    let names = config.listeners.iter().map(|listener| listener.name.clone());
+    Arc::new(Occupancy::new(names, workers))
+}
+
 fn say_end(outcome: Outcome) {
     match outcome {
         Outcome::Drained => tracing::info!("drained"),
         Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
     }
+}
+
+/// The ends of each worker's inbox.
+type Inboxes = (Vec<Ringer<Command>>, Vec<Inbox<Command>>);
+
+fn open_inboxes(workers: usize) -> io::Result<Inboxes> {
+    (0..workers).map(|_| net::inbox(INBOX)).collect()
+}
+
+fn bind_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {
+    config.server.admin.as_ref().map(admin::bind).transpose().map_err(StartError::Admin)
 }
 
 type AccessLog = (Option<crate::proxy::access_log::Sender>, Option<access_log::Writer>);

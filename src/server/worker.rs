@@ -7,7 +7,6 @@ use std::net::{TcpListener, UdpSocket};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,23 +18,30 @@ use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
-use crate::proxy::{self, Context, DRAIN_PATIENCE, Flows, Place};
-use crate::stats::{Counter, Reason, Row};
+use crate::proxy::{
+    self, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place, Post,
+};
+use crate::stats::{Counter, Occupancy, Reason, Row};
 
 /// How long accepting pauses when the process has no descriptors left: trying at once would burn
 /// the core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Ticks between two looks at how busy the worker is: a second.
+const LOAD_TICKS: u32 = 10;
+
 /// Connections accepted before others get their turn.
 const ACCEPT_BATCH: usize = 64;
 
 /// What the control thread tells a worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Command {
     /// Accept no more, finish what is under way, then end.
     Drain,
     /// Another worker freed a slot for a request that waits here.
     SlotFreed(PoolId),
+    /// Another worker has too much to do: this one serves the connection from here on.
+    Adopt(Newcomer),
     /// End now: answers under way are cut, and their clients see that they are.
     Cut,
 }
@@ -48,7 +54,8 @@ pub(super) struct Plan {
     pub(super) driver: Driver,
     pub(super) config: Arc<Config>,
     pub(super) shared: Arc<SharedPools>,
-    pub(super) open: Arc<[AtomicUsize]>,
+    pub(super) occupancy: Arc<Occupancy>,
+    pub(super) post: Post,
     pub(super) row: Arc<Row>,
     pub(super) access_log: Option<proxy::access_log::Sender>,
     /// TLS with clients, by listener.
@@ -97,7 +104,12 @@ impl Plan {
 
     async fn serve(self) {
         let (row, observer) = (&self.row, &self.observer);
-        let peers = self.peers;
+        let peers: Rc<[_]> = self.peers.into();
+        let neighbours = Neighbours {
+            me: self.id,
+            occupancy: self.occupancy,
+            give: self.config.server.spread.then(|| giving(&peers)),
+        };
         let ring: Rc<dyn Fn(WorkerId, PoolId)> = Rc::new(move |worker, pool| {
             if let Some(peer) = peers.get(worker.index()) {
                 // One that does not arrive costs a tick.
@@ -105,8 +117,8 @@ impl Plan {
             }
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
-        let (sharing, log) = (self.open, self.access_log);
-        let context = Rc::new(Context::new(self.config, pools, self.row, sharing, log, self.tls));
+        let (from_all, log) = ((neighbours, self.post), self.access_log);
+        let context = Rc::new(Context::new(self.config, pools, self.row, from_all, log, self.tls));
         let (doors, flows) = open(self.sockets, self.datagrams, &context);
         for flows in &flows {
             net::spawn(Rc::clone(flows).serve(), count_panic(&context));
@@ -126,6 +138,7 @@ impl Plan {
                         net::spawn(task, count_panic(&context));
                     }
                     Command::SlotFreed(pool) => context.pools.poke(pool),
+                    Command::Adopt(newcomer) => adopt(&context, newcomer),
                     Command::Cut => {
                         for _ in 0..context.row.get(Counter::UpstreamActive) {
                             context.row.error(Reason::DrainCut);
@@ -181,8 +194,7 @@ struct Door {
 
 impl Door {
     fn is_crowded(&self, context: &Context) -> bool {
-        let open = context.open.iter().map(|count| count.load(Ordering::Relaxed));
-        open.sum::<usize>() >= self.most
+        context.occupancy.all() >= self.most
     }
 }
 
@@ -201,13 +213,17 @@ fn housekeep(
         flows.iter().for_each(|flows| flows.close_when_over());
     }
     context.pools.housekeep(tick);
+    if tick.is_multiple_of(LOAD_TICKS) {
+        context.seek_relief(net::load());
+    }
     context.row.set(Counter::Completions, net::completions());
     context.row.set(Counter::Wakes, net::wakes());
     let over = context.is_cut()
         || context.is_draining()
             && doors.iter().all(|door| door.closed.get())
             && flows.iter().all(|flows| flows.is_closed())
-            && context.row.get(Counter::ConnectionsActive) == 0;
+            // Those on their way here count, too.
+            && context.occupancy.on(context.worker) == 0;
     if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
@@ -241,15 +257,46 @@ fn accept_waiting(door: &Door, context: &Rc<Context>) -> bool {
 
 fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::SocketAddr) {
     context.row.add(Counter::Accepts, 1);
+    let Err(stream) = proxy::pass_on(context, door.listener, stream, peer, door.port) else {
+        return;
+    };
     // Without a place the connection is closed at once, and counted.
-    if let Some(place) = Place::take(context, door.listener) {
-        let requests = context.speaks(door.listener) == Speaks::Http;
-        if requests {
-            net::spawn(proxy::serve(place, stream, peer, door.port), count_panic(context));
-        } else {
+    if let Some(place) = Place::take(context, door.listener, peer.ip()) {
+        start(context, place, stream, Origin::Accepted { peer, port: door.port });
+    }
+}
+
+/// Serves a connection that another worker gave away.
+fn adopt(context: &Rc<Context>, newcomer: Newcomer) {
+    if let Some((place, stream, origin)) = newcomer.arrive(context) {
+        start(context, place, stream, origin);
+    }
+}
+
+fn start(context: &Rc<Context>, place: Place, stream: Stream, origin: Origin) {
+    match (context.speaks(place.listener()), origin) {
+        (Speaks::Http, origin) => {
+            net::spawn(proxy::serve(place, stream, origin), count_panic(context));
+        }
+        (_, Origin::Accepted { peer, .. }) => {
             net::spawn(proxy::relay(place, stream, peer), count_panic(context));
         }
+        // Only who asks again and again is moved.
+        (_, Origin::Moved(_)) => {}
     }
+}
+
+/// The way of connections to other workers.
+fn giving(peers: &Rc<[Ringer<Command>]>) -> Give {
+    let peers = Rc::clone(peers);
+    Give::new(move |to, newcomer: Newcomer| {
+        let Some(peer) = peers.get(to.index()) else { return Err(newcomer) };
+        peer.send(Command::Adopt(newcomer)).or_else(|back| match back {
+            Command::Adopt(newcomer) => Err(newcomer),
+            // Nothing else was sent.
+            _ => Ok(()),
+        })
+    })
 }
 
 /// Closes the doors so that no connection on its way in is lost, then lets idle ones go.

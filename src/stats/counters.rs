@@ -32,12 +32,18 @@ macro_rules! counters {
 counters! {
     Accepts, "accepts", "Client connections accepted.";
     ConnectionsActive, "connections_active", "Client connections open now (a gauge).";
+    ConnectionsMoved, "connections_moved", "Client connections given to another worker, which had fewer of them or less to do.";
     ConnectionsRefused, "connections_refused", "Client connections closed at once because the listener's `limits.connections` was reached.";
     TlsHandshakes, "tls_handshakes", "TLS handshakes with clients that succeeded, resumed ones included.";
     TlsResumed, "tls_resumed", "Of these, those resumed by a ticket.";
     HttpsRedirects, "https_redirects", "Requests sent on to https by `redirect_https`.";
+    Redirects, "redirects", "Requests sent on by a `redirect` of their route.";
+    FixedAnswers, "fixed_answers", "Requests answered by a `respond` of their route.";
+    ErrorPages, "error_pages", "Answers whose body was a page of `error_pages`.";
     AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
     Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
+    RequestsDelayed, "requests_delayed", "Requests that waited until they were due by a `rate` with the mode `delay`.";
+    DryRunRefusals, "dry_run_refusals", "Requests and connections that a rule with `dry_run` would have refused.";
     BytesIn, "bytes_in", "Bytes received from clients.";
     BytesOut, "bytes_out", "Bytes sent to clients.";
     UpstreamOpens, "upstream_opens", "Connections to members established.";
@@ -56,6 +62,24 @@ counters! {
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
     Queued, "queued", "Requests that had to wait because every member that could serve them, or the pool, was at its `max_connections`, or others waited already.";
     QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
+    CompressGzip, "compress_gzip", "Answers encoded with gzip.";
+    CompressGzipIn, "compress_gzip_in", "Bytes of their bodies as members sent them.";
+    CompressGzipOut, "compress_gzip_out", "Bytes of their bodies as clients got them.";
+    CompressBr, "compress_br", "Answers encoded with br.";
+    CompressBrIn, "compress_br_in", "Bytes of their bodies as members sent them.";
+    CompressBrOut, "compress_br_out", "Bytes of their bodies as clients got them.";
+    CompressZstd, "compress_zstd", "Answers encoded with zstd.";
+    CompressZstdIn, "compress_zstd_in", "Bytes of their bodies as members sent them.";
+    CompressZstdOut, "compress_zstd_out", "Bytes of their bodies as clients got them.";
+    CompressActive, "compress_active", "Answers that are being encoded now (a gauge).";
+    CompressStatus, "compress_status", "Answers on a route with `compress` left as they are because of their status, or because they have no body.";
+    CompressRange, "compress_range", "Answers left as they are because they are a part of a body, or a part was asked for.";
+    CompressEncoded, "compress_encoded", "Answers left as they are because the member had encoded them.";
+    CompressNoTransform, "compress_no_transform", "Answers left as they are because the member or the client said `no-transform`.";
+    CompressType, "compress_type", "Answers left as they are because of their `Content-Type`.";
+    CompressSmall, "compress_small", "Answers left as they are because they are smaller than `min_size`.";
+    CompressUnaccepted, "compress_unaccepted", "Answers left as they are because their client accepts no encoding of the route.";
+    CompressBusy, "compress_busy", "Answers left as they are because the worker encoded `limits.encoders` already.";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
     Relays, "relays", "Connections relayed to a member byte by byte (`tcp`, TLS that passes through).";
     Flows, "flows", "Flows of datagrams begun (`udp`).";
@@ -123,6 +147,7 @@ mod tests {
             "upstream_idle",
             "upstream_active",
             "queue_waiting",
+            "compress_active",
             "flows_active",
             "members_out",
             "names_failing",

@@ -9,6 +9,7 @@ use super::{Occupant, Process};
 use crate::balancer::{MemberFigures, Standing};
 use crate::config::MemberConfig;
 use crate::ids::PoolId;
+use crate::proxy::Decision;
 use crate::stats::{Counter, Reason};
 
 /// The type of the answer.
@@ -47,6 +48,8 @@ pub(super) fn text(process: &Process) -> String {
     about(&mut out, process);
     counters(&mut out, process);
     errors(&mut out, process);
+    listeners(&mut out, process);
+    rules(&mut out, process);
     pools(&mut out, process);
     members(&mut out, process);
     certificates(&mut out, process);
@@ -105,6 +108,37 @@ fn errors(out: &mut String, process: &Process) {
         for (worker, row) in process.rows.iter().enumerate() {
             let labels = format_args!("side=\"{side}\",reason=\"{code}\",worker=\"{worker}\"");
             sample(out, name, labels, row.errors(*reason));
+        }
+    }
+}
+
+fn listeners(out: &mut String, process: &Process) {
+    let name = "ringway_listener_connections";
+    family(out, name, "gauge", "Open connections of clients.");
+    for listener in process.listeners() {
+        for (worker, count) in listener.connections.iter().enumerate() {
+            let labels = format_args!("listener=\"{}\",worker=\"{worker}\"", Label(&listener.name));
+            sample(out, name, labels, count);
+        }
+    }
+    let name = "ringway_listener_imbalance";
+    family(out, name, "gauge", "The most connections that a worker has, over the mean; 1 is even.");
+    for listener in process.listeners() {
+        if let Some(imbalance) = listener.imbalance {
+            let labels = format_args!("listener=\"{}\"", Label(&listener.name));
+            sample(out, name, labels, imbalance);
+        }
+    }
+}
+
+fn rules(out: &mut String, process: &Process) {
+    let Some(guards) = &process.guards else { return };
+    let name = "ringway_rule_decisions_total";
+    family(out, name, "counter", "What access rules, rates and limits decided: see limits.md.");
+    for (rule, decided) in guards.decisions() {
+        for (decision, count) in Decision::ALL.into_iter().zip(decided) {
+            let labels = format_args!("rule=\"{}\",decision=\"{}\"", Label(rule), decision.word());
+            sample(out, name, labels, count);
         }
     }
 }

@@ -45,6 +45,15 @@ impl Epoll {
         Err(io::Error::last_os_error())
     }
 
+    /// Takes that back.
+    pub(super) fn unregister(&self, fd: RawFd) {
+        // Fails where it was never registered.
+        // SAFETY: a call whose pointer is not used.
+        unsafe {
+            libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut())
+        };
+    }
+
     pub(super) fn turn(
         &mut self,
         wait: bool,

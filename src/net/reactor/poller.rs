@@ -60,6 +60,13 @@ impl Poller {
         }
     }
 
+    /// The socket stays open elsewhere, where an epoll instance would go on watching it.
+    pub(super) fn unregister(&self, fd: RawFd) {
+        if let Self::Epoll(epoll) = self {
+            epoll.unregister(fd);
+        }
+    }
+
     /// Delivers what happened, and waits for it until `timer` if told so; whether that may have
     /// passed.
     pub(super) fn turn(

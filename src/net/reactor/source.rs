@@ -198,6 +198,21 @@ impl Source {
         Self { fd, index }
     }
 
+    /// The same socket for another loop; this one is to be dropped next.
+    pub(in crate::net) fn copy_out(&self) -> io::Result<OwnedFd> {
+        let copy = self.fd.try_clone()?;
+        REACTOR.with(|reactor| reactor.poller.borrow_mut().unregister(self.fd()));
+        // Asked for anew if it is used after all.
+        _ = self.with(|entry| {
+            for known in [&mut entry.read, &mut entry.write] {
+                if known.watch == Watch::Both {
+                    (known.watch, known.ready) = (Watch::No, true);
+                }
+            }
+        });
+        Ok(copy)
+    }
+
     pub(in crate::net) fn fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }

@@ -1,0 +1,252 @@
+//! The body of an answer that must be seen on its way: decoded, pushed piece by piece through what
+//! wants to see it, and framed anew. Bodies that nobody wants to see go the short way, in `answer.rs`.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use super::answer::Buffers;
+use super::body::{Sink, Source, end_chunks_without};
+use super::compress;
+use super::deliver::Lost;
+use super::encoder::{EncodeError, Encoder};
+use super::exchange::{Ask, Facts};
+use super::reasons;
+use crate::http::Framing;
+use crate::http::encode::chunk_size_line;
+use crate::net::{Buffer, Either, Failure, Size, Stream, give_way, race, sleep};
+use crate::stats::{Counter, Reason, Row};
+
+/// Bytes that are received, and so worked on, at a time. Between two such pieces the worker's other
+/// connections have their turn.
+const PIECE: Size = Size::Medium;
+
+/// Bytes for the client that are not sent before more has been made of them.
+const ENOUGH: usize = 8 << 10;
+
+/// What comes out of a piece fits behind [`ENOUGH`] as a rule.
+const ROOM: Size = Size::Large;
+
+/// How long a member that is silent in the middle of a body may be so until all that it has sent
+/// goes to the client. Each time costs some of what encoding gains.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What the body of an answer passes through, from the member to the client.
+#[derive(Debug)]
+pub(super) struct Filters {
+    encode: Option<Encode>,
+    sink: Sink,
+}
+
+/// The encoder of an answer, and what went through it.
+#[derive(Debug)]
+struct Encode {
+    encoder: Box<Encoder>,
+    /// What comes out, before it is framed.
+    coded: Buffer,
+    plain: u64,
+    sent: u64,
+}
+
+impl Filters {
+    /// The filters of an answer whose body goes out like this; `None`: there are none.
+    pub(super) fn of(sink: Sink, encoder: Option<Box<Encoder>>) -> Option<Box<Self>> {
+        let encoder = encoder?;
+        let encode = Encode { encoder, coded: Buffer::take(ROOM), plain: 0, sent: 0 };
+        Some(Box::new(Self { encode: Some(encode), sink }))
+    }
+
+    /// Whether bytes may stay inside until [`Filters::flush`].
+    const fn holds(&self) -> bool {
+        self.encode.is_some()
+    }
+
+    /// Takes some of the body, at most a piece; appends what the client gets to `out`, and says how
+    /// many bytes of the body that was.
+    fn push(&mut self, data: &[u8], out: &mut Buffer) -> Result<u64, Lost> {
+        match &mut self.encode {
+            None => Ok(emit(self.sink, data, out)),
+            Some(encode) => {
+                encode.plain += data.len() as u64;
+                encode.run(self.sink, out, |encoder, coded| encoder.push(data, coded))
+            }
+        }
+    }
+
+    /// Appends all that is held to `out`, so that the client can read what the member has sent.
+    fn flush(&mut self, out: &mut Buffer) -> Result<u64, Lost> {
+        match &mut self.encode {
+            None => Ok(0),
+            Some(encode) => encode.run(self.sink, out, Encoder::flush),
+        }
+    }
+
+    /// The body is complete: appends its end to `out`.
+    fn end(&mut self, source: &Source, out: &mut Buffer) -> Result<u64, Lost> {
+        let count = match &mut self.encode {
+            None => 0,
+            Some(encode) => encode.run(self.sink, out, Encoder::end)?,
+        };
+        if self.sink == Sink::Chunked {
+            let drops = |name: &[u8]| self.encode.is_some() && compress::is_of_the_body(name);
+            end_chunks_without(drops, source.decoder(), out);
+        }
+        Ok(count)
+    }
+
+    /// Counts what was done.
+    fn settle(&self, ask: &Ask<'_>, facts: &Facts) {
+        if let Some(encode) = &self.encode {
+            let coding = encode.encoder.coding();
+            let (answers, plain, sent) = compress::counters(coding);
+            ask.context.row.add(answers, 1);
+            ask.context.row.add(plain, encode.plain);
+            ask.context.row.add(sent, encode.sent);
+            facts.coded.set(Some((coding, encode.plain)));
+        }
+    }
+}
+
+impl Encode {
+    fn run(
+        &mut self,
+        sink: Sink,
+        out: &mut Buffer,
+        step: impl FnOnce(&mut Encoder, &mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<u64, Lost> {
+        let ran = step(&mut self.encoder, self.coded.tail());
+        ran.map_err(|EncodeError| Lost::from(Reason::Internal))?;
+        let count = emit(sink, self.coded.data(), out);
+        self.sent += count;
+        self.coded.clear();
+        Ok(count)
+    }
+}
+
+/// Appends all of `data`, however large it is; says how large.
+fn emit(sink: Sink, data: &[u8], out: &mut Buffer) -> u64 {
+    if data.is_empty() {
+        return 0;
+    }
+    let tail = out.tail();
+    if sink == Sink::Chunked {
+        chunk_size_line(tail, data.len());
+    }
+    tail.extend_from_slice(data);
+    if sink == Sink::Chunked {
+        tail.extend_from_slice(b"\r\n");
+    }
+    data.len() as u64
+}
+
+/// An answer that is being encoded, until dropped.
+struct Active<'a>(&'a Row);
+
+impl<'a> Active<'a> {
+    fn new(row: &'a Row) -> Self {
+        row.add(Counter::CompressActive, 1);
+        Self(row)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.sub(Counter::CompressActive, 1);
+    }
+}
+
+/// Moves the body through its filters, leaving its last bytes in `buffers.out`. A body that the
+/// member did not end is not ended here either.
+pub(super) async fn relay(
+    ask: &Ask<'_>,
+    upstream: &Stream,
+    patience: Duration,
+    framing: Framing,
+    filters: &mut Filters,
+    buffers: &mut Buffers,
+    facts: &Facts,
+) -> Result<(), Lost> {
+    let _active = filters.encode.as_ref().map(|_| Active::new(&ask.context.row));
+    let moved = move_body(ask, upstream, patience, framing, filters, buffers, facts).await;
+    filters.settle(ask, facts);
+    moved
+}
+
+async fn move_body(
+    ask: &Ask<'_>,
+    upstream: &Stream,
+    patience: Duration,
+    framing: Framing,
+    filters: &mut Filters,
+    buffers: &mut Buffers,
+    facts: &Facts,
+) -> Result<(), Lost> {
+    let mut source = Source::new(framing, ask.context.config.limits.trailers);
+    buffers.out.grow(ROOM.bytes());
+    loop {
+        if pass(&mut source, filters, buffers, ask, facts).await? {
+            return Ok(());
+        }
+        if is_silent(upstream, filters.holds()).await {
+            let count = filters.flush(&mut buffers.out)?;
+            facts.sent.set(facts.sent.get() + count);
+            buffers.send_out(ask, facts).await?;
+        }
+        if buffers.input.capacity() != PIECE.bytes() {
+            buffers.input = Buffer::take(PIECE);
+        }
+        match upstream.recv_within(&mut buffers.input, patience).await {
+            // Others have their turn between two pieces.
+            Ok(_) => give_way().await,
+            Err(Failure::Closed) if matches!(source, Source::UntilClose) => {
+                let count = filters.end(&source, &mut buffers.out)?;
+                facts.sent.set(facts.sent.get() + count);
+                return Ok(());
+            }
+            Err(Failure::Closed) => return Err(Reason::ShortBody.into()),
+            Err(failure) => return Err(reasons::in_body(failure).into()),
+        }
+    }
+}
+
+/// Pushes all that was received through the filters; true: that was the end of the body.
+async fn pass(
+    source: &mut Source,
+    filters: &mut Filters,
+    buffers: &mut Buffers,
+    ask: &Ask<'_>,
+    facts: &Facts,
+) -> Result<bool, Lost> {
+    loop {
+        let Buffers { input, out } = buffers;
+        let piece = source.next(input.data(), PIECE.bytes());
+        let piece = piece.map_err(|_| Lost::from(Reason::BadResponseBody))?;
+        let data = input.data().get(piece.start..piece.end).unwrap_or_default();
+        let mut count = if data.is_empty() { 0 } else { filters.push(data, out)? };
+        if piece.done {
+            count += filters.end(source, out)?;
+        }
+        facts.sent.set(facts.sent.get() + count);
+        input.consume(piece.consumed);
+        if piece.done {
+            return Ok(true);
+        }
+        if out.len() >= ENOUGH {
+            buffers.send_out(ask, facts).await?;
+        }
+        if buffers.input.is_empty() {
+            return Ok(false);
+        }
+    }
+}
+
+/// Whether the member has nothing to say; not for a moment only where it is worth to wait for more.
+async fn is_silent(upstream: &Stream, worth_waiting: bool) -> bool {
+    if !upstream.is_quiet() {
+        return false;
+    }
+    if !worth_waiting {
+        return true;
+    }
+    let (more, pause) = (pin!(upstream.readable()), pin!(sleep(PAUSE)));
+    matches!(race(more, pause).await, Either::Second(()))
+}

@@ -1,0 +1,181 @@
+//! Answers whose bodies come from elsewhere than from a member: head and body to the client, with
+//! back-pressure, under the rules of keep-alive.
+//!
+//! [`serve`] is for a body in hand; [`Serving`] for one that comes piece by piece.
+
+use super::context::Context;
+use super::exchange::{Ask, Ending, Facts};
+use super::{reasons, redirect};
+use crate::config::ListenerConfig;
+use crate::http::{Framing, Method, RequestHead, Version, encode};
+use crate::net::{Buffer, Size, Stream};
+use crate::stats::{Counter, Reason};
+
+/// Bytes of a buffer that the frame of a chunk needs.
+const CHUNK_OVERHEAD: usize = 32;
+
+/// Who is answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct To<'a> {
+    pub(super) context: &'a Context,
+    pub(super) listener: &'a ListenerConfig,
+    pub(super) stream: &'a Stream,
+    pub(super) head: &'a RequestHead,
+}
+
+impl<'a> From<&Ask<'a>> for To<'a> {
+    fn from(ask: &Ask<'a>) -> Self {
+        Self { context: ask.context, listener: ask.listener, stream: ask.stream, head: ask.head }
+    }
+}
+
+impl To<'_> {
+    /// Whether the connection may go on behind an answer to a request whose body is dropped.
+    pub(super) fn may_keep(&self, facts: &Facts) -> bool {
+        (facts.whole.get().is_some() || facts.consumed.get())
+            && self.head.wants_keep_alive()
+            && !self.context.is_draining()
+    }
+}
+
+/// What is answered, but for the body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    pub(super) status: u16,
+    pub(super) reason: &'a [u8],
+    /// Bytes of the body; `None`: it is not known yet. Also told in answers to HEAD.
+    pub(super) length: Option<u64>,
+    /// Whether the connection may go on; see [`To::may_keep`].
+    pub(super) keep: bool,
+}
+
+/// An answer under way.
+#[derive(Debug)]
+pub(super) struct Serving<'a> {
+    to: To<'a>,
+    facts: &'a Facts,
+    out: Buffer,
+    framing: Framing,
+    keep: bool,
+}
+
+impl<'a> Serving<'a> {
+    /// Writes the head, with `fields` as whole lines; nothing is sent yet.
+    pub(super) fn begin(
+        to: To<'a>,
+        facts: &'a Facts,
+        start: &Start<'_>,
+        fields: impl FnOnce(&mut Vec<u8>),
+    ) -> Self {
+        let modern = to.head.version() == Version::Http11;
+        let bodiless = matches!(start.status, 204 | 304);
+        let framing = match start.length {
+            _ if bodiless || to.head.method() == Method::Head => Framing::None,
+            Some(length) => Framing::Length(length),
+            None if modern => Framing::Chunked,
+            None => Framing::UntilClose,
+        };
+        let keep = start.keep && framing != Framing::UntilClose;
+        let small = start.length.is_some_and(|length| length < 12 << 10);
+        let mut out = Buffer::take(if small { Size::Medium } else { Size::Large });
+        let tail = out.tail();
+        encode::status_line(tail, start.status, start.reason);
+        fields(tail);
+        if let Some(hsts) = &to.listener.hsts {
+            redirect::write_hsts(tail, hsts);
+        }
+        match start.length {
+            _ if bodiless => {}
+            Some(length) => encode::content_length(tail, length),
+            None if framing == Framing::Chunked => {
+                tail.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            }
+            None => {}
+        }
+        match (keep, modern) {
+            (false, _) => tail.extend_from_slice(b"Connection: close\r\n"),
+            (true, false) => tail.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (true, true) => {}
+        }
+        tail.extend_from_slice(encode::CRLF);
+        facts.status.set(start.status);
+        Self { to, facts, out, framing, keep }
+    }
+
+    /// Whether a body is sent at all: not to HEAD, nor with 204 and 304.
+    pub(super) fn has_body(&self) -> bool {
+        self.framing != Framing::None
+    }
+
+    /// Adds to the body; sends what there is no room for.
+    pub(super) async fn push(&mut self, mut data: &[u8]) -> Result<(), Reason> {
+        if !self.has_body() {
+            return Ok(());
+        }
+        let overhead = if self.framing == Framing::Chunked { CHUNK_OVERHEAD } else { 0 };
+        while !data.is_empty() {
+            if self.out.room() <= overhead {
+                self.flush().await?;
+                if self.out.capacity() < Size::Large.bytes() {
+                    self.out = Buffer::take(Size::Large);
+                }
+            }
+            let count = data.len().min(self.out.room().saturating_sub(overhead));
+            let (now, later) = data.split_at_checked(count).unwrap_or((data, &[]));
+            let tail = self.out.tail();
+            if self.framing == Framing::Chunked {
+                encode::chunk_size_line(tail, now.len());
+                tail.extend_from_slice(now);
+                tail.extend_from_slice(encode::CRLF);
+            } else {
+                tail.extend_from_slice(now);
+            }
+            self.facts.sent.set(self.facts.sent.get() + now.len() as u64);
+            data = later;
+        }
+        Ok(())
+    }
+
+    /// Sends what waits.
+    pub(super) async fn flush(&mut self) -> Result<(), Reason> {
+        let count = self.out.len() as u64;
+        if count == 0 {
+            return Ok(());
+        }
+        self.facts.begun.set(true);
+        let write = self.to.listener.timeouts.write;
+        self.to.stream.send_within(&mut self.out, write).await.map_err(reasons::to_client)?;
+        self.to.context.row.add(Counter::BytesOut, count);
+        Ok(())
+    }
+
+    /// Ends the body and sends the rest; says how the connection goes on. The request's own body,
+    /// where it has come whole, is dropped from `received`.
+    pub(super) async fn end(mut self, received: &mut Buffer) -> Result<Ending, Reason> {
+        if self.framing == Framing::Chunked {
+            self.out.tail().extend_from_slice(encode::LAST_CHUNK);
+        }
+        self.flush().await?;
+        received.consume(self.facts.whole.get().unwrap_or(0));
+        Ok(match self.keep {
+            true => Ending::KeepAlive,
+            // Closing on bytes that nobody read would reset the connection, and the answer with it.
+            false if received.is_empty() && self.to.stream.is_quiet() => Ending::Close,
+            false => Ending::Linger,
+        })
+    }
+}
+
+/// Answers with a body in hand, which is dropped where there is none to be sent.
+pub(super) async fn serve(
+    to: To<'_>,
+    received: &mut Buffer,
+    facts: &Facts,
+    start: &Start<'_>,
+    body: &[u8],
+    fields: impl FnOnce(&mut Vec<u8>),
+) -> Result<Ending, Reason> {
+    let mut serving = Serving::begin(to, facts, start, fields);
+    serving.push(body).await?;
+    serving.end(received).await
+}
