@@ -244,6 +244,43 @@ fn a_connection_that_is_open_when_the_loop_ends_ends_with_it() {
 }
 
 #[test]
+fn a_connection_that_leaves_is_heard_by_the_loop_that_it_joins() {
+    on_each(|driver| {
+        let (socket, mut theirs) = block_on(driver, async {
+            let (ours, mut theirs) = tcp_pair();
+            let mut buffer = Buffer::default();
+            for _ in 0..2 {
+                receive_late(&ours, &mut theirs, &mut buffer).await;
+            }
+            {
+                let (wait, now) = (pin!(ours.recv(&mut buffer)), pin!(async {}));
+                race(wait, now).await;
+            }
+            let socket = ours.leave().unwrap();
+            // Of what comes from now on this loop knows nothing; that the other has it is not told.
+            theirs.write_all(b"moved").unwrap();
+            sleep(Duration::from_millis(1)).await;
+            (socket, theirs)
+        })
+        .unwrap();
+        let joined = std::thread::spawn(move || {
+            block_on(driver, async {
+                let ours = Stream::join(socket).unwrap();
+                let mut buffer = Buffer::default();
+                assert_eq!(ours.recv(&mut buffer).await, Ok(5));
+                assert_eq!(ours.recv(&mut buffer).await, Ok(1));
+                buffer.data().to_vec()
+            })
+        });
+        #[allow(clippy::disallowed_methods, reason = "this thread has no loop now")]
+        std::thread::sleep(Duration::from_millis(5));
+        theirs.write_all(b"!").unwrap();
+        assert_eq!(joined.join().unwrap().unwrap(), b"moved!");
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
 fn a_slow_peer_gets_every_byte() {
     run_on_each(|| async {
         let (ours, mut theirs) = tcp_pair();
