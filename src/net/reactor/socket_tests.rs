@@ -155,6 +155,28 @@ fn a_server_that_speaks_first_is_heard() {
     });
 }
 
+/// The kernel tells of bytes in two pieces twice, the second time when both have been taken.
+#[test]
+fn who_waits_for_something_to_read_then_finds_it() {
+    run_on_each(|| async {
+        let (ours, mut theirs) = tcp_pair();
+        let mut buffer = Buffer::default();
+        for _ in 0..2 {
+            receive_late(&ours, &mut theirs, &mut buffer).await;
+        }
+        for _ in 0..50 {
+            let write = |mut peer: &TcpStream| peer.write_all(b"x").unwrap();
+            write(&theirs);
+            ours.readable().await.unwrap();
+            write(&theirs);
+            ours.recv(&mut buffer).await.unwrap();
+            let (wait, rest) = (pin!(ours.readable()), pin!(sleep(Duration::from_millis(1))));
+            assert!(matches!(race(wait, rest).await, Either::Second(())));
+            buffer.clear();
+        }
+    });
+}
+
 #[test]
 fn urgent_bytes_hide_nothing_behind_them() {
     run_on_each(|| async {

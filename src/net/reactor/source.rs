@@ -256,13 +256,16 @@ impl Source {
 
     /// Waits until there is something to receive, and then there is. May be dropped at any time.
     pub(in crate::net) async fn readable(&self) -> io::Result<()> {
-        if self.may_read() {
-            if socket::is_ready(self.fd(), Side::Read.events()) {
-                return Ok(());
+        loop {
+            if self.may_read() {
+                // A change may be of what a call has taken meanwhile.
+                if socket::is_ready(self.fd(), Side::Read.events()) {
+                    return Ok(());
+                }
+                self.exhausted(Side::Read);
             }
-            self.exhausted(Side::Read);
+            self.wait(Side::Read).await?;
         }
-        self.wait(Side::Read).await
     }
 
     /// Waits until something can be sent, and lets others run in any case. May be dropped at any
