@@ -1,11 +1,9 @@
 //! Byte buffers that the kernel reads into and writes from, kept on a free list per worker.
 //!
 //! Each worker thread has one free list a size class, bounded; a buffer returns to it when it is
-//! dropped, also when the operation that held it was given up.
+//! dropped.
 
 use std::cell::RefCell;
-
-use monoio::buf::{IoBuf, IoBufMut};
 
 /// The size classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +154,28 @@ impl Buffer {
         *self = larger;
     }
 
+    /// Where the room begins, all of which may be written to.
+    pub(super) fn room_ptr(&mut self) -> *mut u8 {
+        self.bytes.spare_capacity_mut().as_mut_ptr().cast()
+    }
+
+    /// So many bytes of the room now belong to what is in hand.
+    ///
+    /// # Safety
+    /// They were written to.
+    pub(super) unsafe fn filled(&mut self, count: usize) {
+        let len = self.bytes.len() + count.min(self.room());
+        // SAFETY: `len` is at most the capacity and the caller wrote the bytes up to it.
+        unsafe { self.bytes.set_len(len) };
+    }
+
+    /// Gives the memory back while nothing is in hand; how much [`Buffer::holding`] is to take again.
+    pub(super) fn lay_down(&mut self) -> usize {
+        let capacity = self.capacity();
+        *self = Self::default();
+        capacity
+    }
+
     /// The vector to append to; may grow beyond its class (it is then not kept).
     pub const fn tail(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
@@ -178,36 +198,6 @@ impl Drop for Buffer {
     }
 }
 
-// SAFETY: the pointer is into the vector's heap allocation, which does not move while the buffer
-// is owned by the operation, and `bytes_init` bytes from it on are initialised.
-unsafe impl IoBuf for Buffer {
-    fn read_ptr(&self) -> *const u8 {
-        self.data().as_ptr()
-    }
-
-    fn bytes_init(&self) -> usize {
-        self.len()
-    }
-}
-
-// SAFETY: the pointer is to the vector's spare capacity, of which `bytes_total` bytes are
-// writable; `set_init` is called with the number of bytes that the kernel wrote there.
-unsafe impl IoBufMut for Buffer {
-    fn write_ptr(&mut self) -> *mut u8 {
-        self.bytes.spare_capacity_mut().as_mut_ptr().cast()
-    }
-
-    fn bytes_total(&mut self) -> usize {
-        self.room()
-    }
-
-    unsafe fn set_init(&mut self, received: usize) {
-        let len = self.bytes.len() + received.min(self.room());
-        // SAFETY: `len` is at most the capacity and the caller wrote the bytes up to it.
-        unsafe { self.bytes.set_len(len) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,8 +209,8 @@ mod tests {
         buffer.consume(1);
         // SAFETY: three bytes of the spare capacity are written before they are counted.
         unsafe {
-            std::ptr::copy_nonoverlapping(b"def".as_ptr(), buffer.write_ptr(), 3);
-            buffer.set_init(3);
+            std::ptr::copy_nonoverlapping(b"def".as_ptr(), buffer.room_ptr(), 3);
+            buffer.filled(3);
         }
         assert_eq!(buffer.data(), b"bcdef");
         buffer.compact();
@@ -235,11 +225,11 @@ mod tests {
     fn dropped_buffers_are_used_again_and_come_back_empty() {
         let mut first = Buffer::take(Size::Large);
         first.tail().push(1);
-        let at = first.read_ptr();
+        let at = first.data().as_ptr();
         drop(first);
         let second = Buffer::take(Size::Large);
         assert!(second.is_empty());
-        assert_eq!(second.read_ptr(), at);
+        assert_eq!(second.data().as_ptr(), at);
     }
 
     #[test]

@@ -4,15 +4,15 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-use monoio::net::udp::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::buffer::Buffer;
 use super::deadline::Deadlines;
 use super::listen::{BindError, Listening};
+use super::reactor::{self, Side, Source};
 use super::stream::Failure;
 use super::{packet, runtime, socket};
 
@@ -58,19 +58,22 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Waits until `io` has something, or an error.
-async fn ready(io: &UdpSocket) -> io::Result<()> {
-    runtime::share().await;
-    let result = io.readable(false).await;
+/// Waits until `source` may have something, or an error.
+async fn ready(source: &Source) -> io::Result<()> {
+    reactor::share().await;
+    let result = source.wait(Side::Read).await;
     runtime::completed();
     result
 }
 
-/// `None` where a call would have to wait.
-fn unless_waiting<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+/// `None` where a call on `source` would have to wait.
+fn unless_waiting<T>(source: &Source, side: Side, result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            source.exhausted(side);
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -87,24 +90,22 @@ pub struct Envelope {
 /// A worker's end of a bound socket.
 #[derive(Debug)]
 pub struct Datagrams {
-    io: UdpSocket,
+    source: Source,
 }
 
 impl Datagrams {
     /// Takes the socket into the calling worker's loop.
-    ///
-    /// # Errors
-    /// The loop could not take it.
-    pub fn new(socket: StdUdpSocket) -> io::Result<Self> {
-        Ok(Self { io: UdpSocket::from_std(socket)? })
+    #[must_use]
+    pub fn new(socket: StdUdpSocket) -> Self {
+        Self { source: Source::new(socket.into()) }
     }
 
-    /// Waits until a datagram can be received. May be dropped at any time.
+    /// Waits until a datagram may be received. May be dropped at any time.
     ///
     /// # Errors
     /// The kernel's.
     pub async fn ready(&self) -> io::Result<()> {
-        ready(&self.io).await
+        ready(&self.source).await
     }
 
     /// Receives a datagram into the empty `buffer`, if one waits.
@@ -112,7 +113,7 @@ impl Datagrams {
     /// # Errors
     /// The kernel's.
     pub fn recv(&self, buffer: &mut Buffer) -> io::Result<Option<Envelope>> {
-        unless_waiting(packet::receive(self.io.as_raw_fd(), buffer))
+        unless_waiting(&self.source, Side::Read, packet::receive(self.source.fd(), buffer))
     }
 
     /// Sends a datagram; false: there is no room for it now.
@@ -120,13 +121,13 @@ impl Datagrams {
     /// # Errors
     /// The kernel's.
     pub fn send(&self, bytes: &[u8], envelope: &Envelope) -> io::Result<bool> {
-        let sent = packet::send(self.io.as_raw_fd(), bytes, envelope);
-        Ok(unless_waiting(sent)?.is_some())
+        let sent = packet::send(self.source.fd(), bytes, envelope);
+        Ok(unless_waiting(&self.source, Side::Write, sent)?.is_some())
     }
 
     /// A pending [`Datagrams::ready`] ends.
     pub fn close(&self) {
-        socket::shutdown_both(self.io.as_raw_fd());
+        socket::shutdown_both(self.source.fd());
     }
 }
 
@@ -135,7 +136,7 @@ impl Datagrams {
 pub struct Correspondent {
     // Dropped first: the sweep must forget the descriptor before it is closed.
     deadlines: Deadlines,
-    io: UdpSocket,
+    source: Source,
     closed: Cell<bool>,
 }
 
@@ -148,20 +149,15 @@ impl Correspondent {
         let connect = || {
             let socket = open(address)?;
             socket.connect(&SockAddr::from(address))?;
-            UdpSocket::from_std(socket.into())
+            Ok(Source::new(socket.into()))
         };
-        let io = connect().map_err(|error: io::Error| Failure::of(&error))?;
-        let deadlines = Deadlines::new(io.as_raw_fd());
-        Ok(Self { deadlines, io, closed: Cell::new(false) })
+        let source = connect().map_err(|error: io::Error| Failure::of(&error))?;
+        let deadlines = Deadlines::new(source.fd());
+        Ok(Self { deadlines, source, closed: Cell::new(false) })
     }
 
     fn fd(&self) -> RawFd {
-        self.io.as_raw_fd()
-    }
-
-    fn borrow(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor lives as long as `self`.
-        unsafe { BorrowedFd::borrow_raw(self.fd()) }
+        self.source.fd()
     }
 
     /// There must be a datagram either way within `span` from now.
@@ -169,13 +165,13 @@ impl Correspondent {
         self.deadlines.arm_idle(span);
     }
 
-    /// Waits until something can be received, or an error.
+    /// Waits until something may be received, or an error.
     ///
     /// # Errors
     /// [`Failure::TimedOut`] when the deadline passed, [`Failure::Closed`] after
     /// [`Correspondent::close`].
     pub async fn ready(&self) -> Result<(), Failure> {
-        let result = ready(&self.io).await;
+        let result = ready(&self.source).await;
         if self.closed.get() {
             return Err(Failure::Closed);
         }
@@ -190,7 +186,8 @@ impl Correspondent {
     /// # Errors
     /// [`Failure::Refused`] where nobody listens; the kernel's.
     pub fn recv(&self, buffer: &mut Buffer) -> Result<bool, Failure> {
-        let received = unless_waiting(packet::receive_plain(self.fd(), buffer));
+        let received = packet::receive_plain(self.fd(), buffer);
+        let received = unless_waiting(&self.source, Side::Read, received);
         received.map(|datagram| datagram.is_some()).map_err(|error| Failure::of(&error))
     }
 
@@ -199,7 +196,8 @@ impl Correspondent {
     /// # Errors
     /// As [`Correspondent::recv`], of an earlier datagram.
     pub fn send(&self, bytes: &[u8]) -> Result<bool, Failure> {
-        let sent = unless_waiting(SockRef::from(&self.borrow()).send(bytes));
+        let sent =
+            unless_waiting(&self.source, Side::Write, SockRef::from(&self.source).send(bytes));
         sent.map(|sent| sent.is_some()).map_err(|error| Failure::of(&error))
     }
 

@@ -4,14 +4,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
-use monoio::net::TcpStream;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::address::Address;
-use super::runtime;
+use super::pair::{Either, race};
+use super::reactor::{self, Side, Source};
 use super::stream::{Failure, Stream};
+use super::{runtime, socket};
 
 /// Between two attempts at a Unix socket whose backlog is full: nothing tells when it has room.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
@@ -28,15 +30,36 @@ pub async fn dial(address: &Address, timeout: Duration) -> Result<Stream, Failur
 }
 
 async fn dial_ip(address: SocketAddr, timeout: Duration) -> Result<Stream, Failure> {
-    // A connect is the one operation that may be dropped: no bytes are lost, and with the
-    // runtime's `async-cancel` the descriptor is closed.
-    #[allow(clippy::disallowed_methods)]
-    let connected = monoio::time::timeout(timeout, TcpStream::connect_addr(address)).await;
+    let socket = connect_ip(address).map_err(|error| Failure::of(&error))?;
+    let source = Source::new(socket);
+    {
+        // Dropped half done, the connection ends with its descriptor.
+        let connected = pin!(source.wait(Side::Write));
+        let timeout = pin!(reactor::sleep(timeout));
+        match race(connected, timeout).await {
+            Either::First(result) => result.map_err(|error| Failure::of(&error))?,
+            Either::Second(()) => return Err(Failure::TimedOut),
+        }
+    }
     runtime::completed();
-    let stream = connected.map_err(|_| Failure::TimedOut)?.map_err(|error| Failure::of(&error))?;
-    // Fails only on a dead socket, which the first operation reports.
-    _ = stream.set_nodelay(true);
-    Ok(Stream::new(stream))
+    match socket::error(source.fd()) {
+        Ok(None) => {
+            // A look would find nothing so soon, mostly.
+            source.look_later();
+            Ok(Stream::new(source))
+        }
+        Ok(Some(error)) | Err(error) => Err(Failure::of(&error)),
+    }
+}
+
+/// Begins to connect.
+fn connect_ip(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&SockAddr::from(address)) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket.into()),
+    }
 }
 
 /// A connection to a Unix socket is there at once, or not at all.
@@ -55,16 +78,15 @@ async fn dial_unix(path: &Path, timeout: Duration) -> Result<Stream, Failure> {
         if waited >= timeout {
             return Err(Failure::TimedOut);
         }
-        runtime::sleep(BACKLOG_PAUSE).await;
+        reactor::sleep(BACKLOG_PAUSE).await;
         waited += BACKLOG_PAUSE;
     }
 }
 
 fn connect_unix(path: &Path) -> io::Result<Stream> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     socket.connect(&SockAddr::unix(path)?)?;
-    // Only the descriptor counts: no call that is made on it is one of TCP's own.
-    let stream = std::net::TcpStream::from(OwnedFd::from(socket));
-    Ok(Stream::new_nonblocking(TcpStream::from_std(stream)?))
+    let stream = Stream::new(Source::new(socket.into()));
+    stream.reads_in_pieces();
+    Ok(stream)
 }

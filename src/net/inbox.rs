@@ -2,16 +2,16 @@
 //! The socket rings once for all messages that come before the loop looks.
 
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use monoio::io::AsyncReadRent;
-use monoio::net::UnixStream;
 
 use super::buffer::{Buffer, Size};
-use super::driver::Driver;
+use super::reactor::{Side, Source};
+use super::socket;
 
 /// The sending end, for any thread.
 #[derive(Debug)]
@@ -100,19 +100,21 @@ impl<T> Inbox<T> {
     /// Hands every message to `each`, until the other end is gone.
     ///
     /// # Errors
-    /// The runtime could not take the socket.
-    pub async fn serve(self, driver: Driver, mut each: impl FnMut(T)) -> io::Result<()> {
-        // Under io_uring a non-blocking socket would fail instead of waiting.
-        self.bell.set_nonblocking(driver == Driver::Epoll)?;
-        let mut bell = UnixStream::from_std(self.bell)?;
-        let mut rings = Buffer::take(Size::Small);
+    /// The loop could not take the socket.
+    pub async fn serve(self, mut each: impl FnMut(T)) -> io::Result<()> {
+        self.bell.set_nonblocking(true)?;
+        let bell = Source::new(OwnedFd::from(self.bell));
         loop {
             self.messages.drain(&mut each);
-            let (result, returned) = bell.read(rings).await;
-            rings = returned;
-            rings.clear();
-            if result? == 0 {
-                return Ok(());
+            bell.wait(Side::Read).await?;
+            let mut rings = Buffer::take(Size::Small);
+            match socket::receive_now(bell.fd(), &mut rings) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    bell.exhausted(Side::Read);
+                }
+                Err(error) => return Err(error),
             }
         }
     }

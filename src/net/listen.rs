@@ -3,12 +3,11 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 
-use monoio::net::{TcpListener, TcpStream};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
-use super::driver::Driver;
+use super::reactor::{self, Side, Source};
 use super::stream::Stream;
 use super::{runtime, socket};
 
@@ -119,27 +118,23 @@ fn defer_accept(socket: &Socket) -> io::Result<()> {
 /// A worker's end of a listening socket.
 #[derive(Debug)]
 pub struct Acceptor {
-    listener: TcpListener,
-    nonblocking: bool,
+    source: Source,
 }
 
 impl Acceptor {
     /// Takes the socket into the calling worker's loop.
-    ///
-    /// # Errors
-    /// The loop could not take it.
-    pub fn new(listener: StdTcpListener, driver: Driver) -> io::Result<Self> {
-        let nonblocking = driver == Driver::Epoll;
-        Ok(Self { listener: TcpListener::from_std(listener)?, nonblocking })
+    #[must_use]
+    pub fn new(listener: StdTcpListener) -> Self {
+        Self { source: Source::new(listener.into()) }
     }
 
-    /// Waits until a connection can be accepted. May be dropped at any time.
+    /// Waits until a connection may be accepted. May be dropped at any time.
     ///
     /// # Errors
     /// The kernel's.
     pub async fn ready(&self) -> io::Result<()> {
-        runtime::share().await;
-        let result = self.listener.readable(false).await;
+        reactor::share().await;
+        let result = self.source.wait(Side::Read).await;
         runtime::completed();
         result
     }
@@ -150,16 +145,15 @@ impl Acceptor {
     /// No descriptors or memory are left, or the kernel's; not that a client left meanwhile.
     pub fn accept(&self) -> io::Result<Option<(Stream, SocketAddr)>> {
         loop {
-            match SockRef::from(&self.borrow()).accept() {
-                Ok((socket, peer)) => {
-                    let Some(peer) = peer.as_socket() else { continue };
-                    if self.nonblocking {
-                        socket.set_nonblocking(true)?;
-                    }
-                    let stream = TcpStream::from_std(socket.into())?;
-                    return Ok(Some((Stream::new(stream), peer)));
+            match socket::accept_now(self.source.fd()) {
+                Ok((socket, Some(peer))) => {
+                    return Ok(Some((Stream::new(Source::new(socket)), peer)));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Ok((_, None)) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.source.exhausted(Side::Read);
+                    return Ok(None);
+                }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -171,16 +165,11 @@ impl Acceptor {
     /// To be called before the last `accept`s, so that none is reset by the close.
     pub fn refuse_new(&self) {
         // Where filters are forbidden, a connection in the last microseconds may be reset.
-        _ = socket::refuse_new_connections(self.listener.as_raw_fd());
+        _ = socket::refuse_new_connections(self.source.fd());
     }
 
     /// Closes: a pending [`Acceptor::ready`] ends; what was not accepted is reset.
     pub fn close(&self) {
-        socket::shutdown_both(self.listener.as_raw_fd());
-    }
-
-    fn borrow(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor lives as long as `self`.
-        unsafe { BorrowedFd::borrow_raw(self.listener.as_raw_fd()) }
+        socket::shutdown_both(self.source.fd());
     }
 }

@@ -6,7 +6,6 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
 
-use monoio::buf::IoBufMut;
 use socket2::SockAddr;
 
 use super::buffer::Buffer;
@@ -45,8 +44,8 @@ const fn header(part: &mut libc::iovec) -> libc::msghdr {
 }
 
 fn room_of(buffer: &mut Buffer) -> libc::iovec {
-    let iov_len = buffer.bytes_total();
-    libc::iovec { iov_base: buffer.write_ptr().cast(), iov_len }
+    let iov_len = buffer.room();
+    libc::iovec { iov_base: buffer.room_ptr().cast(), iov_len }
 }
 
 /// Receives one datagram.
@@ -69,7 +68,7 @@ pub(super) fn receive(fd: RawFd, buffer: &mut Buffer) -> io::Result<Envelope> {
         })?
     };
     // SAFETY: the kernel wrote that many bytes there.
-    unsafe { buffer.set_init(got) };
+    unsafe { buffer.filled(got) };
     let client = client.as_socket().ok_or(io::ErrorKind::InvalidData)?;
     Ok(Envelope { client, local: local_address(&message) })
 }
@@ -81,7 +80,7 @@ pub(super) fn receive_plain(fd: RawFd, buffer: &mut Buffer) -> io::Result<()> {
     let got = unsafe { libc::recv(fd, room.iov_base, room.iov_len, libc::MSG_DONTWAIT) };
     let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel wrote that many bytes there.
-    unsafe { buffer.set_init(got) };
+    unsafe { buffer.filled(got) };
     Ok(())
 }
 

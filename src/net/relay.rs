@@ -82,7 +82,7 @@ impl Direction<'_> {
             }
             // There may be more, which goes in one piece with it.
             buffer.grow(Size::Large.bytes());
-            let more = socket::receive_now(self.from.fd(), &mut buffer);
+            let more = self.from.receive_now(&mut buffer);
             let flood = buffer.room() == 0 && floods;
             if let Err(end) = self.send(&mut buffer, &moved).await {
                 return end;
@@ -178,9 +178,7 @@ impl Direction<'_> {
 
     /// Moves by splice until the flood ebbs; `floods` becomes false where the kernel will not.
     async fn flood(&self, floods: &mut bool, moved: &impl Fn(u64)) -> Ebb {
-        // Without it splice(2) would wait, and the whole worker with it.
-        let ready = self.from.make_nonblocking() && self.to.make_nonblocking();
-        let Some(pipe) = Pipe::take().ok().filter(|_| ready) else {
+        let Some(pipe) = Pipe::take().ok() else {
             *floods = false;
             return Ebb::Calm;
         };

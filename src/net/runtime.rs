@@ -1,35 +1,26 @@
-//! A worker's event loop: built on the worker's own thread, pinned to its core.
+//! What a worker runs on: a thread pinned to its core, the loop, tasks whose panics stay their own.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
-
-use super::driver::{Driver, RingFlags};
+use super::driver::Driver;
+use super::reactor;
 use crate::clock::{self, Instant};
-
-/// Submission queue entries of a ring: a full queue is submitted early, nothing is lost.
-const ENTRIES: u32 = 1024;
 
 thread_local! {
     static COMPLETIONS: Cell<u64> = const { Cell::new(0) };
-    /// Under epoll, operations that may begin before the next one has to give way.
-    static BUDGET: Cell<Option<u32>> = const { Cell::new(None) };
 }
-
-/// Operations of a worker after which others get their turn, where the loop does not see to it.
-const TURN: u32 = 16;
 
 pub(super) fn completed() {
     COMPLETIONS.set(COMPLETIONS.get().wrapping_add(1));
 }
 
-/// Operations that this worker's loop has completed.
+/// Operations on sockets that this worker has completed.
 #[must_use]
 pub fn completions() -> u64 {
     COMPLETIONS.get()
@@ -100,35 +91,12 @@ pub fn cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
 
-/// Runs `future`, and all that it spawns, to its end on the calling thread.
+/// Runs `future` to its end on the calling thread; what it spawned and has not ended is dropped then.
 ///
 /// # Errors
 /// The kernel refused the ring or the epoll instance.
 pub fn block_on<F: Future>(driver: Driver, future: F) -> io::Result<F::Output> {
-    match driver {
-        Driver::IoUring(flags) => Ok(RuntimeBuilder::<IoUringDriver>::new()
-            .with_entries(ENTRIES)
-            .uring_builder(flags.builder())
-            .enable_timer()
-            .build()?
-            .block_on(future)),
-        Driver::Epoll => {
-            BUDGET.set(Some(TURN));
-            Ok(RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?.block_on(future))
-        }
-    }
-}
-
-impl RingFlags {
-    pub(super) fn builder(self) -> io_uring::Builder {
-        let mut builder = io_uring::IoUring::builder();
-        match self {
-            Self::Deferred => builder.setup_single_issuer().setup_defer_taskrun(),
-            Self::Cooperative => builder.setup_coop_taskrun(),
-            Self::Plain => &mut builder,
-        };
-        builder
-    }
+    reactor::block_on(driver, future)
 }
 
 /// A task whose panic stays its own. Not an async block: that would hold the task twice, and a
@@ -163,40 +131,15 @@ impl<F: Future<Output = ()>, P: FnOnce()> Future for Guarded<F, P> {
 
 /// Starts a task on this worker. A panic in it ends only the task; `panicked` is then called.
 pub fn spawn(task: impl Future<Output = ()> + 'static, panicked: impl FnOnce() + 'static) {
-    // Dropping the handle detaches the task.
-    drop(monoio::spawn(Guarded { task, panicked: Some(panicked) }));
+    reactor::spawn(Guarded { task, panicked: Some(panicked) });
 }
 
-/// Lets others run now and then. Under epoll an operation that is ready at once does not pass
-/// through the loop, and a peer that is always ready would keep the worker to itself; a ring's
-/// operations all do.
-pub(super) async fn share() {
-    match BUDGET.get() {
-        None => {}
-        Some(0) => {
-            BUDGET.set(Some(TURN));
-            give_way().await;
-        }
-        Some(left) => BUDGET.set(Some(left - 1)),
-    }
-}
-
-/// Goes behind all tasks that can run. A task that wakes itself would go before them, so another
-/// one wakes it.
-async fn give_way() {
-    let mut gone = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut gone, true) {
-            return Poll::Ready(());
-        }
-        let waker = context.waker().clone();
-        drop(monoio::spawn(async move { waker.wake() }));
-        Poll::Pending
-    })
-    .await;
+/// Goes behind all tasks that can run: for who has worked for long.
+pub async fn give_way() {
+    reactor::give_way().await;
 }
 
 /// Waits.
 pub async fn sleep(span: Duration) {
-    monoio::time::sleep(span).await;
+    reactor::sleep(span).await;
 }

@@ -1,10 +1,10 @@
 //! The socket calls that neither the runtime nor the standard library offers.
 
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use monoio::buf::IoBufMut;
-use socket2::SockRef;
+use socket2::{SockAddr, SockRef};
 
 use super::buffer::Buffer;
 
@@ -32,6 +32,30 @@ impl Polled {
 pub(super) fn poll_now(polled: &mut [Polled]) -> bool {
     // SAFETY: `Polled` is a transparent `pollfd`; pointer and length are of one live slice.
     unsafe { libc::poll(polled.as_mut_ptr().cast(), polled.len() as libc::nfds_t, 0) >= 0 }
+}
+
+/// Whether any of `events` is there, or an end or an error.
+pub(super) fn is_ready(fd: RawFd, events: u32) -> bool {
+    let mut polled = libc::pollfd { fd, events: events as libc::c_short, revents: 0 };
+    // SAFETY: one pollfd, valid during the call.
+    unsafe { libc::poll(&raw mut polled, 1, 0) > 0 }
+}
+
+/// Accepts a connection if one waits; calls on it do not wait, and it is not for child processes.
+pub(super) fn accept_now(fd: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: the storage is writable for the length given, which the kernel sets to what it wrote;
+    // the descriptor is new, and nobody else owns it.
+    let (socket, peer) = unsafe {
+        SockAddr::try_init(|storage, length| {
+            let accepted = libc::accept4(fd, storage.cast(), length, flags);
+            if accepted < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(OwnedFd::from_raw_fd(accepted))
+        })?
+    };
+    Ok((socket, peer.as_socket()))
 }
 
 /// Ends both directions; whatever waits on the socket wakes.
@@ -82,12 +106,12 @@ fn peek(fd: RawFd) -> io::Result<isize> {
 
 /// Receives what is there into the room of `buffer`, without waiting.
 pub(super) fn receive_now(fd: RawFd, buffer: &mut Buffer) -> io::Result<usize> {
-    let (at, room) = (buffer.write_ptr(), buffer.bytes_total());
+    let (at, room) = (buffer.room_ptr(), buffer.room());
     // SAFETY: `room` bytes from `at` on are writable, and `buffer` is not touched meanwhile.
     let got = unsafe { libc::recv(fd, at.cast(), room, libc::MSG_DONTWAIT) };
     let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel wrote so many bytes there.
-    unsafe { buffer.set_init(got) };
+    unsafe { buffer.filled(got) };
     Ok(got)
 }
 
@@ -107,6 +131,13 @@ pub(super) fn untaken(fd: RawFd) -> Option<u32> {
     if failed { None } else { u32::try_from(bytes).ok() }
 }
 
+/// What became of a connect, for one; it is told only once.
+pub(super) fn error(fd: RawFd) -> io::Result<Option<io::Error>> {
+    // SAFETY: the caller owns the descriptor, which outlives the call.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    SockRef::from(&borrowed).take_error()
+}
+
 /// Bytes that the peer has sent, and that it has taken, since the connection began.
 pub(super) fn progress(fd: RawFd) -> Option<(u64, u64)> {
     // The head of `struct tcp_info`, up to `tcpi_bytes_received`: 136 bytes since Linux 4.2.
@@ -119,11 +150,6 @@ pub(super) fn progress(fd: RawFd) -> Option<(u64, u64)> {
             != 0;
     let [.., taken, sent] = info;
     (!failed && length as usize == size_of_val(&info)).then_some((sent, taken))
-}
-
-/// Makes calls on the socket return `EAGAIN` instead of waiting.
-pub(super) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-    SockRef::from(&fd).set_nonblocking(on)
 }
 
 /// Closing will reset the connection instead of ending it cleanly.

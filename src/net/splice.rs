@@ -85,12 +85,6 @@ pub(super) fn call(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
-/// Not where bytes are sealed. Nor where the socket waits: splice(2) would, and the whole worker
-/// with it.
-fn is_able(stream: &Stream) -> bool {
-    !stream.is_tls() && stream.make_nonblocking()
-}
-
 /// Moves `count` bytes. The source must deliver something every `silence`, the destination take
 /// something every `stall`; `moved` is told of bytes that reached the destination.
 pub async fn splice(
@@ -99,7 +93,7 @@ pub async fn splice(
     count: u64,
     mut moved: impl FnMut(u64),
 ) -> Relayed {
-    let able = is_able(from) && is_able(to);
+    let able = !from.is_tls() && !to.is_tls();
     let Some(pipe) = able.then(Pipe::take).and_then(Result::ok) else {
         return Relayed::Unavailable;
     };

@@ -1,18 +1,18 @@
 //! A connection: receive, send, deadlines, and why it failed. Whether of TCP or of a Unix socket makes no
 //! difference but for `dial.rs`: all calls are on the descriptor.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::time::Duration;
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent};
-use monoio::net::TcpStream;
+use socket2::SockRef;
 
 use super::buffer::{Buffer, Size};
 use super::deadline::{self, Cause, Deadlines};
 use super::pace::Pace;
+use super::reactor::{self, Side, Source};
 use super::tls::TlsFault;
 use super::tls::session::{Pulled, Session};
 use super::{runtime, socket};
@@ -61,8 +61,9 @@ impl Failure {
 pub struct Stream {
     // Dropped first: the sweep must forget the descriptor before it is closed.
     deadlines: Deadlines,
-    io: UnsafeCell<TcpStream>,
-    nonblocking: Cell<bool>,
+    source: Source,
+    /// Fewer bytes than there was room for do not mean that there are no more.
+    pieces: Cell<bool>,
     /// What lies between the bytes of the socket and those of the methods, if anything does.
     pub(super) tls: Option<Box<Session>>,
 }
@@ -79,13 +80,15 @@ impl Drop for Stream {
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Stream {
-    pub(super) fn new(io: TcpStream) -> Self {
-        Self {
-            deadlines: Deadlines::new(io.as_raw_fd()),
-            io: UnsafeCell::new(io),
-            nonblocking: Cell::new(false),
-            tls: None,
-        }
+    pub(super) fn new(source: Source) -> Self {
+        let deadlines = Deadlines::new(source.fd());
+        Self { deadlines, source, pieces: Cell::new(false), tls: None }
+    }
+
+    /// Its kind of socket may end a receive where more is there: a Unix one does at what comes with
+    /// the bytes.
+    pub(super) fn reads_in_pieces(&self) {
+        self.pieces.set(true);
     }
 
     /// Leaves this worker's loop, for another's. No operation may be under way, and nothing may have been
@@ -97,8 +100,7 @@ impl Stream {
         if self.tls.is_some() {
             return Err(self);
         }
-        // A copy: the loop is to forget the descriptor, as it does at a close.
-        self.borrow().try_clone_to_owned().map_err(|_| self)
+        self.source.copy_out().map_err(|_| self)
     }
 
     /// A connection that has left another worker's loop.
@@ -106,40 +108,11 @@ impl Stream {
     /// # Errors
     /// This loop could not take it.
     pub fn join(socket: OwnedFd) -> io::Result<Self> {
-        Ok(Self::new(TcpStream::from_std(socket.into())?))
-    }
-
-    /// As [`Stream::new`], of a socket whose calls return instead of waiting already.
-    pub(super) fn new_nonblocking(io: TcpStream) -> Self {
-        let stream = Self::new(io);
-        stream.nonblocking.set(true);
-        stream
-    }
-
-    /// Lets direct calls on the socket return instead of waiting; false if the system refused.
-    ///
-    /// For good: the other direction may be under way in direct calls, too, when this one is done
-    /// with its own. The ring's operations wait on such a socket all the same.
-    pub(super) fn make_nonblocking(&self) -> bool {
-        if !self.nonblocking.get() {
-            self.nonblocking.set(socket::set_nonblocking(self.borrow(), true).is_ok());
-        }
-        self.nonblocking.get()
-    }
-
-    fn tcp(&self) -> &TcpStream {
-        // SAFETY: nothing holds a mutable reference beyond the two calls below, which start an
-        // operation on a clone of the descriptor and return.
-        unsafe { &*self.io.get() }
+        Ok(Self::new(Source::new(socket)))
     }
 
     pub(super) fn fd(&self) -> RawFd {
-        self.tcp().as_raw_fd()
-    }
-
-    pub(super) fn borrow(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor lives as long as `self`.
-        unsafe { BorrowedFd::borrow_raw(self.fd()) }
+        self.source.fd()
     }
 
     /// What really happened, if the sweep had a hand in it.
@@ -152,93 +125,84 @@ impl Stream {
         }
     }
 
-    /// Receives at least one byte into the room of `buffer`, and says how many.
+    /// Receives at least one byte into the room of `buffer`, and says how many. May be dropped at any
+    /// time: no byte is taken from the kernel while it waits. An empty buffer has no memory then, and
+    /// a small one's behind it if it had none before.
     ///
     /// # Errors
     /// [`Failure::Closed`] at the end of the stream. `buffer` keeps what it had.
-    ///
-    /// The future must be polled to its end, unless the connection is closed next.
     pub async fn recv(&self, buffer: &mut Buffer) -> Result<usize, Failure> {
+        if buffer.capacity() == 0 {
+            *buffer = Buffer::take(Size::Small);
+        }
         debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
         loop {
             // Each time: a peer may send records without end that have nothing in them.
-            runtime::share().await;
-            let owned = match &self.tls {
-                None => std::mem::take(buffer),
-                Some(tls) => {
-                    if let Some(result) = tls.open(buffer) {
-                        return result.map_err(|failure| self.explain(failure));
-                    }
-                    tls.flush_now(self.fd());
-                    tls.lend(buffer)
+            reactor::share().await;
+            if let Some(tls) = &self.tls {
+                if let Some(result) = tls.open(buffer) {
+                    return result.map_err(|failure| self.explain(failure));
                 }
-            };
-            // SAFETY: the reference ends with this call: the operation owns a clone of the
-            // descriptor.
-            let operation = unsafe { &mut *self.io.get() }.read(owned);
-            let (result, owned) = operation.await;
-            match &self.tls {
-                None => *buffer = owned,
-                Some(tls) => tls.give(owned, buffer),
+                tls.flush_now(self.fd());
             }
-            runtime::completed();
+            if !self.source.may_read() {
+                let memory = if buffer.is_empty() { buffer.lay_down() } else { 0 };
+                let ready = self.source.wait(Side::Read).await;
+                if memory > 0 {
+                    *buffer = Buffer::holding(memory);
+                }
+                ready.map_err(|error| self.explain(Failure::of(&error)))?;
+            }
+            let result = match &self.tls {
+                None => self.receive_now(buffer),
+                Some(tls) => tls.receive_by(buffer, |sealed| self.receive_now(sealed)),
+            };
             match (result, &self.tls) {
                 (Ok(0), None) => return Err(self.explain(Failure::Closed)),
                 // The peer did not say that this is the end: something may have been cut off.
                 (Ok(0), Some(_)) => return Err(self.explain(Failure::Reset)),
                 (Ok(count), None) => return Ok(count),
                 (Ok(_), Some(_)) => {}
-                (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Rare, and large: kept out of every connection's memory.
-                    Box::pin(self.readable()).await?;
-                }
+                (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {}
                 (Err(error), _) => return Err(self.explain(Failure::of(&error))),
             }
         }
     }
 
-    /// Receives at least one byte for the session, which may not be enough for it.
-    pub(super) async fn receive_sealed(&self, session: &Session) -> Result<(), Failure> {
-        runtime::share().await;
-        loop {
-            // SAFETY: as in `recv`.
-            let operation = unsafe { &mut *self.io.get() }.read(Buffer::take(Size::Medium));
-            let (result, owned) = operation.await;
-            session.put(owned);
-            runtime::completed();
-            match result {
-                Ok(0) => return Err(self.explain(Failure::Closed)),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
-                Err(error) => return Err(self.explain(Failure::of(&error))),
+    /// Receives without waiting; `WouldBlock`: there is nothing.
+    pub(super) fn receive_now(&self, buffer: &mut Buffer) -> io::Result<usize> {
+        let result = socket::receive_now(self.fd(), buffer);
+        match &result {
+            Ok(_) => {
+                runtime::completed();
+                if buffer.room() > 0 && !self.pieces.get() {
+                    self.source.drained();
+                }
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.source.exhausted(Side::Read);
+            }
+            Err(_) => {}
         }
+        result
     }
 
-    /// As [`Stream::recv`], but may be dropped at any time: no byte is taken from the kernel while it
-    /// waits. Costs an operation more where it must wait.
-    ///
-    /// # Errors
-    /// As [`Stream::recv`].
-    pub async fn recv_ready(&self, buffer: &mut Buffer) -> Result<usize, Failure> {
-        debug_assert!(buffer.room() > 0, "receiving into a full buffer reads as an end of file");
+    /// Receives at least one byte for the session, which may not be enough for it.
+    pub(super) async fn receive_sealed(&self, session: &Session) -> Result<(), Failure> {
+        reactor::share().await;
         loop {
-            runtime::share().await;
-            if let Some(tls) = &self.tls {
-                match (tls.pull(self.fd()), tls.open(buffer)) {
-                    (_, Some(result)) => return result.map_err(|failure| self.explain(failure)),
-                    // As in `recv`: an end that was not announced.
-                    (Pulled::Over, None) => return Err(self.explain(Failure::Reset)),
-                    _ => {}
-                }
-                tls.flush_now(self.fd());
-                self.readable().await?;
-                continue;
+            if !self.source.may_read() {
+                let ready = self.source.wait(Side::Read).await;
+                ready.map_err(|error| self.explain(Failure::of(&error)))?;
             }
-            match socket::receive_now(self.fd(), buffer) {
+            let mut sealed = Buffer::take(Size::Medium);
+            match self.receive_now(&mut sealed) {
                 Ok(0) => return Err(self.explain(Failure::Closed)),
-                Ok(count) => return Ok(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                Ok(_) => {
+                    session.put(sealed);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(self.explain(Failure::of(&error))),
             }
         }
@@ -250,30 +214,34 @@ impl Stream {
     /// What the kernel or the sweep said; some bytes may have been sent.
     pub async fn send(&self, buffer: &mut Buffer) -> Result<(), Failure> {
         loop {
-            let owned = match &self.tls {
-                None if buffer.is_empty() => return Ok(()),
-                None => std::mem::take(buffer),
-                Some(tls) => match tls.seal(buffer)? {
-                    None => return Ok(()),
-                    Some(sealed) => sealed,
-                },
+            let Some(tls) = &self.tls else {
+                while !buffer.is_empty() {
+                    self.send_some(buffer).await?;
+                }
+                return Ok(());
             };
-            // SAFETY: as in `recv`.
-            let operation = unsafe { &mut *self.io.get() }.write(owned);
-            let (result, mut owned) = operation.await;
-            if let Ok(count) = result {
-                owned.consume(count);
-            }
-            match &self.tls {
-                None => *buffer = owned,
-                Some(tls) => tls.sent(owned),
-            }
-            runtime::completed();
-            match result {
+            let Some(mut sealed) = tls.seal(buffer)? else { return Ok(()) };
+            let result = self.send_some(&mut sealed).await;
+            tls.sent(sealed);
+            result?;
+        }
+    }
+
+    /// Sends at least one of the bytes in hand.
+    async fn send_some(&self, buffer: &mut Buffer) -> Result<(), Failure> {
+        reactor::share().await;
+        loop {
+            match socket::send_now(self.fd(), buffer.data()) {
                 Ok(0) => return Err(self.explain(Failure::Reset)),
-                Ok(_) => {}
+                Ok(count) => {
+                    buffer.consume(count);
+                    runtime::completed();
+                    return Ok(());
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    Box::pin(self.writable()).await?;
+                    self.source.exhausted(Side::Write);
+                    let ready = self.source.wait(Side::Write).await;
+                    ready.map_err(|error| self.explain(Failure::of(&error)))?;
                 }
                 Err(error) => return Err(self.explain(Failure::of(&error))),
             }
@@ -285,14 +253,14 @@ impl Stream {
     /// # Errors
     /// What the sweep or the kernel said. May be dropped at any time: it takes no bytes.
     pub async fn readable(&self) -> Result<(), Failure> {
-        runtime::share().await;
+        reactor::share().await;
         if let Some(tls) = &self.tls {
             if tls.is_readable() {
                 return Ok(());
             }
             tls.flush_now(self.fd());
         }
-        let result = self.tcp().readable(false).await;
+        let result = self.source.readable().await;
         runtime::completed();
         self.check(&result)
     }
@@ -323,8 +291,8 @@ impl Stream {
     /// # Errors
     /// As [`Stream::readable`].
     pub(super) async fn writable(&self) -> Result<(), Failure> {
-        runtime::share().await;
-        let result = self.tcp().writable(false).await;
+        reactor::share().await;
+        let result = self.source.writable().await;
         runtime::completed();
         self.check(&result)
     }
@@ -397,7 +365,8 @@ impl Stream {
         sent
     }
 
-    /// [`Stream::recv`], which must bring something within `silence`.
+    /// [`Stream::recv`], which must bring something within `silence`. Whoever drops it must call
+    /// [`Stream::disarm_read`].
     ///
     /// # Errors
     /// As [`Stream::recv`].
@@ -408,22 +377,6 @@ impl Stream {
     ) -> Result<usize, Failure> {
         self.arm_read(silence);
         let received = self.recv(buffer).await;
-        self.disarm_read();
-        received
-    }
-
-    /// [`Stream::recv_ready`], which must bring something within `silence`. Whoever drops it must call
-    /// [`Stream::disarm_read`].
-    ///
-    /// # Errors
-    /// As [`Stream::recv`].
-    pub async fn recv_ready_within(
-        &self,
-        buffer: &mut Buffer,
-        silence: Duration,
-    ) -> Result<usize, Failure> {
-        self.arm_read(silence);
-        let received = self.recv_ready(buffer).await;
         self.disarm_read();
         received
     }
@@ -475,7 +428,7 @@ impl Stream {
     /// The address that the client connected to.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
-        self.tcp().local_addr().ok()
+        SockRef::from(&self.source).local_addr().ok()?.as_socket()
     }
 
     /// This worker's tick now, to age idle connections by.

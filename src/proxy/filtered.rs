@@ -13,11 +13,11 @@ use super::exchange::{Ask, Facts};
 use super::reasons;
 use crate::http::Framing;
 use crate::http::encode::chunk_size_line;
-use crate::net::{Buffer, Either, Failure, Size, Stream, race, sleep};
+use crate::net::{Buffer, Either, Failure, Size, Stream, give_way, race, sleep};
 use crate::stats::{Counter, Reason, Row};
 
 /// Bytes that are received, and so worked on, at a time. Between two such pieces the worker's other
-/// connections have their turn, as receiving goes through its loop.
+/// connections have their turn.
 const PIECE: Size = Size::Medium;
 
 /// Bytes for the client that are not sent before more has been made of them.
@@ -195,7 +195,8 @@ async fn move_body(
             buffers.input = Buffer::take(PIECE);
         }
         match upstream.recv_within(&mut buffers.input, patience).await {
-            Ok(_) => {}
+            // Others have their turn between two pieces.
+            Ok(_) => give_way().await,
             Err(Failure::Closed) if matches!(source, Source::UntilClose) => {
                 let count = filters.end(&source, &mut buffers.out)?;
                 facts.sent.set(facts.sent.get() + count);

@@ -76,7 +76,7 @@ async fn pump(
                     false => can_splice = false,
                 }
             }
-            receive(ask, received, facts).await?;
+            receive(ask, received).await?;
         }
     }
     patience.await_head(upstream, facts);
@@ -135,17 +135,13 @@ fn fill(
     Ok(())
 }
 
-/// Receives more of the body. May be dropped while the request may be sent again.
-async fn receive(ask: &Ask<'_>, received: &mut Buffer, facts: &Facts) -> Result<(), Reason> {
+/// Receives more of the body. May be dropped: the request may be sent again.
+async fn receive(ask: &Ask<'_>, received: &mut Buffer) -> Result<(), Reason> {
     if received.capacity() < Size::Large.bytes() {
         *received = Buffer::take(Size::Large);
     }
     let silence = ask.listener.timeouts.body;
-    let result = if facts.replayable.get() {
-        ask.stream.recv_ready_within(received, silence).await
-    } else {
-        ask.stream.recv_within(received, silence).await
-    };
+    let result = ask.stream.recv_within(received, silence).await;
     let count = result.map_err(reasons::from_client)?;
     ask.context.row.add(Counter::BytesIn, count as u64);
     Ok(())

@@ -27,7 +27,7 @@ pub fn start_origins(driver: Driver) -> Result<Vec<SocketAddr>, BindError> {
         let Some(socket) = listening.sockets.pop() else { continue };
         let serve = move || {
             let served = net::block_on(driver, async move {
-                let acceptor = Acceptor::new(socket, driver)?;
+                let acceptor = Acceptor::new(socket);
                 accept_all(&acceptor, name).await
             });
             if let Err(error) | Ok(Err(error)) = served {

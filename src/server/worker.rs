@@ -128,15 +128,8 @@ impl Plan {
         let context = Context::new(self.config, pools, self.row, from_all, log, self.tls);
         let context = Rc::new(context.with_auth(auth));
         context.open_mirrors();
-        net::spawn(auth::serve(Rc::clone(&context), self.driver), count_panic(&context));
-        let opened = open(self.sockets, self.datagrams, self.driver, &context);
-        let (doors, flows) = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                _ = self.started.send(Err(error));
-                return;
-            }
-        };
+        net::spawn(auth::serve(Rc::clone(&context)), count_panic(&context));
+        let (doors, flows) = open(self.sockets, self.datagrams, &context);
         for flows in &flows {
             net::spawn(Rc::clone(flows).serve(), count_panic(&context));
         }
@@ -165,7 +158,7 @@ impl Plan {
                     }
                 };
                 // Ends with the process.
-                _ = inbox.serve(self.driver, obey).await;
+                _ = inbox.serve(obey).await;
             }
         };
         net::spawn(inbox, count_panic(&context));
@@ -182,21 +175,20 @@ type Opened = (Vec<Rc<Door>>, Vec<Rc<Flows>>);
 fn open(
     sockets: Vec<(ListenerId, TcpListener)>,
     datagrams: Vec<(ListenerId, UdpSocket)>,
-    driver: Driver,
     context: &Rc<Context>,
-) -> io::Result<Opened> {
+) -> Opened {
     let most = net::descriptors() / 4 * 3;
     let (mut doors, mut flows) = (Vec::new(), Vec::new());
     for (listener, socket) in sockets {
         let port = socket.local_addr().map_or(0, |address| address.port());
-        let acceptor = Acceptor::new(socket, driver)?;
+        let acceptor = Acceptor::new(socket);
         let closed = Cell::new(false);
         doors.push(Rc::new(Door { acceptor, listener, port, most, closed }));
     }
     for (listener, socket) in datagrams {
-        flows.push(Rc::new(Flows::new(context, listener, Datagrams::new(socket)?)));
+        flows.push(Rc::new(Flows::new(context, listener, Datagrams::new(socket))));
     }
-    Ok((doors, flows))
+    (doors, flows)
 }
 
 /// A listening socket of this worker.

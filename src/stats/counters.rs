@@ -122,7 +122,7 @@ counters! {
     TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates and ticket keys that were not taken because they are not good (control).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
     Panics, "panics", "Connections ended by a bug in ringway; please report them.";
-    Completions, "completions", "Operations completed by the worker's ring (receive, send, accept, connect, poll).";
+    Completions, "completions", "Operations on sockets that the worker has done (receives, sends, connects, waits).";
     Wakes, "wakes", "Times that the worker's loop slept and was woken (voluntary context switches).";
 }
 

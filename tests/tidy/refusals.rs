@@ -45,9 +45,9 @@ fn unsafe_code() {
 #[test]
 fn kept_in_place() {
     let rule = rules::kept_in_place;
-    check(rule, "src/net/a.rs", "use monoio::net::TcpStream;", &[]);
-    check(rule, "src/proxy/a.rs", "use monoio::net::TcpStream;", &[1]);
-    check(rule, "src/netting.rs", "use monoio::net::TcpStream;", &[1]);
+    check(rule, "src/net/a.rs", "use io_uring::IoUring;", &[]);
+    check(rule, "src/proxy/a.rs", "use io_uring::IoUring;", &[1]);
+    check(rule, "src/netting.rs", "use io_uring::IoUring;", &[1]);
     check(rule, "src/control/a.rs", "use tokio::time;", &[]);
     check(rule, "src/net/a.rs", "use tokio::time;", &[1]);
     check(rule, "src/clock.rs", "SystemTime::now()", &[]);

@@ -33,7 +33,7 @@ const IMPURE: [(&str, &str); 10] = [
 ];
 /// Names that belong to certain places of the library.
 const KEPT_IN: [(&str, &[&str]); 7] = [
-    ("monoio", &["src/net"]),
+    ("io_uring", &["src/net"]),
     ("rustls", &["src/net"]),
     ("tokio", &["src/control", "src/server"]),
     ("axum", &["src/control/admin"]),

@@ -165,25 +165,33 @@ impl Session {
             || self.connection.borrow_mut().reader().fill_buf().is_ok()
     }
 
-    /// A buffer to receive into, of a size that suits the room for plain bytes: that of the plain
-    /// bytes itself if there are none, so that a connection that waits holds one and not two.
-    pub(in crate::net) fn lend(&self, plain: &mut Buffer) -> Buffer {
-        if plain.is_empty() {
-            return std::mem::take(plain);
+    /// Receives by `receive`, into a buffer of a size that suits the room for plain bytes: that of the
+    /// plain bytes itself if there are none, so that there is one and not two.
+    pub(in crate::net) fn receive_by(
+        &self,
+        plain: &mut Buffer,
+        receive: impl FnOnce(&mut Buffer) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let lent = plain.is_empty();
+        let mut sealed = if lent {
+            std::mem::take(plain)
+        } else {
+            Buffer::take(match plain.room() {
+                n if n <= Size::Small.bytes() => Size::Small,
+                n if n <= Size::Medium.bytes() => Size::Medium,
+                _ => Size::Large,
+            })
+        };
+        let result = receive(&mut sealed);
+        if !sealed.is_empty() {
+            if lent {
+                *plain = Buffer::holding(sealed.capacity());
+            }
+            self.put(sealed);
+        } else if lent {
+            *plain = sealed;
         }
-        Buffer::take(match plain.room() {
-            n if n <= Size::Small.bytes() => Size::Small,
-            n if n <= Size::Medium.bytes() => Size::Medium,
-            _ => Size::Large,
-        })
-    }
-
-    /// Takes the buffer back, with what was received; one like it for plain bytes, if it was theirs.
-    pub(in crate::net) fn give(&self, received: Buffer, plain: &mut Buffer) {
-        if plain.capacity() == 0 {
-            *plain = Buffer::holding(received.capacity());
-        }
-        self.put(received);
+        result
     }
 
     /// Takes what was received.

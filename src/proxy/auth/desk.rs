@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::cache::Digest;
 use super::users::Users;
 use crate::http::UserPass;
-use crate::net::{Driver, Inbox, Ringer, inbox};
+use crate::net::{Inbox, Ringer, inbox};
 
 /// Passwords that wait, of all workers; further ones are refused.
 const QUEUE: usize = 256;
@@ -97,7 +97,7 @@ impl Desk {
     }
 
     /// Brings verdicts to those who wait, until the process ends.
-    pub(super) async fn serve(&self, driver: Driver) {
+    pub(super) async fn serve(&self) {
         let Some(inbox) = self.inbox.take() else { return };
         let arrived = |verdict: Verdict| {
             let Some(waited) = self.waited.borrow_mut().remove(&verdict.digest) else { return };
@@ -105,7 +105,7 @@ impl Desk {
             waited.wakers.take().into_iter().for_each(Waker::wake);
         };
         // It ends with the last sender, of which this is one.
-        _ = inbox.serve(driver, arrived).await;
+        _ = inbox.serve(arrived).await;
     }
 
     /// Whether a password is right; `None`: too many wait. The same one that is asked for again

@@ -26,7 +26,7 @@ use crate::clock::{self, Instant};
 use crate::config::{AuthConfig, ListenerConfig};
 use crate::http::RequestHead;
 use crate::ids::RouteId;
-use crate::net::{Driver, Stream};
+use crate::net::Stream;
 use crate::stats::{Counter, Reason};
 
 pub use desk::{Job, Jobs, Seat, jobs};
@@ -312,9 +312,9 @@ async fn in_time(
 }
 
 /// Brings verdicts on passwords to those who wait, until the process ends.
-pub async fn serve(context: Rc<Context>, driver: Driver) {
+pub async fn serve(context: Rc<Context>) {
     if let Some(desk) = context.auth.as_ref().and_then(|auth| auth.desk.as_ref()) {
-        desk.serve(driver).await;
+        desk.serve().await;
     }
 }
 
