@@ -7,9 +7,11 @@
 
 mod authority;
 mod bytes;
+pub mod caching;
 mod chunk_line;
 mod chunked;
 pub mod date;
+pub mod date_parse;
 pub mod encode;
 mod error;
 mod fields;
