@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::check;
+use super::check_cache;
 use super::check_l4::Speaks;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
@@ -40,6 +41,7 @@ pub(super) fn route(
         pool: PoolId(pool.unwrap_or(0)),
         host: host_policy(table, findings),
         via: table.flag("via", findings),
+        cache: check_cache::cache(table, findings),
     }
 }
 

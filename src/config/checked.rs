@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin_address::AdminAddress;
+use super::checked_cache::{CacheConfig, CacheStoreConfig};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
 use super::checked_pool::PoolConfig;
 use super::checked_tls::TlsConfig;
@@ -42,6 +43,8 @@ pub struct ServerConfig {
     pub resolvers: Vec<SocketAddr>,
     /// How long exchanges may take to end after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
+    /// The store of what routes cache.
+    pub cache: CacheStoreConfig,
 }
 
 /// How many workers and where.
@@ -188,6 +191,8 @@ pub struct RouteConfig {
     pub host: HostPolicy,
     /// Whether to add `Via` to requests and answers. Default false.
     pub via: bool,
+    /// Which answers are kept. `None`, the default, or `cache = "off"`: none.
+    pub cache: Option<Box<CacheConfig>>,
 }
 
 /// A host to match, in lower case, without a port.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::scalar::{show_duration as time, show_size};
 use super::{
     AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, PathPattern, RouteConfig, Workers,
-    effective_listener, effective_pool,
+    effective_cache, effective_listener, effective_pool,
 };
 
 /// The whole configuration as a file that says everything.
@@ -58,6 +58,7 @@ fn process(out: &mut String, config: &Config) {
         line(out, "resolvers", list(resolvers));
     }
     line(out, "drain_timeout", quote(&time(server.drain_timeout)));
+    line(out, "cache", table([("memory", size(server.cache.memory as u64))]));
     let limits = &config.limits;
     out.push_str("\n[limits]\n");
     line(out, "access_log_queue", limits.access_log_queue);
@@ -92,6 +93,8 @@ fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         HostPolicy::Literal(text) => line(out, "host", quote(text)),
     }
     line(out, "via", route.via);
+    let cache = route.cache.as_deref().map(effective_cache::cache);
+    line(out, "cache", cache.unwrap_or_else(|| quote("off")));
 }
 
 /// A host as it is written.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
+use super::check_cache::CacheError;
 use super::check_health::FieldError;
 use super::check_l4::{Speaks, Unfit};
 use super::check_sticky::StickyError;
@@ -216,6 +217,8 @@ pub enum Mistake {
     BadHashKey(HashKeyError),
     /// No cookie that keeps clients on their member, or no key for it.
     BadSticky(StickyError),
+    /// Something of a cache.
+    BadCache(CacheError),
     /// No share.
     BadPercent {
         /// Why.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
+    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
     Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls,
     ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
@@ -22,6 +22,8 @@ pub enum Section {
     Root,
     /// `[server]`
     Server,
+    /// `cache = {...}` of `[server]`.
+    CacheStore,
     /// `[limits]`
     Limits,
     /// `[listener.NAME]`
@@ -46,6 +48,8 @@ pub enum Section {
     Passthrough,
     /// `[[route]]`
     Route,
+    /// `cache = {...}` of a route.
+    Cache,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -99,9 +103,10 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Root,
         Server,
+        CacheStore,
         Limits,
         Listener,
         ListenerTimeouts,
@@ -114,6 +119,7 @@ impl Section {
         ProxyProtocol,
         Passthrough,
         Route,
+        Cache,
         Pool,
         Balance,
         Sticky,
@@ -136,6 +142,7 @@ impl Section {
         match self {
             Root => "the top level",
             Server => "[server]",
+            CacheStore => "[server.cache]",
             Limits => "[limits]",
             Listener => "[listener.NAME]",
             ListenerTimeouts => "[listener.NAME.timeouts]",
@@ -148,6 +155,7 @@ impl Section {
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
+            Cache => "[route.cache]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -169,9 +177,9 @@ impl Section {
     #[must_use]
     pub const fn hat(self) -> Hat {
         match self {
-            Root | Server | Limits => Hat::Process,
+            Root | Server | CacheStore | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | Route => Hat::ReverseProxy,
+            | Tickets | Hsts | ProxyProtocol | Passthrough | Route | Cache => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

@@ -207,7 +207,8 @@ mod tests {
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            shown(&text.replacen("[[route]]", &format!("{listener}\n[[route]]"), 1))
+            let route = format!("{listener}\n[[route]]\ncache = {{}}");
+            shown(&text.replacen("[[route]]", &route, 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
         let most = with(
@@ -230,6 +231,7 @@ mod tests {
                 Section::Balance | Section::Passthrough => continue,
                 Section::ProxyProtocol => find(&tcp, section),
                 Section::Health
+                | Section::Cache
                 | Section::Sticky
                 | Section::SuccessRate
                 | Section::Slow
@@ -320,13 +322,14 @@ mod tests {
             let (in_listener, in_pool) = of_tls(key);
             let (listener, route, pool, member) = match key.section {
                 Section::Root => continue,
-                Section::Server | Section::Limits => ("", "", "", ""),
+                Section::Server | Section::CacheStore | Section::Limits => ("", "", "", ""),
                 Section::Listener if key.name == "hsts" => (&*in_listener, "", "", ""),
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
+                Section::Cache => ("", &*below("cache"), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls
