@@ -4,7 +4,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent};
@@ -83,6 +83,19 @@ impl Stream {
             nonblocking: Cell::new(false),
             tls: None,
         }
+    }
+
+    /// A connection to nobody, and what stands for the other end: as long as that is there, it is open,
+    /// takes some bytes, and brings none.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn nobody() -> io::Result<(Self, OwnedFd)> {
+        let (own, other) = std::os::unix::net::UnixStream::pair()?;
+        own.set_nonblocking(true)?;
+        // Only the descriptor counts: no call that is made on it is one of TCP's own.
+        let own = std::net::TcpStream::from(OwnedFd::from(own));
+        Ok((Self::new_nonblocking(TcpStream::from_std(own)?), OwnedFd::from(other)))
     }
 
     /// As [`Stream::new`], of a socket whose calls return instead of waiting already.

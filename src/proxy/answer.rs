@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cache;
 use super::body::{Sink, Source, carry, end_chunks};
 use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
@@ -31,6 +32,8 @@ pub(super) enum Answered {
         /// The member's connection may be used again.
         keep_upstream: bool,
     },
+    /// The cache takes it, with its body. Nothing was sent yet.
+    Taken,
     /// 101: from here on the connections are a tunnel. Nothing was sent yet.
     Upgraded,
 }
@@ -101,9 +104,16 @@ pub(super) async fn answer(
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
     }
+    if let Some(part) = ask.cache {
+        if part.takes(ask, head, facts) {
+            return Ok(Answered::Taken);
+        }
+        upstream.work_for(Some(ask.stream));
+    }
     let edits = Edits::of(ask);
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
+        cache::write_status(out, ask, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     let silence = patience.silence;

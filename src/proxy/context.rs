@@ -1,11 +1,12 @@
 //! What every connection of one worker shares.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::access_log;
+use super::cache::CacheHand;
 use super::passthrough::Passthrough;
 use super::route::Router;
 use crate::balancer::Pools;
@@ -40,6 +41,10 @@ pub struct Context {
     pub access_log: Option<access_log::Sender>,
     /// TLS with clients, by listener.
     tls: Arc<[Option<TlsAcceptor>]>,
+    /// This worker's hand in the cache, if a route has one.
+    cache: Option<CacheHand>,
+    /// Itself, for tasks that outlive a connection.
+    itself: RefCell<Weak<Self>>,
     draining: Cell<bool>,
     cut: Cell<bool>,
     // Boxed: a connection's task holds a pointer, not two heads.
@@ -78,10 +83,37 @@ impl Context {
             open,
             access_log,
             tls,
+            cache: None,
+            itself: RefCell::default(),
             draining,
             cut,
             scratch,
         }
+    }
+
+    /// The same with a cache.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<CacheHand>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The same, to be shared by the worker's tasks.
+    #[must_use]
+    pub fn shared(self) -> Rc<Self> {
+        let shared = Rc::new(self);
+        shared.itself.replace(Rc::downgrade(&shared));
+        shared
+    }
+
+    /// This worker's hand in the cache, if a route has one.
+    #[must_use]
+    pub const fn cache(&self) -> Option<&CacheHand> {
+        self.cache.as_ref()
+    }
+
+    pub(super) fn itself(&self) -> Option<Rc<Self>> {
+        self.itself.borrow().upgrade()
     }
 
     /// From now on every answer closes its connection.

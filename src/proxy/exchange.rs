@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
+use super::cache::{self, Look, Part, Trace};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::reasons;
@@ -48,7 +49,7 @@ pub(super) enum Ending {
 }
 
 /// A request as it was understood; does not change during the exchange.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ask<'a> {
     pub(super) context: &'a Context,
     pub(super) listener: &'a ListenerConfig,
@@ -66,6 +67,8 @@ pub(super) struct Ask<'a> {
     pub(super) stream: &'a Stream,
     /// What the client's certificate says of it, as whole fields.
     pub(super) identity: Option<&'a [u8]>,
+    /// What the cache has to do with it.
+    pub(super) cache: Option<&'a Part<'a>>,
 }
 
 /// What has become of an exchange so far.
@@ -102,6 +105,8 @@ pub(super) struct Facts {
     pub(super) attempts: Cell<u32>,
     /// Why it was not sent again.
     pub(super) no_retry: Cell<Option<Refusal>>,
+    /// What the cache did.
+    pub(super) cache: Cell<Option<Trace>>,
     /// When the request's head was whole, in ticks of the worker.
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
@@ -138,6 +143,7 @@ impl Facts {
             tried: Cell::default(),
             attempts: Cell::new(0),
             no_retry: Cell::new(None),
+            cache: Cell::new(None),
             since: Stream::tick(),
             sent_at: Cell::default(),
             first_byte: Cell::default(),
@@ -159,6 +165,9 @@ pub(super) async fn exchange(
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,
     };
+    if let Some(trace) = facts.cache.get() {
+        context.row.add(trace.verdict.counter(), 1);
+    }
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
         if facts.member.get().is_none() {
@@ -223,8 +232,30 @@ async fn run(
         peer: &client.peer,
         stream: &client.stream,
         identity: client.identity.as_deref(),
+        cache: None,
     };
-    deliver::deliver(&ask, &mut client.received, response, facts).await
+    let Some(hand) = context.cache() else {
+        return deliver::deliver(&ask, &mut client.received, response, facts).await;
+    };
+    let received = &mut client.received;
+    if let Some(cache) = &route.cache {
+        match cache::look(&ask, cache, hand, response, facts)? {
+            Look::Hit(ready) => return cache::send(&ask, ready, received, facts).await,
+            Look::HitAndRefresh(ready, plan) => {
+                cache::refresh(&ask, client.listener, facts, plan);
+                return cache::send(&ask, ready, received, facts).await;
+            }
+            Look::Miss(plan) => {
+                // Large, and not for hits: kept out of every connection's memory.
+                let fetch = cache::fetch(ask, cache, hand, plan, received, response, facts);
+                return Box::pin(fetch).await;
+            }
+            Look::Past => {}
+        }
+    }
+    let watched = Ask { cache: Some(&Part::Watch), ..ask };
+    let ask = if head.method().is_safe() { ask } else { watched };
+    deliver::deliver(&ask, received, response, facts).await
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.

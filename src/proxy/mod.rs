@@ -6,6 +6,7 @@
 pub mod access_log;
 mod answer;
 mod body;
+mod cache;
 mod connection;
 mod context;
 mod deliver;
@@ -30,6 +31,7 @@ mod sticky;
 mod tunnel;
 mod upload;
 
+pub use cache::{CacheHand, Selector, SharedCache, Verdict};
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Place};
 pub use flows::Flows;

@@ -22,6 +22,9 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str) -> IpAddr {
             encode::field_as_sent(out, &entry);
         }
     }
+    if let Some(part) = ask.cache {
+        part.write(out);
+    }
     write_framing(out, ask.framing);
     let client = forwarded::write(out, head, ask.peer, &ask.listener.trusted_proxies);
     if let Some(identity) = ask.identity {
@@ -62,6 +65,7 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
         // Whoever has a certificate says so by it, and nobody by a field.
         _ if entry.identity && is_client_certificate(entry.name_bytes) => false,
         _ if entry.identity => ask.peer.trusted,
+        _ if ask.cache.is_some_and(|part| !part.passes(entry)) => false,
         _ => !ask.head.is_hop_by_hop(entry),
     }
 }

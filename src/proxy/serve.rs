@@ -102,6 +102,17 @@ impl<'a> Serving<'a> {
         Self { to, facts, out, framing, keep }
     }
 
+    /// An answer whose head is written already, and perhaps some of its body.
+    pub(super) const fn resume(
+        to: To<'a>,
+        facts: &'a Facts,
+        out: Buffer,
+        framing: Framing,
+        keep: bool,
+    ) -> Self {
+        Self { to, facts, out, framing, keep }
+    }
+
     /// Whether a body is sent at all: not to HEAD, nor with 204 and 304.
     pub(super) fn has_body(&self) -> bool {
         self.framing != Framing::None

@@ -17,6 +17,7 @@ use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
+use crate::proxy::SharedCache;
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
 use crate::stats::Row;
 
@@ -131,6 +132,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(to_members)
         .with_records(shared.records());
+    let cache = SharedCache::new(&config, cores.len());
     let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
@@ -152,6 +154,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
+            cache: cache.clone(),
             observer: observer.clone(),
             sockets,
             datagrams,

@@ -19,7 +19,7 @@ use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
-use crate::proxy::{self, Context, DRAIN_PATIENCE, Flows, Place};
+use crate::proxy::{self, CacheHand, Context, DRAIN_PATIENCE, Flows, Place, SharedCache};
 use crate::stats::{Counter, Reason, Row};
 
 /// How long accepting pauses when the process has no descriptors left: trying at once would burn
@@ -36,6 +36,8 @@ pub(super) enum Command {
     Drain,
     /// Another worker freed a slot for a request that waits here.
     SlotFreed(PoolId),
+    /// Another worker's fetch of this number made progress, for those who wait for it here.
+    FlightProgressed(u64),
     /// End now: answers under way are cut, and their clients see that they are.
     Cut,
 }
@@ -53,6 +55,8 @@ pub(super) struct Plan {
     pub(super) access_log: Option<proxy::access_log::Sender>,
     /// TLS with clients, by listener.
     pub(super) tls: Arc<[Option<TlsAcceptor>]>,
+    /// The cache, if a route has one.
+    pub(super) cache: Option<Arc<SharedCache>>,
     pub(super) observer: Observer,
     pub(super) sockets: Vec<(ListenerId, TcpListener)>,
     pub(super) datagrams: Vec<(ListenerId, UdpSocket)>,
@@ -98,6 +102,14 @@ impl Plan {
     async fn serve(self) {
         let (row, observer) = (&self.row, &self.observer);
         let peers = self.peers;
+        let cache = self.cache.map(|cache| {
+            let peers = peers.clone();
+            let ring = move |worker: WorkerId, flight| {
+                let peer = peers.get(worker.index());
+                peer.is_some_and(|peer| peer.send(Command::FlightProgressed(flight)).is_ok())
+            };
+            CacheHand::new(cache, self.id, Box::new(ring))
+        });
         let ring: Rc<dyn Fn(WorkerId, PoolId)> = Rc::new(move |worker, pool| {
             if let Some(peer) = peers.get(worker.index()) {
                 // One that does not arrive costs a tick.
@@ -106,7 +118,8 @@ impl Plan {
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
         let (sharing, log) = (self.open, self.access_log);
-        let context = Rc::new(Context::new(self.config, pools, self.row, sharing, log, self.tls));
+        let context = Context::new(self.config, pools, self.row, sharing, log, self.tls);
+        let context = context.with_cache(cache).shared();
         let opened = open(self.sockets, self.datagrams, self.driver, &context);
         let (doors, flows) = match opened {
             Ok(opened) => opened,
@@ -133,6 +146,11 @@ impl Plan {
                         net::spawn(task, count_panic(&context));
                     }
                     Command::SlotFreed(pool) => context.pools.poke(pool),
+                    Command::FlightProgressed(flight) => {
+                        if let Some(cache) = context.cache() {
+                            cache.wake(flight);
+                        }
+                    }
                     Command::Cut => {
                         for _ in 0..context.row.get(Counter::UpstreamActive) {
                             context.row.error(Reason::DrainCut);
@@ -209,6 +227,9 @@ fn housekeep(
         flows.iter().for_each(|flows| flows.close_when_over());
     }
     context.pools.housekeep(tick);
+    if let Some(cache) = context.cache() {
+        cache.housekeep(&context.row);
+    }
     context.row.set(Counter::Completions, net::completions());
     context.row.set(Counter::Wakes, net::wakes());
     let over = context.is_cut()

@@ -72,6 +72,8 @@ pub enum Unstorable {
     Status,
     /// It is stale, and could not be validated.
     Useless,
+    /// It is larger than what is stored, or there is no room.
+    TooLarge,
 }
 
 /// Statuses whose answers are stored without being told (RFC 9110 15.1).

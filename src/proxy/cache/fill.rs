@@ -1,0 +1,502 @@
+//! The answer to a fetch: what it is for the store, and its way there. From its head on it belongs to
+//! nobody: its body is filled in by a task of its own, at the member's pace, and whoever asked for it
+//! reads it from there.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::answer::Buffers;
+use super::super::body::Source;
+use super::super::context::Context;
+use super::super::exchange::{Ask, Ending, Facts};
+use super::super::reasons;
+use super::fetch::{Fetch, begin};
+use super::flight::{Begun, Flight, Landing};
+use super::growing::{Chain, Grower};
+use super::hand::CacheHand;
+use super::send::{Growing, ready, send, send_growing};
+use super::store::Key;
+use super::stored::{Body, Label, Stored};
+use super::trace::{Trace, Verdict};
+use crate::balancer::{Connection, Lease, Outcome};
+use crate::clock;
+use crate::http::caching::{CacheAnswer, CacheRequest, Lifetime, Unstorable, judge};
+use crate::http::{Framing, HeadLimits, ResponseHead, response_framing};
+use crate::net::{Buffer, Failure, Size, spawn};
+use crate::stats::{Counter, Reason};
+
+/// Bytes of an answer that will not be stored that its readers may be behind its member.
+const WINDOW: u64 = 1 << 20;
+
+/// What the head of an answer is for the store.
+#[derive(Debug)]
+pub(in super::super) enum Decision {
+    /// It is stored.
+    Store { label: Arc<Label>, length: Option<u64> },
+    /// 304: what is stored is still good.
+    Update,
+    /// The pool has nothing better than what is stored.
+    UseStale,
+    /// Nobody wants it.
+    Drop,
+}
+
+impl Fetch<'_> {
+    /// Decides what the answer with this head is; true: the cache takes it from here.
+    pub(super) fn takes(&self, ask: &Ask<'_>, head: &ResponseHead, facts: &Facts) -> bool {
+        let now = clock::unix().as_secs();
+        let decision = match self.judge(ask, head, now) {
+            Ok(decision) => Some(decision),
+            Err(why) => {
+                self.refuse(head.status(), why, now);
+                self.land(Landing::Alone);
+                facts.cache.set(Some(self.trace(false)));
+                self.background.then_some(Decision::Drop)
+            }
+        };
+        let takes = decision.is_some();
+        self.decision.replace(decision);
+        takes
+    }
+
+    fn judge(
+        &self,
+        ask: &Ask<'_>,
+        head: &ResponseHead,
+        now: u64,
+    ) -> Result<Decision, Unstorable> {
+        let status = head.status();
+        if self.stale.is_some() {
+            match status {
+                304 => return Ok(Decision::Update),
+                500 | 502..=504 if self.if_error => return Ok(Decision::UseStale),
+                _ => {}
+            }
+        }
+        let lifetime = self.lifetime(ask, head, now)?;
+        let framing = response_framing(head, ask.head.method());
+        let length = match framing {
+            Ok(Framing::None) => Some(0),
+            Ok(Framing::Length(length)) => Some(length),
+            Ok(Framing::Chunked | Framing::UntilClose) => None,
+            Err(_) => return Err(Unstorable::Useless),
+        };
+        let most = self.most();
+        if length.is_some_and(|length| length > most) {
+            return Err(Unstorable::TooLarge);
+        }
+        let label = Label::new(head, ask.head, lifetime, now).ok_or(Unstorable::VariesByAnything)?;
+        if !self.hand.shared.take_room(length.unwrap_or(0)) {
+            return Err(Unstorable::TooLarge);
+        }
+        Ok(Decision::Store { label: Arc::new(label), length })
+    }
+
+    fn lifetime(
+        &self,
+        ask: &Ask<'_>,
+        head: &ResponseHead,
+        now: u64,
+    ) -> Result<Lifetime, Unstorable> {
+        let mut request = CacheRequest::of(ask.head);
+        if self.cache.ignore_client_directives {
+            request.ignore_directives();
+        }
+        let answer = CacheAnswer::of(head, now);
+        judge(&answer, &request, &self.cache.policy(), self.asked_at.get(), now)
+    }
+
+    fn most(&self) -> u64 {
+        (self.cache.max_object as u64).min(self.hand.shared.store.object_most())
+    }
+
+    /// The answer is not stored: what is stored is no answer any more either, and nobody need wait
+    /// for the next one.
+    fn refuse(&self, status: u16, why: Unstorable, now: u64) {
+        let store = &self.hand.shared.store;
+        if let Some(stale) = self.stale.as_ref().filter(|_| status < 500) {
+            store.forget(&self.key, stale);
+        }
+        // A status that is not stored may well be another one next time.
+        if why != Unstorable::Status {
+            store.pass(&self.key, now);
+        }
+    }
+}
+
+/// What an answer comes with.
+#[derive(Debug)]
+pub(in super::super) struct Taken {
+    pub(in super::super) lease: Lease,
+    pub(in super::super) connection: Connection,
+    pub(in super::super) buffers: Buffers,
+}
+
+impl Taken {
+    /// Gives the member free; its connection if nothing follows on it.
+    fn release(self, head: &ResponseHead, outcome: Outcome) {
+        self.connection.stream.work_for(None);
+        let framing_ends = matches!(head.status(), 204 | 304);
+        if framing_ends && head.wants_keep_alive() && self.buffers.input.is_empty() {
+            self.lease.keep(self.connection);
+        }
+        self.lease.finish(outcome);
+    }
+}
+
+/// Takes the answer whose head is in `response`, and answers the client.
+pub(in super::super) async fn take(
+    ask: &Ask<'_>,
+    fetch: &Fetch<'_>,
+    taken: Taken,
+    received: &mut Buffer,
+    response: &ResponseHead,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    let first_byte = facts.first_byte.get();
+    let outcome = Outcome::Answered { status: response.status(), first_byte };
+    let decision = fetch.decision.take();
+    match (decision, &fetch.stale) {
+        (Some(Decision::Store { label, length }), _) => {
+            let Some(context) = ask.context.itself() else { return Err(Reason::Internal) };
+            let (chain, grower) = Chain::new();
+            let begun = Begun { label: Arc::clone(&label), length, chain };
+            let filling = Filling::new(ask, fetch, taken, response, outcome, grower, context);
+            Box::pin(grow(ask, fetch, filling?, begun, received, response, facts)).await
+        }
+        (Some(Decision::Update), Some(stale)) => {
+            taken.release(response, outcome);
+            let mut head = ResponseHead::new();
+            let (stored, keeps) = update(ask, fetch, stale, response);
+            if !fetch.background {
+                let now = clock::unix().as_secs();
+                let mut trace = Trace::forwarded(Verdict::Revalidated, fetch.forward);
+                (trace.stored, trace.ttl) = (keeps, Some(stored.label.ttl(now)));
+                fetch.land(Landing::Here(Arc::clone(&stored)));
+                let answer = ready(ask, &stored, fetch.hand, &mut head, trace, facts, now);
+                return send(ask, answer, received, facts).await;
+            }
+            fetch.land(Landing::Here(stored));
+            Ok(Ending::Close)
+        }
+        (Some(Decision::UseStale), Some(stale)) => {
+            taken.release(response, outcome);
+            let mut head = ResponseHead::new();
+            serve_stale(ask, fetch, stale, received, &mut head, facts).await
+        }
+        _ => {
+            taken.release(response, outcome);
+            fetch.land(Landing::Alone);
+            Ok(Ending::Close)
+        }
+    }
+}
+
+/// Answers with what is stored, though it is stale: there is nothing better.
+pub(super) async fn serve_stale(
+    ask: &Ask<'_>,
+    fetch: &Fetch<'_>,
+    stale: &Arc<Stored>,
+    received: &mut Buffer,
+    response: &mut ResponseHead,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    fetch.land(Landing::Here(Arc::clone(stale)));
+    if fetch.background {
+        return Ok(Ending::Close);
+    }
+    let now = clock::unix().as_secs();
+    let mut trace = Trace::forwarded(Verdict::Stale, fetch.forward);
+    trace.ttl = Some(stale.label.ttl(now));
+    let answer = ready(ask, stale, fetch.hand, response, trace, facts, now);
+    send(ask, answer, received, facts).await
+}
+
+/// What is stored with what a 304 says of it, and whether that is kept.
+fn update(
+    ask: &Ask<'_>,
+    fetch: &Fetch<'_>,
+    stale: &Arc<Stored>,
+    said: &ResponseHead,
+) -> (Arc<Stored>, bool) {
+    let now = clock::unix().as_secs();
+    let text = stale.updated_by(said);
+    let mut head = ResponseHead::new();
+    let limits = HeadLimits { bytes: text.len() + 1, fields: 4096 };
+    let store = &fetch.hand.shared.store;
+    if head.parse(&text, &limits).is_err() {
+        store.forget(&fetch.key, stale);
+        return (Arc::clone(stale), false);
+    }
+    let judged = fetch.lifetime(ask, &head, now);
+    let label = Label::new(&head, ask.head, judged.unwrap_or_default(), now);
+    let Some(label) = label else {
+        store.forget(&fetch.key, stale);
+        return (Arc::clone(stale), false);
+    };
+    let fresh = Arc::new(Stored::new(Arc::new(label), Arc::clone(&stale.body)));
+    let keeps = judged.is_ok() && store.put(&fetch.key, &fetch.url, &fresh, fetch.number);
+    if !keeps {
+        store.forget(&fetch.key, stale);
+    }
+    (fresh, keeps)
+}
+
+/// Fills an answer in, and gives it to the client as it grows.
+async fn grow(
+    ask: &Ask<'_>,
+    fetch: &Fetch<'_>,
+    mut filling: Filling,
+    begun: Begun,
+    received: &mut Buffer,
+    response: &ResponseHead,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    // Whoever waits can begin to read; who fetched reads as they do.
+    let flight = fetch.flight.as_ref().map_or_else(
+        || Arc::new(Flight::new(fetch.number, fetch.hand.own(), fetch.hand.workers())),
+        |(_, flight)| Arc::clone(flight),
+    );
+    let trace = fetch.trace(true);
+    if fetch.flight.is_none() {
+        flight.land(Landing::Begun(begun));
+    } else {
+        begin(fetch, begun);
+    }
+    filling.flight = Some((fetch.flight.as_ref().map(|(key, _)| key.clone()), Arc::clone(&flight)));
+    let now = clock::unix().as_secs();
+    // What is there already needs no task.
+    let rest = filling.start();
+    let Some(Landing::Begun(begun)) = flight.landing() else { return Err(Reason::Internal) };
+    let serving = async {
+        let growing = Growing { hand: fetch.hand, flight: &flight, begun, own: Some(response) };
+        match send_growing(ask, &growing, trace, received, facts, now).await {
+            Some(ended) => ended,
+            None => Err(Reason::Internal),
+        }
+    };
+    if let Some(rest) = rest {
+        let row = Arc::clone(&ask.context.row);
+        spawn(rest.run(), move || row.add(Counter::Panics, 1));
+    }
+    if fetch.background {
+        return Ok(Ending::Close);
+    }
+    serving.await
+}
+
+/// A body on its way into the store.
+pub(super) struct Filling {
+    context: Rc<Context>,
+    lease: Lease,
+    connection: Connection,
+    input: Buffer,
+    source: Source,
+    grower: Grower,
+    silence: Duration,
+    outcome: Outcome,
+    /// The member keeps its connection open behind the answer.
+    keep: bool,
+    flight: Option<(Option<Key>, Arc<Flight>)>,
+    key: Key,
+    url: Box<[u8]>,
+    number: u64,
+    most: u64,
+    /// Bytes of room that were taken for it.
+    room: u64,
+}
+
+/// How a body ended.
+enum Fill {
+    Complete,
+    Broken(Reason),
+    /// Nobody reads it, and it will not be stored.
+    Unwanted,
+}
+
+impl Filling {
+    fn new(
+        ask: &Ask<'_>,
+        fetch: &Fetch<'_>,
+        taken: Taken,
+        head: &ResponseHead,
+        outcome: Outcome,
+        grower: Grower,
+        context: Rc<Context>,
+    ) -> Result<Self, Reason> {
+        let framing = response_framing(head, ask.head.method()).map_err(|_| Reason::BadResponse)?;
+        let room = if let Framing::Length(length) = framing { length } else { 0 };
+        let Taken { lease, connection, buffers } = taken;
+        // It works for nobody in particular from now on.
+        connection.stream.work_for(None);
+        Ok(Self {
+            silence: lease.timeouts().response,
+            source: Source::new(framing, context.config.limits.trailers),
+            context,
+            lease,
+            connection,
+            input: buffers.input,
+            grower,
+            outcome,
+            keep: framing != Framing::UntilClose && head.wants_keep_alive(),
+            flight: None,
+            key: fetch.key.clone(),
+            url: fetch.url.clone(),
+            number: fetch.number,
+            most: fetch.most(),
+            room,
+        })
+    }
+
+    fn hand(&self) -> Option<&CacheHand> {
+        self.context.cache()
+    }
+
+    /// Takes in what has come with the head; the rest is to be run, if there is any.
+    fn start(mut self) -> Option<Self> {
+        match self.pull() {
+            Ok(false) => {
+                self.tell();
+                Some(self)
+            }
+            Ok(true) => {
+                self.finish(&Fill::Complete);
+                None
+            }
+            Err(reason) => {
+                self.finish(&Fill::Broken(reason));
+                None
+            }
+        }
+    }
+
+    /// Decodes what was received; true: the body is complete.
+    fn pull(&mut self) -> Result<bool, Reason> {
+        loop {
+            let piece = self.source.next(self.input.data(), usize::MAX);
+            let piece = piece.map_err(|_| Reason::BadResponseBody)?;
+            let data = self.input.data().get(piece.start..piece.end).unwrap_or_default();
+            if !data.is_empty() {
+                self.grower.push(data);
+            }
+            self.input.consume(piece.consumed);
+            if piece.done || self.input.is_empty() {
+                return Ok(piece.done);
+            }
+        }
+    }
+
+    /// Tells the readers that there is more.
+    fn tell(&self) {
+        if let (Some(hand), Some((_, flight))) = (self.hand(), &self.flight) {
+            hand.sleepers.progress(flight);
+        }
+    }
+
+    async fn run(mut self) {
+        let fill = loop {
+            self.bound();
+            if !self.wait_for_readers().await {
+                break Fill::Unwanted;
+            }
+            if self.input.capacity() < Size::Large.bytes() {
+                self.input = Buffer::take(Size::Large);
+            }
+            match self.connection.stream.recv_within(&mut self.input, self.silence).await {
+                Ok(_) => {}
+                Err(Failure::Closed) if matches!(self.source, Source::UntilClose) => {
+                    break Fill::Complete;
+                }
+                Err(failure) => break Fill::Broken(reasons::in_body(failure)),
+            }
+            match self.pull() {
+                Ok(true) => break Fill::Complete,
+                Ok(false) => self.tell(),
+                Err(reason) => break Fill::Broken(reason),
+            }
+        };
+        self.finish(&fill);
+    }
+
+    /// An answer that grows beyond what is stored is only passed on.
+    fn bound(&mut self) {
+        if !self.grower.keeps() {
+            return;
+        }
+        let length = self.grower.length;
+        let more = length.saturating_sub(self.room);
+        let fits = length <= self.most
+            && self.hand().is_some_and(|hand| more == 0 || hand.shared.take_room(more));
+        if fits {
+            self.room += more;
+            return;
+        }
+        self.grower.let_go();
+        if let (Some(hand), Some((key, flight))) = (self.hand(), &self.flight) {
+            if let Some(key) = key {
+                hand.close(key, flight);
+            }
+            if let Some(Landing::Begun(begun)) = flight.landing() {
+                begun.chain.let_go();
+            }
+        }
+    }
+
+    /// Where nothing is kept, readers must not fall behind too far. False: there are none.
+    async fn wait_for_readers(&self) -> bool {
+        if self.grower.keeps() {
+            return true;
+        }
+        let (Some(hand), Some((_, flight))) = (self.hand(), &self.flight) else { return false };
+        let Some(Landing::Begun(begun)) = flight.landing() else { return false };
+        let goes_on = || begun.chain.held() <= WINDOW || self.grower.is_alone();
+        while !goes_on() {
+            hand.sleepers.sleep(flight, goes_on).await;
+        }
+        !self.grower.is_alone()
+    }
+
+    fn finish(self, fill: &Fill) {
+        let Self { context, lease, connection, input, grower, .. } = self;
+        if let Some(hand) = context.cache() {
+            hand.shared.give_room(self.room);
+            let Some((key, flight)) = &self.flight else { return };
+            match fill {
+                Fill::Complete => {
+                    let pieces = grower.end();
+                    let label = match flight.landing() {
+                        Some(Landing::Begun(begun)) => Some(Arc::clone(&begun.label)),
+                        _ => None,
+                    };
+                    if let (Some(pieces), Some(label)) = (pieces, label) {
+                        let stored = Arc::new(Stored::new(label, Arc::new(Body::of(pieces))));
+                        if hand.shared.store.put(&self.key, &self.url, &stored, self.number) {
+                            context.row.add(Counter::CacheStored, 1);
+                        }
+                    }
+                }
+                Fill::Broken(reason) => {
+                    context.row.error(*reason);
+                    grower.fail(*reason);
+                }
+                Fill::Unwanted => grower.fail(Reason::ClientGone),
+            }
+            // Behind the store: who comes now finds it there, or asks anew.
+            if let Some(key) = key {
+                hand.close(key, flight);
+            }
+            if let Some(Landing::Begun(begun)) = flight.landing() {
+                begun.chain.let_go();
+            }
+            hand.sleepers.progress(flight);
+        }
+        if self.keep && matches!(fill, Fill::Complete) && input.is_empty() {
+            lease.keep(connection);
+        }
+        lease.finish(match fill {
+            Fill::Broken(reason) => reasons::outcome(*reason, 0),
+            Fill::Complete | Fill::Unwanted => self.outcome,
+        });
+    }
+}

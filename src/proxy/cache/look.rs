@@ -1,0 +1,172 @@
+//! The look into the store, before a request goes on to a member. Waits for nothing, and allocates
+//! nothing where what it finds is fresh.
+
+use super::super::exchange::{Ask, Facts};
+use super::super::hash_key::values;
+use super::hand::CacheHand;
+use super::key::{self, Place};
+use super::send::{Ready, ready};
+use super::store::{Key, Resource};
+use super::stored::Stored;
+use super::trace::{Forward, Trace, Verdict};
+use crate::clock;
+use crate::config::{CacheConfig, Mark};
+use crate::http::caching::{CacheRequest, Fitness, vary};
+use crate::http::{Framing, Method, RequestHead, ResponseHead};
+use crate::stats::Reason;
+use std::sync::Arc;
+
+/// What the look found.
+#[derive(Debug)]
+pub(in super::super) enum Look {
+    /// The answer.
+    Hit(Ready),
+    /// The answer, and that another one is to be fetched in the background.
+    HitAndRefresh(Ready, Box<Plan>),
+    /// Nothing that could answer.
+    Miss(Box<Plan>),
+    /// The request goes past the cache.
+    Past,
+}
+
+/// How the answer is to be had.
+#[derive(Debug)]
+pub(in super::super) struct Plan {
+    pub(super) key: Key,
+    /// Who asks for the same waits for the same.
+    pub(super) flight_key: Key,
+    pub(super) url: Box<[u8]>,
+    pub(super) resource: Option<Arc<Resource>>,
+    /// What is to be validated.
+    pub(super) stale: Option<Arc<Stored>>,
+    /// It answers where the pool has nothing better.
+    pub(super) if_error: bool,
+    pub(super) forward: Forward,
+    /// Its answers are not stored as a rule: nobody waits for them, and the client's conditions go on.
+    pub(super) alone: bool,
+}
+
+/// Looks for the answer.
+pub(in super::super) fn look(
+    ask: &Ask<'_>,
+    cache: &CacheConfig,
+    hand: &CacheHand,
+    response: &mut ResponseHead,
+    facts: &Facts,
+) -> Result<Look, Reason> {
+    let past = |forward| {
+        facts.cache.set(Some(Trace::forwarded(Verdict::Past, forward)));
+        Ok(Look::Past)
+    };
+    let get = match ask.head.method() {
+        Method::Get => true,
+        Method::Head => false,
+        _ => return past(Forward::Method),
+    };
+    let mut request = CacheRequest::of(ask.head);
+    if cache.ignore_client_directives {
+        request.ignore_directives();
+    }
+    if is_marked(ask.head, &cache.bypass) {
+        return past(Forward::Bypass);
+    }
+    let bare = ask.framing == Framing::None && ask.upgrade.is_none();
+    if !bare || request.guarded || request.control.no_store {
+        return past(Forward::Request);
+    }
+    let (Some(place), Some((id, zone))) =
+        (Place::of(ask), facts.route.get().and_then(|route| hand.shared.zone(route)))
+    else {
+        return past(Forward::Request);
+    };
+    let now = clock::unix().as_secs();
+    let (resource, stored) = {
+        let mut scratch = hand.scratch.borrow_mut();
+        let scratch = &mut *scratch;
+        zone.key(id, &place, ask.head, &mut scratch.key);
+        let resource = hand.shared.store.get(&scratch.key);
+        let found = resource.as_ref();
+        let stored = found.and_then(|it| it.find(ask.head, &mut scratch.text)).map(Arc::clone);
+        (resource, stored)
+    };
+    let fitness = stored.as_ref().map(|stored| stored.fitness(&request, now));
+    if let (Some(stored), Some(fitness)) = (&stored, fitness)
+        && !matches!(fitness, Fitness::Validate { .. })
+    {
+        let fresh = fitness == Fitness::Fresh;
+        let verdict = if fresh { Verdict::Hit } else { Verdict::Stale };
+        let trace = Trace::served(verdict, stored.label.ttl(now));
+        let answer = ready(ask, stored, hand, response, trace, facts, now);
+        if fitness != Fitness::StaleWhileRevalidate {
+            return Ok(Look::Hit(answer));
+        }
+        let (key, url) = (&hand.scratch.borrow().key, &place);
+        let mut plan = plan(ask, key, url, resource.clone(), Forward::Stale);
+        plan.stale = Some(Arc::clone(stored));
+        return Ok(Look::HitAndRefresh(answer, plan));
+    }
+    if request.control.only_if_cached {
+        return Err(Reason::OnlyIfCached);
+    }
+    let forward = match (&stored, &resource) {
+        (Some(stored), _) if stored.label.ttl(now) > 0 && !stored.label.lifetime.always_validate => {
+            Forward::Request
+        }
+        (Some(_), _) => Forward::Stale,
+        (None, Some(resource)) if !resource.variants.is_empty() => Forward::VaryMiss,
+        (None, _) => Forward::UriMiss,
+    };
+    // A part of what is not stored, and the head alone, are nothing to be stored.
+    if !get || (request.range.is_some() && stored.is_none()) {
+        facts.cache.set(Some(Trace::forwarded(Verdict::Miss, forward)));
+        return Ok(Look::Past);
+    }
+    let passes = resource
+        .as_ref()
+        .is_some_and(|resource| resource.variants.is_empty() && resource.pass_until > now);
+    let mut plan = plan(ask, &hand.scratch.borrow().key, &place, resource, forward);
+    plan.if_error = fitness == Some(Fitness::Validate { if_error: true });
+    plan.stale = stored;
+    plan.alone = passes;
+    Ok(Look::Miss(plan))
+}
+
+fn plan(
+    ask: &Ask<'_>,
+    key: &[u8],
+    place: &Place<'_>,
+    resource: Option<Arc<Resource>>,
+    forward: Forward,
+) -> Box<Plan> {
+    let mut flight_key = key.to_vec();
+    if let Some(resource) = resource.as_ref().filter(|resource| !resource.vary.is_empty()) {
+        flight_key.push(b'\n');
+        vary::select(&resource.vary, ask.head, &mut flight_key);
+    }
+    let mut url = Vec::new();
+    place.url(&mut url);
+    Box::new(Plan {
+        key: key.into(),
+        flight_key,
+        url: url.into(),
+        resource,
+        stale: None,
+        if_error: false,
+        forward,
+        alone: false,
+    })
+}
+
+/// Whether a request has one of the marks.
+fn is_marked(head: &RequestHead, marks: &[Mark]) -> bool {
+    marks.iter().any(|mark| match mark {
+        Mark::Header(name) => {
+            head.fields().any(|field| field.name_bytes.eq_ignore_ascii_case(name.as_bytes()))
+        }
+        Mark::Cookie(name) => key::cookie(head, name.as_bytes()).is_some(),
+        Mark::Query(name) => head.query().is_some_and(|query| {
+            values(query, b'&', name.as_bytes()).next().is_some()
+                || query.split(|byte| *byte == b'&').any(|one| one == name.as_bytes())
+        }),
+    })
+}

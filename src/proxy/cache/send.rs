@@ -1,0 +1,306 @@
+//! Stored answers on their way to clients: whole, a part of them, or the word that the client has
+//! them already.
+
+use super::super::answer::send_to_client;
+use super::super::exchange::{Ask, Ending, Facts};
+use super::super::response::{self, BodyField, ConnectionField, Edits};
+use super::super::serve::{Serving, To};
+use super::growing::Read;
+use super::hand::CacheHand;
+use super::flight::{Begun, Flight};
+use super::stored::{Label, Stored};
+use super::trace::Trace;
+use crate::http::caching::{CacheField, CacheRequest, Wanted, wanted};
+use crate::http::{FieldRef, Framing, HeadLimits, Method, Name, ResponseHead, Version, encode};
+use crate::net::{Buffer, Size};
+use crate::stats::Reason;
+use std::sync::Arc;
+
+/// Up to this size a head is taken to be smaller than.
+const HEAD_ROOM: u64 = 4 << 10;
+
+/// What of a stored answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Whole,
+    Part(u64, u64),
+    NotModified,
+    Unsatisfiable,
+}
+
+/// An answer that is ready to be sent: its head, and as much of the body as there was room for.
+#[derive(Debug)]
+pub(in super::super) struct Ready {
+    out: Buffer,
+    framing: Framing,
+    keep: bool,
+    /// What follows: of whose body, from where to where.
+    rest: Option<(Arc<Stored>, u64, u64)>,
+}
+
+fn form(label: &Label, length: Option<u64>, request: &CacheRequest<'_>, get: bool, now: u64) -> Form {
+    let validators = label.validators();
+    if label.status == 200 && validators.are_met_by(request, now) {
+        return Form::NotModified;
+    }
+    match (request.range, length) {
+        (Some(range), Some(length))
+            if get && label.status == 200 && validators.allow_range(request, now) =>
+        {
+            match wanted(range, length) {
+                Wanted::All => Form::Whole,
+                Wanted::Part(first, end) => Form::Part(first, end),
+                Wanted::Nothing => Form::Unsatisfiable,
+            }
+        }
+        _ => Form::Whole,
+    }
+}
+
+/// Reads the head of what is sent into `response`.
+fn read_head(label: &Label, form: Form, text: &mut Vec<u8>, response: &mut ResponseHead) {
+    let limits = HeadLimits { bytes: label.head.len() + 64, fields: 4096 };
+    response.clear();
+    // It was written by us.
+    _ = response.parse(&label.head, &limits);
+    let status = match form {
+        Form::Whole => return,
+        Form::Part(..) => 206,
+        Form::NotModified => 304,
+        Form::Unsatisfiable => 416,
+    };
+    text.clear();
+    encode::status_line(text, status, encode::reason_phrase(status).as_bytes());
+    let tagged = response.fields().any(|field| is(&field, CacheField::Etag));
+    let passes = |field: &FieldRef<'_>| match form {
+        Form::Part(..) => !is(field, CacheField::ContentRange),
+        // What tells of a body that is not sent is left out (RFC 9110 15.4.5).
+        _ => {
+            field.name != Name::ContentType
+                && !is(field, CacheField::ContentEncoding)
+                && !is(field, CacheField::ContentRange)
+                && !field.name_bytes.eq_ignore_ascii_case(b"content-language")
+                && !(tagged && is(field, CacheField::LastModified))
+        }
+    };
+    for field in response.fields().filter(passes) {
+        encode::field_as_sent(text, &field);
+    }
+    text.extend_from_slice(encode::CRLF);
+    response.clear();
+    _ = response.parse(text, &limits);
+}
+
+fn is(field: &FieldRef<'_>, which: CacheField) -> bool {
+    CacheField::of(field.name_bytes) == Some(which)
+}
+
+/// How the body of `length` bytes goes out, and whether the connection may go on.
+fn framing(ask: &Ask<'_>, status: u16, length: Option<u64>, keep: bool) -> (BodyField, Framing, bool) {
+    let modern = ask.head.version() == Version::Http11;
+    if matches!(status, 204 | 304) {
+        return (BodyField::AsSent, Framing::None, keep);
+    }
+    let (body, framing) = match length {
+        Some(length) => (BodyField::Length(length), Framing::Length(length)),
+        None if modern => (BodyField::Chunked, Framing::Chunked),
+        None => (BodyField::Close, Framing::UntilClose),
+    };
+    let framing = if ask.head.method() == Method::Head { Framing::None } else { framing };
+    (body, framing, keep && framing != Framing::UntilClose)
+}
+
+/// Appends a whole head; `more` appends fields of our own.
+pub(super) fn write_head(
+    ask: &Ask<'_>,
+    out: &mut Vec<u8>,
+    response: &ResponseHead,
+    length: Option<u64>,
+    facts: &Facts,
+    more: impl FnOnce(&mut Vec<u8>),
+) -> (Framing, bool) {
+    let keep = To::from(ask).may_keep(facts);
+    let (body, framing, keep) = framing(ask, response.status(), length, keep);
+    let connection = match (keep, ask.head.version()) {
+        (true, Version::Http11) => ConnectionField::Silent,
+        (true, Version::Http10) => ConnectionField::KeepAlive,
+        (false, _) => ConnectionField::Close,
+    };
+    facts.status.set(response.status());
+    response::write(out, response, body, connection, Edits::of(ask), |out| {
+        more(out);
+        if let (Some(trace), Some(cache)) = (facts.cache.get(), &ask.route.cache)
+            && cache.status_header
+        {
+            trace.write(out);
+        }
+    });
+    (framing, keep)
+}
+
+/// Makes the answer of what is stored. Says `trace` to who asks.
+pub(super) fn ready(
+    ask: &Ask<'_>,
+    stored: &Arc<Stored>,
+    hand: &CacheHand,
+    response: &mut ResponseHead,
+    trace: Trace,
+    facts: &Facts,
+    now: u64,
+) -> Ready {
+    facts.cache.set(Some(trace));
+    let request = CacheRequest::of(ask.head);
+    let (label, length) = (&stored.label, stored.body.length);
+    let get = ask.head.method() == Method::Get;
+    let form = form(label, Some(length), &request, get, now);
+    let mut scratch = hand.scratch.borrow_mut();
+    read_head(label, form, &mut scratch.text, response);
+    let (from, to) = match form {
+        Form::Whole => (0, length),
+        Form::Part(from, to) => (from, to),
+        Form::NotModified | Form::Unsatisfiable => (0, 0),
+    };
+    let sent = if get { to - from } else { 0 };
+    let mut out = Buffer::take(match sent + HEAD_ROOM {
+        small if small <= Size::Medium.bytes() as u64 => Size::Medium,
+        _ => Size::Large,
+    });
+    let told = Some(to - from);
+    let (framing, keep) = write_head(ask, out.tail(), response, told, facts, |out| {
+        out.extend_from_slice(b"Age: ");
+        encode::decimal(out, label.age(now));
+        out.extend_from_slice(encode::CRLF);
+        content_range(out, form, length);
+    });
+    let mut rest = None;
+    if framing != Framing::None {
+        if out.room() as u64 >= sent {
+            for slice in stored.body.slices(from, to) {
+                out.tail().extend_from_slice(slice);
+            }
+            facts.sent.set(sent);
+        } else {
+            rest = Some((Arc::clone(stored), from, to));
+        }
+    }
+    Ready { out, framing, keep, rest }
+}
+
+fn content_range(out: &mut Vec<u8>, form: Form, length: u64) {
+    match form {
+        Form::Part(from, to) => {
+            out.extend_from_slice(b"Content-Range: bytes ");
+            encode::decimal(out, from);
+            out.push(b'-');
+            encode::decimal(out, to.saturating_sub(1));
+        }
+        Form::Unsatisfiable => out.extend_from_slice(b"Content-Range: bytes *"),
+        Form::Whole | Form::NotModified => return,
+    }
+    out.push(b'/');
+    encode::decimal(out, length);
+    out.extend_from_slice(encode::CRLF);
+}
+
+/// Sends it; says how the connection goes on.
+pub(in super::super) async fn send(
+    ask: &Ask<'_>,
+    mut ready: Ready,
+    received: &mut Buffer,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    if ready.rest.is_some() {
+        // Large: kept out of every connection's memory.
+        return Box::pin(send_large(ask, ready, received, facts)).await;
+    }
+    facts.begun.set(true);
+    send_to_client(ask, &mut ready.out).await?;
+    received.consume(facts.whole.get().unwrap_or(0));
+    Ok(match ready.keep {
+        true => Ending::KeepAlive,
+        false if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
+        false => Ending::Linger,
+    })
+}
+
+async fn send_large(
+    ask: &Ask<'_>,
+    ready: Ready,
+    received: &mut Buffer,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    let Ready { out, framing, keep, rest } = ready;
+    let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep);
+    if let Some((stored, from, to)) = rest {
+        for slice in stored.body.slices(from, to) {
+            serving.push(slice).await?;
+        }
+    }
+    serving.end(received).await
+}
+
+/// What an answer that is still growing is sent with.
+pub(super) struct Growing<'a> {
+    pub(super) hand: &'a CacheHand,
+    pub(super) flight: &'a Flight,
+    pub(super) begun: &'a Begun,
+    /// The head as the member sent it, for the one who fetched.
+    pub(super) own: Option<&'a ResponseHead>,
+}
+
+/// Sends an answer while it grows; `None`: its beginning is not there any more.
+pub(super) async fn send_growing(
+    ask: &Ask<'_>,
+    growing: &Growing<'_>,
+    trace: Trace,
+    received: &mut Buffer,
+    facts: &Facts,
+    now: u64,
+) -> Option<Result<Ending, Reason>> {
+    let Growing { hand, flight, begun, own } = *growing;
+    let label = &begun.label;
+    let mut cursor = begun.chain.read()?;
+    facts.cache.set(Some(trace));
+    let request = CacheRequest::of(ask.head);
+    let form = form(label, None, &request, true, now);
+    let mut stored = ResponseHead::new();
+    let own = own.filter(|_| form == Form::Whole);
+    let head = match own {
+        Some(own) => own,
+        None => {
+            read_head(label, form, &mut hand.scratch.borrow_mut().text, &mut stored);
+            &stored
+        }
+    };
+    let mut out = Buffer::take(Size::Large);
+    let (framing, keep) = write_head(ask, out.tail(), head, begun.length, facts, |out| {
+        super::super::sticky::write(out, ask, facts);
+        if own.is_none() {
+            out.extend_from_slice(b"Age: ");
+            encode::decimal(out, label.age(now));
+            out.extend_from_slice(encode::CRLF);
+        }
+    });
+    let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep);
+    let result = async {
+        while serving.has_body() {
+            match cursor.next() {
+                Read::Piece(piece) => {
+                    serving.push(&piece).await?;
+                    hand.sleepers.made_room(flight);
+                }
+                Read::Later => {
+                    serving.flush().await?;
+                    hand.sleepers.sleep(flight, || cursor.is_ready()).await;
+                }
+                Read::End => break,
+                Read::Broken(reason) => return Err(reason),
+            }
+        }
+        // Nobody is held up by one who does not read on.
+        drop(cursor);
+        hand.sleepers.made_room(flight);
+        serving.end(received).await
+    };
+    Some(result.await)
+}
