@@ -55,3 +55,18 @@ fn proxy_header() {
 fn client_hello() {
     replay("client_hello", ringway::wire::fuzz::client_hello);
 }
+
+#[test]
+fn cache_control() {
+    replay("cache_control", ringway::http::caching::fuzz::cache_control);
+}
+
+#[test]
+fn range() {
+    replay("range", ringway::http::caching::fuzz::range);
+}
+
+#[test]
+fn date() {
+    replay("date", ringway::http::caching::fuzz::date);
+}

@@ -124,7 +124,8 @@ fn key(table: &Table<'_>, findings: &mut Findings) -> Vec<KeyPart> {
 }
 
 fn key_part(text: &str) -> Result<KeyPart, CacheError> {
-    let named = |name: &str| if is_token(name) { Ok(name.to_owned()) } else { Err(CacheError::Name) };
+    let named =
+        |name: &str| if is_token(name) { Ok(name.to_owned()) } else { Err(CacheError::Name) };
     match text {
         "scheme" => Ok(KeyPart::Scheme),
         "host" => Ok(KeyPart::Host),

@@ -6,8 +6,8 @@ use toml::de::DeValue;
 
 use super::address;
 use super::admin_address::AdminAddress;
-use super::checked_cache::CacheStoreConfig;
 use super::checked::{AccessLog, AccessLogFormat, LimitsConfig, ServerConfig, Workers};
+use super::checked_cache::CacheStoreConfig;
 use super::document::{Findings, Table, integer, span_of, wrong_type};
 use super::error::Mistake;
 use super::nearest::nearest;

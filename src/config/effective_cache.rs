@@ -15,23 +15,26 @@ pub(super) fn cache(cache: &CacheConfig) -> String {
         let statuses = if from == to { from.to_string() } else { format!("{}xx", from / 100) };
         (statuses, quote(&time(*age)))
     });
-    table([
-        ("key", list(cache.key.iter().map(|part| quote(&key_part(part))))),
-        ("max_age", table(ages)),
-        ("overrule", cache.overrule.to_string()),
-        ("max_object", size(cache.max_object as u64)),
-        ("stale_while_revalidate", quote(&time(cache.stale_while_revalidate))),
-        ("stale_if_error", quote(&time(cache.stale_if_error))),
-        ("heuristics", quote(&format!("{}%", cache.heuristics))),
-        ("set_cookie", quote(set_cookie)),
-        ("ignore_client_directives", cache.ignore_client_directives.to_string()),
-        ("status_header", cache.status_header.to_string()),
-        ("wait", quote(&time(cache.wait))),
-    ]
-    .into_iter()
-    .chain((!cache.bypass.is_empty()).then(|| {
-        ("bypass", list(cache.bypass.iter().map(|mark| quote(&written(mark)))))
-    })))
+    table(
+        [
+            ("key", list(cache.key.iter().map(|part| quote(&key_part(part))))),
+            ("max_age", table(ages)),
+            ("overrule", cache.overrule.to_string()),
+            ("max_object", size(cache.max_object as u64)),
+            ("stale_while_revalidate", quote(&time(cache.stale_while_revalidate))),
+            ("stale_if_error", quote(&time(cache.stale_if_error))),
+            ("heuristics", quote(&format!("{}%", cache.heuristics))),
+            ("set_cookie", quote(set_cookie)),
+            ("ignore_client_directives", cache.ignore_client_directives.to_string()),
+            ("status_header", cache.status_header.to_string()),
+            ("wait", quote(&time(cache.wait))),
+        ]
+        .into_iter()
+        .chain(
+            (!cache.bypass.is_empty())
+                .then(|| ("bypass", list(cache.bypass.iter().map(|mark| quote(&written(mark)))))),
+        ),
+    )
 }
 
 fn key_part(part: &KeyPart) -> String {

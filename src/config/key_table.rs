@@ -6,10 +6,10 @@ use super::keys::Kind::{
     self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time, TimeCap,
 };
 use super::keys::Section::{
-    self, Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive,
-    Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts,
-    PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets,
-    Tls,
+    self, Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health,
+    Hsts, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool,
+    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky,
+    SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
 

@@ -8,9 +8,10 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts, Keepalive, Limits,
-    Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
+    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts,
+    Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool,
+    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky,
+    SuccessRate, Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};

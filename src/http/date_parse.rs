@@ -77,22 +77,25 @@ fn month(name: &[u8; 3]) -> Option<u64> {
 /// `clock` is `08:49:37`. Times before 1970 are its first second.
 fn instant(year: u64, month: u64, day: u64, clock: &[u8]) -> Option<u64> {
     let [h1, h2, b':', m1, m2, b':', s1, s2] = clock else { return None };
-    let (hour, minute, second) =
-        (number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?);
+    let (hour, minute, second) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?);
     // 60: a leap second.
     if hour > 23 || minute > 59 || second > 60 || day == 0 || day > days_of(year, month) {
         return None;
     }
     // Years are counted from March, so that the leap day is a year's last.
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
-    let days = 365 * years + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day - 1;
+    let (years, months) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days =
+        365 * years + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day - 1;
     let days = days.saturating_sub(719_468);
     Some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 const fn days_of(year: u64, month: u64) -> u64 {
     match month {
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::cache;
 use super::body::{Sink, Source, carry, end_chunks};
+use super::cache;
 use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
 use super::filtered::{self, Filters};

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::cache::{self, Part, Taken};
 use super::answer::{Answered, Buffers, answer};
+use super::cache::{self, Part, Taken};
 use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
 use super::patience::Patience;

@@ -17,8 +17,8 @@ use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
-use crate::proxy::SharedCache;
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
+use crate::proxy::SharedCache;
 use crate::stats::Row;
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
@@ -171,6 +171,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
+            let process = process.with_cache(cache);
             admin.start(process.telling_of(certificates.shelves()));
         }
         certificates.watch(control_row);

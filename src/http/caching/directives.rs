@@ -212,7 +212,8 @@ impl CacheControl {
 /// A member of a dictionary, its parameters aside: a key alone, or with an integer, a token, a
 /// string or a boolean.
 fn structured(member: &[u8]) -> Option<Directive<'_>> {
-    let is_key = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(byte);
+    let is_key =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(byte);
     let length = member.iter().take_while(|byte| is_key(byte)).count();
     let (name, rest) = member.split_at_checked(length)?;
     if !name.first().is_some_and(|first| first.is_ascii_lowercase() || *first == b'*') {
@@ -318,7 +319,15 @@ mod tests {
         assert_eq!(age("max-age=10;x=1, no-cache"), Some(10));
         assert_eq!(age("foo=\"a, b\", max-age=10"), Some(10));
         assert_eq!(age("max-age=-1"), Some(0));
-        for bad in ["", "max-age=10, &&&", "max-age=\"10\"", "MAX-AGE=10", "max-age =10", "max-age= 10", "max-age=10,"] {
+        for bad in [
+            "",
+            "max-age=10, &&&",
+            "max-age=\"10\"",
+            "MAX-AGE=10",
+            "max-age =10",
+            "max-age= 10",
+            "max-age=10,",
+        ] {
             assert_eq!(of(bad), None, "{bad}");
         }
         assert!(of("no-store=?1").is_some_and(|all| all.no_store));

@@ -1,5 +1,6 @@
 //! Bodies of fuzz targets, as in [`crate::http::fuzz`].
 
+use super::super::{date, date_parse};
 use super::directives::{CacheControl, Directives, SECONDS_MAX, withholds};
 use super::range::{Wanted, wanted};
 
@@ -44,4 +45,12 @@ pub fn range(data: &[u8]) {
         Wanted::Nothing => assert!(!value.is_empty()),
         Wanted::All => {}
     }
+}
+
+/// Dates: what is read reads the same when it is written anew.
+pub fn date(data: &[u8]) {
+    let Some(secs) = date_parse::parse(data, 1_764_000_000) else { return };
+    let mut written = Vec::new();
+    date::write(&mut written, secs);
+    assert_eq!(date_parse::parse(&written, 0), Some(secs));
 }

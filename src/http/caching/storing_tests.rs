@@ -117,7 +117,12 @@ fn what_may_be_stored() {
         (403, LM, "", Err(Status)),
         (503, "Cache-Control: max-age=10\r\n", "", Ok(10)),
         (599, LM, "", Err(Status)),
-        (599, "Cache-Control: public\r\nLast-Modified: Sat, 05 Nov 1994 08:49:37 GMT\r\n", "", Ok(8640)),
+        (
+            599,
+            "Cache-Control: public\r\nLast-Modified: Sat, 05 Nov 1994 08:49:37 GMT\r\n",
+            "",
+            Ok(8640),
+        ),
         (599, "Cache-Control: max-age=10\r\n", "", Ok(10)),
         (599, "Cache-Control: max-age=10, must-understand\r\n", "", Err(Status)),
         (599, "Cache-Control: max-age=10, no-store, must-understand\r\n", "", Err(NoStore)),
@@ -198,7 +203,11 @@ fn what_it_is_good_for() {
         ("s-maxage=10", "Cache-Control: max-stale\r\n", strict),
     ];
     for (said, request, expected) in cases {
-        assert_eq!(fit(&format!("Cache-Control: {said}\r\n"), request), expected, "{said} {request}");
+        assert_eq!(
+            fit(&format!("Cache-Control: {said}\r\n"), request),
+            expected,
+            "{said} {request}"
+        );
     }
     let lifetime = Lifetime { fresh: 100, stale_if_error: 60, ..Lifetime::default() };
     let plain = CacheRequest::default();

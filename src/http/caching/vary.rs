@@ -63,8 +63,11 @@ fn append(name: &[u8], field: &FieldRef<'_>, out: &mut Vec<u8>) {
 /// In lists with weights neither order nor case mean anything (RFC 9110 12.5.2 to 12.5.4).
 fn sort(out: &mut Vec<u8>, start: usize) {
     let Some(list) = out.get(start..) else { return };
-    let small: Vec<u8> =
-        list.iter().filter(|byte| !matches!(byte, b' ' | b'\t')).map(u8::to_ascii_lowercase).collect();
+    let small: Vec<u8> = list
+        .iter()
+        .filter(|byte| !matches!(byte, b' ' | b'\t'))
+        .map(u8::to_ascii_lowercase)
+        .collect();
     let mut members: Vec<&[u8]> = small.split(|byte| *byte == b',').collect();
     members.retain(|member| !member.is_empty());
     members.sort_unstable();
@@ -105,7 +108,11 @@ mod tests {
         same("Vary: Foo\r\n", "foo: 1, 2\r\n", "Foo:  1,2\r\nBar: 3\r\n");
         same("Vary: Foo\r\n", "foo: 1, 2\r\n", "Foo: 1\r\nFoo: 2\r\n");
         same("Vary: Foo\r\nVary: bar,foo\r\n", "Bar: 2\r\nFoo: 1\r\n", "Foo: 1\r\nBar: 2\r\n");
-        same("Vary: Accept-Language\r\n", "Accept-Language: en, de\r\n", "accept-language: De ,eN\r\n");
+        same(
+            "Vary: Accept-Language\r\n",
+            "Accept-Language: en, de\r\n",
+            "accept-language: De ,eN\r\n",
+        );
         let other = |vary: &str, one: &str, other: &str| {
             assert_ne!(selected(vary, one), selected(vary, other), "{vary} {one} {other}");
         };
@@ -115,7 +122,11 @@ mod tests {
         other("Vary: Foo, Bar\r\n", "Foo: 1\r\n", "Bar: 1\r\n");
         other("Vary: Cookie\r\n", "Cookie: a=1, 2\r\n", "Cookie: a=1,2\r\n");
         other("Vary: Foo\r\n", "Foo: a\r\n", "Foo: A\r\n");
-        other("Vary: Accept-Language\r\n", "Accept-Language: en;q=0.5, de\r\n", "Accept-Language: en, de;q=0.5\r\n");
+        other(
+            "Vary: Accept-Language\r\n",
+            "Accept-Language: en;q=0.5, de\r\n",
+            "Accept-Language: en, de;q=0.5\r\n",
+        );
         let many: String = (0..NAMES_MOST + 1).map(|n| format!("Vary: n{n}\r\n")).collect();
         assert_eq!(selected(&many, ""), None);
     }

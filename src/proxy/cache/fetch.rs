@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use super::super::deliver;
 use super::super::exchange::{Ask, Ending, Facts};
+use super::Part;
 use super::fill::{self, Decision};
 use super::flight::{Begun, Flight, Landing};
 use super::hand::{CacheHand, Joined};
 use super::look::{Look, Plan, look};
-use super::send::{Growing, ready, send, send_growing};
+use super::send::{Getter, Growing, ready, send, send_growing};
 use super::store::Key;
 use super::stored::Stored;
 use super::trace::{Forward, Trace, Verdict};
-use super::Part;
 use crate::clock;
 use crate::config::CacheConfig;
 use crate::http::ResponseHead;
@@ -115,16 +115,25 @@ pub(in super::super) async fn fetch(
         }
         let flight = match hand.join(&plan.flight_key, plan.resource.as_deref()) {
             Joined::Lead(flight) => {
-                return lead(ask, cache, hand, *plan, Some(flight), received, response, facts).await;
+                return lead(ask, cache, hand, *plan, Some(flight), received, response, facts)
+                    .await;
             }
             Joined::Wait(flight) => flight,
         };
         ask.context.row.add(Counter::CacheCollapsed, 1);
         match wait(&ask, cache, hand, &flight).await? {
             Some(Landing::Here(stored)) => {
-                if let Some(ending) =
-                    serve_here(&ask, hand, &plan, stored, received, response, facts).await
-                {
+                let trace = Trace::forwarded(Verdict::Revalidated, plan.forward);
+                let ended = serve_here(&ask, hand, stored, trace, received, response, facts).await;
+                if let Some(ending) = ended {
+                    return ending;
+                }
+            }
+            Some(Landing::Begun(begun)) if begun.stored.get().is_some() => {
+                let Some(stored) = begun.stored.get() else { return Err(Reason::Internal) };
+                let trace = Trace::forwarded(Verdict::Miss, plan.forward);
+                let ended = serve_here(&ask, hand, stored, trace, received, response, facts).await;
+                if let Some(ending) = ended {
                     return ending;
                 }
             }
@@ -187,8 +196,8 @@ async fn wait<'f>(
 async fn serve_here(
     ask: &Ask<'_>,
     hand: &CacheHand,
-    plan: &Plan,
     stored: &Arc<Stored>,
+    mut trace: Trace,
     received: &mut Buffer,
     response: &mut ResponseHead,
     facts: &Facts,
@@ -196,16 +205,13 @@ async fn serve_here(
     if !stored.label.fits(ask.head, &mut hand.scratch.borrow_mut().text) {
         return None;
     }
-    let now = clock::unix().as_secs();
-    let (ttl, mut trace) =
-        (stored.label.ttl(now), Trace::forwarded(Verdict::Miss, plan.forward));
-    trace.collapsed = true;
+    let getter = Getter::new(ask, hand, facts);
+    let ttl = stored.label.ttl(getter.now);
+    (trace.collapsed, trace.ttl) = (true, Some(ttl));
     if ttl < 0 {
         trace.verdict = Verdict::Stale;
-    } else if plan.stale.is_some() {
-        trace.verdict = Verdict::Revalidated;
     }
-    let answer = ready(ask, stored, hand, response, trace, facts, now);
+    let answer = ready(&getter, stored, response, trace);
     Some(send(ask, answer, received, facts).await)
 }
 
@@ -223,8 +229,9 @@ async fn serve_begun(
     }
     let mut trace = Trace::forwarded(Verdict::Miss, plan.forward);
     trace.collapsed = true;
-    let now = clock::unix().as_secs();
-    send_growing(ask, growing, trace, received, facts, now).await
+    // Where its beginning is not there any more, it is in the store, or lost.
+    let cursor = begun.chain.read()?;
+    Some(send_growing(ask, growing, cursor, trace, received, facts).await)
 }
 
 /// Fetches; `flight`: others may wait for it.

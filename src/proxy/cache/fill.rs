@@ -3,7 +3,7 @@
 //! reads it from there.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::super::answer::Buffers;
@@ -15,7 +15,7 @@ use super::fetch::{Fetch, begin};
 use super::flight::{Begun, Flight, Landing};
 use super::growing::{Chain, Grower};
 use super::hand::CacheHand;
-use super::send::{Growing, ready, send, send_growing};
+use super::send::{Getter, Growing, ready, send, send_growing};
 use super::store::Key;
 use super::stored::{Body, Label, Stored};
 use super::trace::{Trace, Verdict};
@@ -60,12 +60,7 @@ impl Fetch<'_> {
         takes
     }
 
-    fn judge(
-        &self,
-        ask: &Ask<'_>,
-        head: &ResponseHead,
-        now: u64,
-    ) -> Result<Decision, Unstorable> {
+    fn judge(&self, ask: &Ask<'_>, head: &ResponseHead, now: u64) -> Result<Decision, Unstorable> {
         let status = head.status();
         if self.stale.is_some() {
             match status {
@@ -86,7 +81,8 @@ impl Fetch<'_> {
         if length.is_some_and(|length| length > most) {
             return Err(Unstorable::TooLarge);
         }
-        let label = Label::new(head, ask.head, lifetime, now).ok_or(Unstorable::VariesByAnything)?;
+        let label =
+            Label::new(head, ask.head, lifetime, now).ok_or(Unstorable::VariesByAnything)?;
         if !self.hand.shared.take_room(length.unwrap_or(0)) {
             return Err(Unstorable::TooLarge);
         }
@@ -161,7 +157,8 @@ pub(in super::super) async fn take(
         (Some(Decision::Store { label, length }), _) => {
             let Some(context) = ask.context.itself() else { return Err(Reason::Internal) };
             let (chain, grower) = Chain::new();
-            let begun = Begun { label: Arc::clone(&label), length, chain };
+            let stored = OnceLock::new();
+            let begun = Begun { label: Arc::clone(&label), length, chain, stored };
             let filling = Filling::new(ask, fetch, taken, response, outcome, grower, context);
             Box::pin(grow(ask, fetch, filling?, begun, received, response, facts)).await
         }
@@ -170,11 +167,11 @@ pub(in super::super) async fn take(
             let mut head = ResponseHead::new();
             let (stored, keeps) = update(ask, fetch, stale, response);
             if !fetch.background {
-                let now = clock::unix().as_secs();
+                let getter = Getter::new(ask, fetch.hand, facts);
                 let mut trace = Trace::forwarded(Verdict::Revalidated, fetch.forward);
-                (trace.stored, trace.ttl) = (keeps, Some(stored.label.ttl(now)));
+                (trace.stored, trace.ttl) = (keeps, Some(stored.label.ttl(getter.now)));
                 fetch.land(Landing::Here(Arc::clone(&stored)));
-                let answer = ready(ask, &stored, fetch.hand, &mut head, trace, facts, now);
+                let answer = ready(&getter, &stored, &mut head, trace);
                 return send(ask, answer, received, facts).await;
             }
             fetch.land(Landing::Here(stored));
@@ -206,10 +203,10 @@ pub(super) async fn serve_stale(
     if fetch.background {
         return Ok(Ending::Close);
     }
-    let now = clock::unix().as_secs();
+    let getter = Getter::new(ask, fetch.hand, facts);
     let mut trace = Trace::forwarded(Verdict::Stale, fetch.forward);
-    trace.ttl = Some(stale.label.ttl(now));
-    let answer = ready(ask, stale, fetch.hand, response, trace, facts, now);
+    trace.ttl = Some(stale.label.ttl(getter.now));
+    let answer = ready(&getter, stale, response, trace);
     send(ask, answer, received, facts).await
 }
 
@@ -265,17 +262,11 @@ async fn grow(
         begin(fetch, begun);
     }
     filling.flight = Some((fetch.flight.as_ref().map(|(key, _)| key.clone()), Arc::clone(&flight)));
-    let now = clock::unix().as_secs();
+    let Some(Landing::Begun(begun)) = flight.landing() else { return Err(Reason::Internal) };
+    // Before anything of it can be let go.
+    let Some(cursor) = begun.chain.read() else { return Err(Reason::Internal) };
     // What is there already needs no task.
     let rest = filling.start();
-    let Some(Landing::Begun(begun)) = flight.landing() else { return Err(Reason::Internal) };
-    let serving = async {
-        let growing = Growing { hand: fetch.hand, flight: &flight, begun, own: Some(response) };
-        match send_growing(ask, &growing, trace, received, facts, now).await {
-            Some(ended) => ended,
-            None => Err(Reason::Internal),
-        }
-    };
     if let Some(rest) = rest {
         let row = Arc::clone(&ask.context.row);
         spawn(rest.run(), move || row.add(Counter::Panics, 1));
@@ -283,7 +274,8 @@ async fn grow(
     if fetch.background {
         return Ok(Ending::Close);
     }
-    serving.await
+    let growing = Growing { hand: fetch.hand, flight: &flight, begun, own: Some(response) };
+    send_growing(ask, &growing, cursor, trace, received, facts).await
 }
 
 /// A body on its way into the store.
@@ -473,6 +465,9 @@ impl Filling {
                         let stored = Arc::new(Stored::new(label, Arc::new(Body::of(pieces))));
                         if hand.shared.store.put(&self.key, &self.url, &stored, self.number) {
                             context.row.add(Counter::CacheStored, 1);
+                            if let Some(Landing::Begun(begun)) = flight.landing() {
+                                _ = begun.stored.set(stored);
+                            }
                         }
                     }
                 }

@@ -36,6 +36,8 @@ pub(super) struct Begun {
     /// Bytes of its body, if it said so.
     pub(super) length: Option<u64>,
     pub(super) chain: Chain,
+    /// Once it is there.
+    pub(super) stored: OnceLock<Arc<Stored>>,
 }
 
 /// One fetch.

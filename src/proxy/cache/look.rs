@@ -5,7 +5,7 @@ use super::super::exchange::{Ask, Facts};
 use super::super::hash_key::values;
 use super::hand::CacheHand;
 use super::key::{self, Place};
-use super::send::{Ready, ready};
+use super::send::{Getter, Ready, ready};
 use super::store::{Key, Resource};
 use super::stored::Stored;
 use super::trace::{Forward, Trace, Verdict};
@@ -96,7 +96,7 @@ pub(in super::super) fn look(
         let fresh = fitness == Fitness::Fresh;
         let verdict = if fresh { Verdict::Hit } else { Verdict::Stale };
         let trace = Trace::served(verdict, stored.label.ttl(now));
-        let answer = ready(ask, stored, hand, response, trace, facts, now);
+        let answer = ready(&Getter { ask, request, hand, facts, now }, stored, response, trace);
         if fitness != Fitness::StaleWhileRevalidate {
             return Ok(Look::Hit(answer));
         }
@@ -109,7 +109,9 @@ pub(in super::super) fn look(
         return Err(Reason::OnlyIfCached);
     }
     let forward = match (&stored, &resource) {
-        (Some(stored), _) if stored.label.ttl(now) > 0 && !stored.label.lifetime.always_validate => {
+        (Some(stored), _)
+            if stored.label.ttl(now) > 0 && !stored.label.lifetime.always_validate =>
+        {
             Forward::Request
         }
         (Some(_), _) => Forward::Stale,

@@ -5,11 +5,12 @@ use super::super::answer::send_to_client;
 use super::super::exchange::{Ask, Ending, Facts};
 use super::super::response::{self, BodyField, ConnectionField, Edits};
 use super::super::serve::{Serving, To};
-use super::growing::Read;
-use super::hand::CacheHand;
 use super::flight::{Begun, Flight};
+use super::growing::{Cursor, Read};
+use super::hand::CacheHand;
 use super::stored::{Label, Stored};
 use super::trace::Trace;
+use crate::clock;
 use crate::http::caching::{CacheField, CacheRequest, Wanted, wanted};
 use crate::http::{FieldRef, Framing, HeadLimits, Method, Name, ResponseHead, Version, encode};
 use crate::net::{Buffer, Size};
@@ -38,7 +39,13 @@ pub(in super::super) struct Ready {
     rest: Option<(Arc<Stored>, u64, u64)>,
 }
 
-fn form(label: &Label, length: Option<u64>, request: &CacheRequest<'_>, get: bool, now: u64) -> Form {
+fn form(
+    label: &Label,
+    length: Option<u64>,
+    request: &CacheRequest<'_>,
+    get: bool,
+    now: u64,
+) -> Form {
     let validators = label.validators();
     if label.status == 200 && validators.are_met_by(request, now) {
         return Form::NotModified;
@@ -96,7 +103,12 @@ fn is(field: &FieldRef<'_>, which: CacheField) -> bool {
 }
 
 /// How the body of `length` bytes goes out, and whether the connection may go on.
-fn framing(ask: &Ask<'_>, status: u16, length: Option<u64>, keep: bool) -> (BodyField, Framing, bool) {
+fn framing(
+    ask: &Ask<'_>,
+    status: u16,
+    length: Option<u64>,
+    keep: bool,
+) -> (BodyField, Framing, bool) {
     let modern = ask.head.version() == Version::Http11;
     if matches!(status, 204 | 304) {
         return (BodyField::AsSent, Framing::None, keep);
@@ -138,18 +150,32 @@ pub(super) fn write_head(
     (framing, keep)
 }
 
+/// Who gets a stored answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Getter<'a> {
+    pub(super) ask: &'a Ask<'a>,
+    pub(super) request: CacheRequest<'a>,
+    pub(super) hand: &'a CacheHand,
+    pub(super) facts: &'a Facts,
+    pub(super) now: u64,
+}
+
+impl<'a> Getter<'a> {
+    pub(super) fn new(ask: &'a Ask<'a>, hand: &'a CacheHand, facts: &'a Facts) -> Self {
+        let (request, now) = (CacheRequest::of(ask.head), clock::unix().as_secs());
+        Self { ask, request, hand, facts, now }
+    }
+}
+
 /// Makes the answer of what is stored. Says `trace` to who asks.
 pub(super) fn ready(
-    ask: &Ask<'_>,
+    getter: &Getter<'_>,
     stored: &Arc<Stored>,
-    hand: &CacheHand,
     response: &mut ResponseHead,
     trace: Trace,
-    facts: &Facts,
-    now: u64,
 ) -> Ready {
+    let Getter { ask, request, hand, facts, now } = *getter;
     facts.cache.set(Some(trace));
-    let request = CacheRequest::of(ask.head);
     let (label, length) = (&stored.label, stored.body.length);
     let get = ask.head.method() == Method::Get;
     let form = form(label, Some(length), &request, get, now);
@@ -248,18 +274,17 @@ pub(super) struct Growing<'a> {
     pub(super) own: Option<&'a ResponseHead>,
 }
 
-/// Sends an answer while it grows; `None`: its beginning is not there any more.
+/// Sends an answer while it grows, from where `cursor` reads.
 pub(super) async fn send_growing(
     ask: &Ask<'_>,
     growing: &Growing<'_>,
+    mut cursor: Cursor,
     trace: Trace,
     received: &mut Buffer,
     facts: &Facts,
-    now: u64,
-) -> Option<Result<Ending, Reason>> {
+) -> Result<Ending, Reason> {
     let Growing { hand, flight, begun, own } = *growing;
-    let label = &begun.label;
-    let mut cursor = begun.chain.read()?;
+    let (label, now) = (&begun.label, clock::unix().as_secs());
     facts.cache.set(Some(trace));
     let request = CacheRequest::of(ask.head);
     let form = form(label, None, &request, true, now);
@@ -282,25 +307,22 @@ pub(super) async fn send_growing(
         }
     });
     let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep);
-    let result = async {
-        while serving.has_body() {
-            match cursor.next() {
-                Read::Piece(piece) => {
-                    serving.push(&piece).await?;
-                    hand.sleepers.made_room(flight);
-                }
-                Read::Later => {
-                    serving.flush().await?;
-                    hand.sleepers.sleep(flight, || cursor.is_ready()).await;
-                }
-                Read::End => break,
-                Read::Broken(reason) => return Err(reason),
+    while serving.has_body() {
+        match cursor.next() {
+            Read::Piece(piece) => {
+                serving.push(&piece).await?;
+                hand.sleepers.made_room(flight);
             }
+            Read::Later => {
+                serving.flush().await?;
+                hand.sleepers.sleep(flight, || cursor.is_ready()).await;
+            }
+            Read::End => break,
+            Read::Broken(reason) => return Err(reason),
         }
-        // Nobody is held up by one who does not read on.
-        drop(cursor);
-        hand.sleepers.made_room(flight);
-        serving.end(received).await
-    };
-    Some(result.await)
+    }
+    // Nobody is held up by one who does not read on.
+    drop(cursor);
+    hand.sleepers.made_room(flight);
+    serving.end(received).await
 }

@@ -44,7 +44,11 @@ pub(super) struct Resource {
 
 impl Resource {
     /// The variant that answers `request`.
-    pub(super) fn find(&self, request: &RequestHead, scratch: &mut Vec<u8>) -> Option<&Arc<Stored>> {
+    pub(super) fn find(
+        &self,
+        request: &RequestHead,
+        scratch: &mut Vec<u8>,
+    ) -> Option<&Arc<Stored>> {
         self.variants.iter().find(|stored| stored.label.fits(request, scratch))
     }
 
@@ -140,13 +144,9 @@ impl Store {
         let builder = DefaultHashBuilder::default();
         let resources = match options {
             Ok(options) => Cache::with_options(options, Weigh, builder, evictions.clone()),
-            Err(_) => Cache::with(
-                memory / 16_384,
-                memory as u64,
-                Weigh,
-                builder,
-                evictions.clone(),
-            ),
+            Err(_) => {
+                Cache::with(memory / 16_384, memory as u64, Weigh, builder, evictions.clone())
+            }
         };
         let (sequence, purged) = (AtomicU64::new(1), AtomicU64::new(0));
         Self { resources, evictions, sequence, purged }

@@ -51,9 +51,8 @@ fn variants_are_kept_apart_and_bounded() {
     let resource = store.get(b"k").expect("stored");
     assert_eq!(resource.variants.len(), VARIANTS_MOST);
     let mut scratch = Vec::new();
-    let mut find = |asked: &str| {
-        resource.find(&request(asked), &mut scratch).map(|stored| stored.body.length)
-    };
+    let mut find =
+        |asked: &str| resource.find(&request(asked), &mut scratch).map(|stored| stored.body.length);
     assert_eq!([find("A: 99\r\n"), find("A: 1\r\n"), find("")], [Some(20), None, None]);
 }
 

@@ -308,7 +308,8 @@ mod tests {
         let said = "HTTP/1.1 304 Not Modified\r\nB: 4\r\nD: 5\r\nContent-Length: 9\r\n\
             Content-Encoding: gzip\r\nAge: 7\r\nConnection: d\r\n\r\n";
         update.parse(said.as_bytes(), &LIMITS).expect("a head");
-        let expected = "HTTP/1.1 200 OK\r\nA: 1\r\nContent-Encoding: br\r\nDate: x\r\nB: 4\r\nAge: 7\r\n\r\n";
+        let expected =
+            "HTTP/1.1 200 OK\r\nA: 1\r\nContent-Encoding: br\r\nDate: x\r\nB: 4\r\nAge: 7\r\n\r\n";
         assert_eq!(text(&stored.updated_by(&update)), expected);
     }
 
