@@ -147,6 +147,7 @@ mod tests {
             workers: 2,
             counters: BTreeMap::from([("exchanges".to_owned(), count(exchanges))]),
             errors: BTreeMap::from([("route_no_route".to_owned(), count(errors))]),
+            listeners: Vec::new(),
         }
     }
 

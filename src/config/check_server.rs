@@ -32,6 +32,7 @@ pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig
         cache: CacheStoreConfig {
             memory: table.table("cache", findings).bounded("memory", findings),
         },
+        spread: table.flag("spread", findings),
     }
 }
 

@@ -45,6 +45,8 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// The store of what routes cache.
     pub cache: CacheStoreConfig,
+    /// Whether workers give connections to others that have fewer or less to do. Default true.
+    pub spread: bool,
 }
 
 /// How many workers and where.

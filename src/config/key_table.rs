@@ -66,6 +66,8 @@ pub const KEYS: &[Key] = &[
         "Name servers for members by name. `\"system\"`: those of `/etc/resolv.conf`, with its search domains. `/etc/hosts` is read in any case.",
         "resolvers = [\"10.0.0.53:53\"]"),
     key(Server, "drain_timeout", secs(30), "How long exchanges may take to end after SIGTERM.", "drain_timeout = \"30s\""),
+    key(Server, "spread", Flag { default: true },
+        "Whether a worker gives connections to another that has clearly fewer of them (as soon as they are accepted) or much less to do (between two requests, without TLS). The kernel deals connections out by a hash, so a few busy ones may meet on one worker.", "spread = false"),
 
     key(Limits, "access_log_queue", Count { default: 65_536, min: 1, max: 1 << 24 },
         "Lines that wait for the access log's writer, over all workers; more are dropped and counted.", "access_log_queue = 65536"),

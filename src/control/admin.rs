@@ -26,7 +26,7 @@ use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
 use crate::proxy::SharedCache;
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
 struct Occupant<'a> {
@@ -54,6 +54,7 @@ pub struct Process {
     certificates: Option<Shelves>,
     /// The cache, if a route has one.
     cache: Option<Arc<SharedCache>>,
+    occupancy: Arc<Occupancy>,
     started: Instant,
 }
 
@@ -63,7 +64,7 @@ impl Process {
     pub fn new(
         config: &Arc<Config>,
         shared: &Arc<SharedPools>,
-        rows: Vec<Arc<Row>>,
+        (rows, occupancy): (Vec<Arc<Row>>, Arc<Occupancy>),
         control: &Arc<Row>,
         draining: Arc<AtomicBool>,
         desk: Desk,
@@ -78,6 +79,7 @@ impl Process {
             desk,
             certificates: None,
             cache: None,
+            occupancy,
             started: clock::now(),
         }
     }

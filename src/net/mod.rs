@@ -31,7 +31,7 @@ pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};
 pub use pair::{Either, both, race};
 pub use relay::{Direction, DirectionEnd};
-pub use runtime::{block_on, completions, cores, descriptors, pin, sleep, spawn, wakes};
+pub use runtime::{block_on, completions, cores, descriptors, load, pin, sleep, spawn, wakes};
 pub use splice::{Relayed, splice};
 pub use stream::{Failure, Stream};
 pub use unix::{dial_unix, listen_private};

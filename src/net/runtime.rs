@@ -11,6 +11,7 @@ use std::time::Duration;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
 use super::driver::{Driver, RingFlags};
+use crate::clock::{self, Instant};
 
 /// Submission queue entries of a ring: a full queue is submitted early, nothing is lost.
 const ENTRIES: u32 = 1024;
@@ -44,6 +45,30 @@ pub fn wakes() -> u64 {
         usage
     };
     u64::try_from(usage.ru_nvcsw).unwrap_or(0)
+}
+
+/// The share of a core, in thousandths, that this thread has used since it last asked.
+#[must_use]
+pub fn load() -> u32 {
+    thread_local! {
+        static LAST: Cell<(Duration, Option<Instant>)> = const { Cell::new((Duration::ZERO, None)) };
+    }
+    let (now, used) = (clock::now(), used());
+    let (used_before, before) = LAST.replace((used, Some(now)));
+    let Some(before) = before else { return 0 };
+    let (used, span) = (used.saturating_sub(used_before), now.since(before));
+    u32::try_from(used.as_micros() * 1000 / span.as_micros().max(1)).unwrap_or(u32::MAX)
+}
+
+/// The processor time of this thread.
+fn used() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid and writable during the call.
+    if unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } != 0 {
+        return Duration::ZERO;
+    }
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanos)
 }
 
 /// Descriptors that the process may have open: raises the soft RLIMIT_NOFILE to the hard one, as

@@ -98,6 +98,27 @@ impl Stream {
         Ok((Self::new_nonblocking(TcpStream::from_std(own)?), OwnedFd::from(other)))
     }
 
+    /// Leaves this worker's loop, for another's. No operation may be under way, and nothing may have been
+    /// received that was not handed out; with TLS it stays.
+    ///
+    /// # Errors
+    /// The connection: no descriptor is left to take it along with.
+    pub fn leave(self) -> Result<OwnedFd, Self> {
+        if self.tls.is_some() {
+            return Err(self);
+        }
+        // A copy: the loop is to forget the descriptor, as it does at a close.
+        self.borrow().try_clone_to_owned().map_err(|_| self)
+    }
+
+    /// A connection that has left another worker's loop.
+    ///
+    /// # Errors
+    /// This loop could not take it.
+    pub fn join(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self::new(TcpStream::from_std(socket.into())?))
+    }
+
     /// As [`Stream::new`], of a socket whose calls return instead of waiting already.
     pub(super) fn new_nonblocking(io: TcpStream) -> Self {
         let stream = Self::new(io);

@@ -1,16 +1,17 @@
 //! One client's connection: heads in, exchanges, and how it ends.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::context::{Context, Place, Scratch};
 use super::exchange::{Client, Ending, exchange};
 use super::forwarded::{Peer, TlsVersion};
 use super::greeting::Ends;
+use super::handover::{self, Moved, Origin};
 use super::relay::{self, Greeted};
 use super::{reasons, reject};
 use crate::config::ListenerConfig;
 use crate::http::{HeadLimits, ParseError, Parsed};
+use crate::ids::WorkerId;
 use crate::net::tls::TlsAcceptor;
 use crate::net::{Buffer, Failure, Size, Stream};
 use crate::stats::{Counter, Reason};
@@ -36,44 +37,37 @@ struct Served {
 
 /// Serves a connection until it ends.
 // No `async fn`: its arguments would stand in the memory of every idle connection once more.
-pub fn serve(
-    place: Place,
-    stream: Stream,
-    peer: SocketAddr,
-    port: u16,
-) -> impl Future<Output = ()> {
-    let listener = place.context().listener(place.listener());
-    let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
-    let peer = Peer::new(peer, port, None, trusted);
-    let (listener, received) = (place.listener(), Buffer::default());
-    let mut served =
-        Served { client: Client { stream, peer, listener, received, identity: None }, place };
+pub fn serve(place: Place, stream: Stream, origin: Origin) -> impl Future<Output = ()> {
+    let client = match origin {
+        Origin::Moved(Moved(peer)) => Client::known(stream, peer, place.listener()),
+        Origin::Accepted { peer, port } => {
+            let listener = place.context().listener(place.listener());
+            let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);
+            Client::new(stream, Peer::new(peer, port, None, trusted), place.listener())
+        }
+    };
+    let mut served = Served { client, place };
     async move {
-        let Served { client, place } = &mut served;
-        converse(client, place).await;
+        loop {
+            let Served { client, place } = &mut served;
+            let Some(to) = converse(client, place).await else { return };
+            let Served { client, place } = served;
+            match handover::give(client, place, to) {
+                Some((client, place)) => served = Served { client, place },
+                None => return,
+            }
+        }
     }
 }
 
-async fn converse(client: &mut Client, place: &Place) {
+/// Serves a client; says to which worker it should go, if it is not over.
+async fn converse(client: &mut Client, place: &Place) -> Option<WorkerId> {
     let context = place.context();
-    let Some(listener) = context.listener(place.listener()) else { return };
-    if listener.proxy_protocol.is_some() || listener.passthrough.is_some() {
-        // Rare, and large: kept out of every connection's memory.
-        match Box::pin(relay::greet(place, listener, client)).await {
-            Greeted::Here(None) => {}
-            Greeted::Here(Some(Ends { client: from, destination })) => {
-                let (port, trusted) = (destination.port(), &listener.trusted_proxies);
-                client.peer = Peer::new(from, port, Some(destination), trusted);
-            }
-            Greeted::Over => return,
-        }
+    let listener = context.listener(place.listener())?;
+    if !client.moved && !begin(context, listener, client, place).await {
+        return None;
     }
-    if let Some(acceptor) = context.acceptor(client.listener)
-        && !Box::pin(secure(context, listener, client, acceptor)).await
-    {
-        return;
-    }
-    let mut first = true;
+    let mut first = !client.moved;
     loop {
         let timeouts = &listener.timeouts;
         let mut patience = if first { timeouts.head } else { timeouts.idle };
@@ -82,7 +76,7 @@ async fn converse(client: &mut Client, place: &Place) {
             patience = patience.min(DRAIN_PATIENCE);
         }
         if !await_request(context, client, patience).await {
-            return;
+            return None;
         }
         let mut scratch = context.take_scratch();
         let ending = match read_head(context, listener, client, &mut scratch).await {
@@ -92,15 +86,45 @@ async fn converse(client: &mut Client, place: &Place) {
         context.keep_scratch(scratch);
         match ending {
             Ending::KeepAlive => {}
-            Ending::Close => return client.stream.say_end().await,
-            Ending::Linger => return linger(&client.stream).await,
-            Ending::Reset => return client.stream.reset_on_drop(),
+            Ending::Close => client.stream.say_end().await,
+            Ending::Linger => linger(&client.stream).await,
+            Ending::Reset => client.stream.reset_on_drop(),
+        }
+        if ending != Ending::KeepAlive {
+            return None;
         }
         if client.received.is_empty() {
             // A buffer that grew for a body goes back while the connection idles.
             client.received = Buffer::default();
         }
+        if let Some(to) = handover::wanted(context, client) {
+            return Some(to);
+        }
         first = false;
+    }
+}
+
+/// What comes before the first request; false if there will be none.
+async fn begin(
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &mut Client,
+    place: &Place,
+) -> bool {
+    if listener.proxy_protocol.is_some() || listener.passthrough.is_some() {
+        // Rare, and large: kept out of every connection's memory.
+        match Box::pin(relay::greet(place, listener, client)).await {
+            Greeted::Here(None) => {}
+            Greeted::Here(Some(Ends { client: from, destination })) => {
+                let (port, trusted) = (destination.port(), &listener.trusted_proxies);
+                client.peer = Peer::new(from, port, Some(destination), trusted);
+            }
+            Greeted::Over => return false,
+        }
+    }
+    match context.acceptor(client.listener) {
+        Some(acceptor) => Box::pin(secure(context, listener, client, acceptor)).await,
+        None => true,
     }
 }
 
@@ -230,7 +254,7 @@ async fn linger(stream: &Stream) {
 mod tests {
     use super::*;
 
-    fn size_of_future<A, B, C, D, F>(_: fn(A, B, C, D) -> F) -> usize {
+    fn size_of_future<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -3,21 +3,24 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::access_log;
 use super::cache::CacheHand;
+use super::handover::{Give, Newcomer};
 use super::passthrough::Passthrough;
 use super::route::Router;
 use crate::balancer::Pools;
 use crate::config::{Config, ListenerConfig, Speaks};
 use crate::http::{RequestHead, ResponseHead};
-use crate::ids::ListenerId;
+use crate::ids::{ListenerId, WorkerId};
 use crate::net::tls::TlsAcceptor;
-use crate::stats::{Counter, Row};
+use crate::stats::{Counter, Occupancy, Row};
 
 /// Bytes that a kept head's buffers hold at the most.
 const HEAD_KEPT: usize = 8 << 10;
+
+/// One in so many connections of a busy worker goes to another each second.
+const RELIEF_SHARE: usize = 16;
 
 /// Heads kept for later exchanges, per worker.
 const SCRATCH_KEPT: usize = 512;
@@ -35,8 +38,13 @@ pub struct Context {
     pub(super) passthrough: Vec<Option<Passthrough>>,
     /// This worker's counters.
     pub row: Arc<Row>,
-    /// Open connections per listener, over all workers.
-    pub open: Arc<[AtomicUsize]>,
+    /// Open connections, of all workers.
+    pub occupancy: Arc<Occupancy>,
+    /// Which of them this one is.
+    pub worker: WorkerId,
+    give: Option<Give>,
+    /// Where connections go from here, as long as some should.
+    relief: Cell<Option<Relief>>,
     /// Where access log lines go, if anywhere.
     pub access_log: Option<access_log::Sender>,
     /// TLS with clients, by listener.
@@ -59,6 +67,17 @@ pub(super) struct Scratch {
     pub(super) response: ResponseHead,
 }
 
+/// The other workers, seen from one.
+#[derive(Debug)]
+pub struct Neighbours {
+    /// Which worker this is.
+    pub me: WorkerId,
+    /// Everybody's connections.
+    pub occupancy: Arc<Occupancy>,
+    /// The way of connections to others; none: each worker keeps its own.
+    pub give: Option<Give>,
+}
+
 impl Context {
     /// A context without connections.
     #[must_use]
@@ -66,7 +85,7 @@ impl Context {
         config: Arc<Config>,
         pools: Pools,
         row: Arc<Row>,
-        open: Arc<[AtomicUsize]>,
+        neighbours: Neighbours,
         access_log: Option<access_log::Sender>,
         tls: Arc<[Option<TlsAcceptor>]>,
     ) -> Self {
@@ -80,7 +99,10 @@ impl Context {
             pools,
             passthrough,
             row,
-            open,
+            occupancy: neighbours.occupancy,
+            worker: neighbours.me,
+            give: neighbours.give,
+            relief: Cell::new(None),
             access_log,
             tls,
             cache: None,
@@ -132,6 +154,54 @@ impl Context {
         self.cut.set(true);
     }
 
+    /// Takes a place on a worker; false if the listener is full, which is then counted.
+    pub(super) fn take_place_on(&self, worker: WorkerId, listener: ListenerId) -> bool {
+        let bound = self.listener(listener).map_or(0, |listener| listener.limits.connections);
+        let taken = self.occupancy.enter(worker, listener, bound);
+        if !taken {
+            self.row.add(Counter::ConnectionsRefused, 1);
+        }
+        taken
+    }
+
+    /// Who should serve a new connection in place of this worker, if anybody.
+    pub(super) fn lighter(&self) -> Option<WorkerId> {
+        if self.give.is_none() || self.is_draining() {
+            return None;
+        }
+        self.occupancy.lighter(self.worker)
+    }
+
+    /// Looks, once per second, whether connections should go to another worker. `load` is the share of
+    /// its core that this one used, in thousandths.
+    pub fn seek_relief(&self, load: u32) {
+        self.occupancy.set_load(self.worker, load);
+        let me = self.worker;
+        let (to, left) = match (self.occupancy.excess(me), self.occupancy.idler(me)) {
+            // The rest next time: what left is not yet what it is when it has arrived.
+            (excess @ 1.., _) => (self.occupancy.lighter(me), excess.div_ceil(2)),
+            (0, idler) => (idler, self.occupancy.on(me).div_ceil(RELIEF_SHARE)),
+        };
+        self.relief.set(to.map(|to| Relief { to, left }));
+    }
+
+    /// Where a connection between two requests should go, if from here; one of those that should.
+    pub(super) fn relief(&self) -> Option<WorkerId> {
+        let relief = self.relief.get().filter(|relief| relief.left > 0)?;
+        if self.give.is_none() || self.is_draining() {
+            return None;
+        }
+        self.relief.set(Some(Relief { left: relief.left - 1, ..relief }));
+        Some(relief.to)
+    }
+
+    pub(super) fn give(&self, to: WorkerId, newcomer: Newcomer) -> Result<(), Newcomer> {
+        let Some(give) = &self.give else { return Err(newcomer) };
+        give.send(to, newcomer)?;
+        self.row.add(Counter::ConnectionsMoved, 1);
+        Ok(())
+    }
+
     /// Whether the worker is to end at once.
     #[must_use]
     pub const fn is_cut(&self) -> bool {
@@ -173,26 +243,48 @@ impl Context {
     }
 }
 
+/// So many connections are to go to this worker.
+#[derive(Clone, Copy, Debug)]
+struct Relief {
+    to: WorkerId,
+    left: usize,
+}
+
 /// A place among a listener's connections, until dropped.
 #[derive(Debug)]
 pub struct Place {
     context: Rc<Context>,
     listener: ListenerId,
+    /// Another worker has it.
+    given: bool,
 }
 
 impl Place {
     /// A place, or none if the listener is full; the refusal is then counted.
     #[must_use]
     pub fn take(context: &Rc<Context>, listener: ListenerId) -> Option<Self> {
-        let bound = context.listener(listener)?.limits.connections;
-        let open = context.open.get(listener.index())?;
-        if open.fetch_add(1, Ordering::Relaxed) >= bound {
-            open.fetch_sub(1, Ordering::Relaxed);
-            context.row.add(Counter::ConnectionsRefused, 1);
+        if !context.take_place_on(context.worker, listener) {
             return None;
         }
+        Some(Self::taken(context, listener))
+    }
+
+    /// A place that was taken for a connection that comes from another worker.
+    #[must_use]
+    pub fn taken(context: &Rc<Context>, listener: ListenerId) -> Self {
         context.row.add(Counter::ConnectionsActive, 1);
-        Some(Self { context: Rc::clone(context), listener })
+        Self { context: Rc::clone(context), listener, given: false }
+    }
+
+    /// Gives the place to another worker.
+    pub(super) fn give_to(mut self, to: WorkerId) {
+        self.context.occupancy.transfer(self.context.worker, to, self.listener);
+        self.given = true;
+    }
+
+    /// The worker's reverse proxy, to be kept.
+    pub(super) const fn shared(&self) -> &Rc<Context> {
+        &self.context
     }
 
     /// The worker's reverse proxy.
@@ -210,8 +302,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(open) = self.context.open.get(self.listener.index()) {
-            open.fetch_sub(1, Ordering::Relaxed);
+        if !self.given {
+            self.context.occupancy.leave(self.context.worker, self.listener);
         }
         self.context.row.sub(Counter::ConnectionsActive, 1);
     }

@@ -33,6 +33,21 @@ pub(super) struct Client {
     pub(super) received: Buffer,
     /// What its certificate says of it, as whole fields for members.
     pub(super) identity: Option<Box<[u8]>>,
+    /// Another worker served it before this one.
+    pub(super) moved: bool,
+}
+
+impl Client {
+    /// A client that has said nothing yet.
+    pub(super) fn new(stream: Stream, peer: Peer, listener: ListenerId) -> Self {
+        let received = Buffer::default();
+        Self { stream, peer, listener, received, identity: None, moved: false }
+    }
+
+    /// A client between two requests.
+    pub(super) fn known(stream: Stream, peer: Peer, listener: ListenerId) -> Self {
+        Self { moved: true, ..Self::new(stream, peer, listener) }
+    }
 }
 
 /// How a client's connection goes on behind an exchange.

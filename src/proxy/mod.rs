@@ -15,6 +15,7 @@ mod filtered;
 mod flows;
 mod forwarded;
 mod greeting;
+mod handover;
 mod hash_key;
 mod passthrough;
 mod patience;
@@ -33,6 +34,7 @@ mod upload;
 
 pub use cache::{CacheHand, Selector, SharedCache, Verdict};
 pub use connection::{DRAIN_PATIENCE, serve};
-pub use context::{Context, Place};
+pub use context::{Context, Neighbours, Place};
 pub use flows::Flows;
+pub use handover::{Give, Moved, Newcomer, Origin, pass_on};
 pub use relay::relay;

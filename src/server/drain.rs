@@ -13,7 +13,7 @@ use crate::control::access_log::Writer;
 use crate::control::{Event, Signals, log};
 use crate::ids::WorkerId;
 use crate::net::Ringer;
-use crate::stats::{Counter, Row, report};
+use crate::stats::{Counter, Occupancy, Row, report};
 
 /// How long the workers may take to cut what is under way.
 const CUT_PATIENCE: Duration = Duration::from_secs(1);
@@ -32,6 +32,7 @@ pub(super) enum Outcome {
 pub(super) struct Crew {
     workers: Vec<(JoinHandle<()>, Ringer<Command>)>,
     rows: Vec<Arc<Row>>,
+    occupancy: Arc<Occupancy>,
     /// The control thread's counters.
     control: Arc<Row>,
     ends: UnboundedReceiver<WorkerId>,
@@ -42,14 +43,14 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn new(
-        rows: Vec<Arc<Row>>,
+        (rows, occupancy): (Vec<Arc<Row>>, Arc<Occupancy>),
         control: Arc<Row>,
         ends: UnboundedReceiver<WorkerId>,
         log_writer: Option<Writer>,
         drain_timeout: Duration,
     ) -> Self {
         let (workers, draining) = (Vec::new(), Arc::default());
-        Self { workers, rows, control, ends, log_writer, drain_timeout, draining }
+        Self { workers, rows, occupancy, control, ends, log_writer, drain_timeout, draining }
     }
 
     /// Whether the end has begun, for others to look at.
@@ -83,7 +84,7 @@ impl Crew {
 
     fn on_event(&self, event: Event) {
         match event {
-            Event::Report => log::raw(&report(&self.rows, &self.control)),
+            Event::Report => log::raw(&report(&self.rows, &self.control, &self.occupancy)),
             Event::HangUp => tracing::warn!("SIGHUP: this version cannot reload its configuration"),
             Event::Upgrade => tracing::warn!("SIGUSR2: this version cannot upgrade in place"),
             Event::Terminate => {}
@@ -98,7 +99,7 @@ impl Crew {
         self.draining.store(true, Ordering::Relaxed);
         let connections = self.open_connections();
         tracing::info!(connections, timeout = ?self.drain_timeout, "draining");
-        self.tell_all(Command::Drain);
+        self.tell_all(|| Command::Drain);
         let (mut left, mut cut) = (self.workers.len(), None);
         let deadline = tokio::time::sleep(self.drain_timeout);
         tokio::pin!(deadline);
@@ -120,7 +121,7 @@ impl Crew {
             match (over, cut) {
                 (true, None) => {
                     cut = Some(self.open_connections());
-                    self.tell_all(Command::Cut);
+                    self.tell_all(|| Command::Cut);
                     deadline.set(tokio::time::sleep(CUT_PATIENCE));
                 }
                 // A worker that does not even end now is stuck.
@@ -138,10 +139,10 @@ impl Crew {
         cut.map_or(Outcome::Drained, Outcome::Cut)
     }
 
-    fn tell_all(&self, command: Command) {
+    fn tell_all(&self, command: impl Fn() -> Command) {
         for (_, ringer) in &self.workers {
             // The inbox holds more commands than are ever sent.
-            _ = ringer.send(command);
+            _ = ringer.send(command());
         }
     }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
@@ -19,7 +18,7 @@ use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
 use crate::proxy::SharedCache;
-use crate::stats::Row;
+use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
 const INBOX: usize = 256;
@@ -124,7 +123,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
-    let mut crew = Crew::new(rows.clone(), Arc::clone(&control_row), ends, log_writer, timeout);
+    let occupancy = occupancy(&config, cores.len());
+    let counts = (rows.clone(), Arc::clone(&occupancy));
+    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout);
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
@@ -133,16 +134,14 @@ pub fn run(options: Options) -> Result<(), StartError> {
         .with_tls(to_members)
         .with_records(shared.records());
     let cache = SharedCache::new(&config, cores.len());
-    let open: Arc<[AtomicUsize]> = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
     let (started, starts) = bounded(cores.len());
     let mut sockets = by_worker(listening, cores.len());
     let mut datagrams = by_worker(datagrams, cores.len());
     let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
     let (peers, inboxes): (Vec<_>, Vec<_>) =
         inboxes.map_err(StartError::System)?.into_iter().unzip();
-    let ringers = peers.clone();
     let bound = sockets.drain(..).zip(datagrams.drain(..));
-    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(ringers);
+    let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
             id: WorkerId(number),
@@ -150,7 +149,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             driver,
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
-            open: Arc::clone(&open),
+            occupancy: Arc::clone(&occupancy),
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
@@ -167,7 +166,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     }
     drop((log_sender, started, ended, observer));
     let (draining, desk) = (crew.draining(), monitor.desk());
-    let process = Process::new(&config, &shared, rows, &control_row, draining, desk);
+    let process = Process::new(&config, &shared, (rows, occupancy), &control_row, draining, desk);
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
@@ -180,6 +179,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
     say_end(control.map_err(StartError::System)?.block_on(serve)?);
     Ok(())
+}
+
+fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {
+    let names = config.listeners.iter().map(|listener| listener.name.clone());
+    Arc::new(Occupancy::new(names, workers))
 }
 
 fn say_end(outcome: Outcome) {

@@ -7,7 +7,6 @@ use std::net::{TcpListener, UdpSocket};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,18 +18,24 @@ use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
-use crate::proxy::{self, CacheHand, Context, DRAIN_PATIENCE, Flows, Place, SharedCache};
-use crate::stats::{Counter, Reason, Row};
+use crate::proxy::{
+    self, CacheHand, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place,
+    SharedCache,
+};
+use crate::stats::{Counter, Occupancy, Reason, Row};
 
 /// How long accepting pauses when the process has no descriptors left: trying at once would burn
 /// the core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Ticks between two looks at how busy the worker is: a second.
+const LOAD_TICKS: u32 = 10;
+
 /// Connections accepted before others get their turn.
 const ACCEPT_BATCH: usize = 64;
 
 /// What the control thread tells a worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Command {
     /// Accept no more, finish what is under way, then end.
     Drain,
@@ -38,6 +43,8 @@ pub(super) enum Command {
     SlotFreed(PoolId),
     /// Another worker's fetch of this number made progress, for those who wait for it here.
     FlightProgressed(u64),
+    /// Another worker has too much to do: this one serves the connection from here on.
+    Adopt(Newcomer),
     /// End now: answers under way are cut, and their clients see that they are.
     Cut,
 }
@@ -50,7 +57,7 @@ pub(super) struct Plan {
     pub(super) driver: Driver,
     pub(super) config: Arc<Config>,
     pub(super) shared: Arc<SharedPools>,
-    pub(super) open: Arc<[AtomicUsize]>,
+    pub(super) occupancy: Arc<Occupancy>,
     pub(super) row: Arc<Row>,
     pub(super) access_log: Option<proxy::access_log::Sender>,
     /// TLS with clients, by listener.
@@ -101,15 +108,20 @@ impl Plan {
 
     async fn serve(self) {
         let (row, observer) = (&self.row, &self.observer);
-        let peers = self.peers;
+        let peers: Rc<[_]> = self.peers.into();
         let cache = self.cache.map(|cache| {
-            let peers = peers.clone();
+            let peers = Rc::clone(&peers);
             let ring = move |worker: WorkerId, flight| {
                 let peer = peers.get(worker.index());
                 peer.is_some_and(|peer| peer.send(Command::FlightProgressed(flight)).is_ok())
             };
             CacheHand::new(cache, self.id, Box::new(ring))
         });
+        let neighbours = Neighbours {
+            me: self.id,
+            occupancy: self.occupancy,
+            give: self.config.server.spread.then(|| giving(&peers)),
+        };
         let ring: Rc<dyn Fn(WorkerId, PoolId)> = Rc::new(move |worker, pool| {
             if let Some(peer) = peers.get(worker.index()) {
                 // One that does not arrive costs a tick.
@@ -117,8 +129,8 @@ impl Plan {
             }
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
-        let (sharing, log) = (self.open, self.access_log);
-        let context = Context::new(self.config, pools, self.row, sharing, log, self.tls);
+        let log = self.access_log;
+        let context = Context::new(self.config, pools, self.row, neighbours, log, self.tls);
         let context = context.with_cache(cache).shared();
         let opened = open(self.sockets, self.datagrams, self.driver, &context);
         let (doors, flows) = match opened {
@@ -151,6 +163,7 @@ impl Plan {
                             cache.wake(flight);
                         }
                     }
+                    Command::Adopt(newcomer) => adopt(&context, newcomer),
                     Command::Cut => {
                         for _ in 0..context.row.get(Counter::UpstreamActive) {
                             context.row.error(Reason::DrainCut);
@@ -207,8 +220,7 @@ struct Door {
 
 impl Door {
     fn is_crowded(&self, context: &Context) -> bool {
-        let open = context.open.iter().map(|count| count.load(Ordering::Relaxed));
-        open.sum::<usize>() >= self.most
+        context.occupancy.all() >= self.most
     }
 }
 
@@ -230,13 +242,17 @@ fn housekeep(
     if let Some(cache) = context.cache() {
         cache.housekeep(&context.row);
     }
+    if tick.is_multiple_of(LOAD_TICKS) {
+        context.seek_relief(net::load());
+    }
     context.row.set(Counter::Completions, net::completions());
     context.row.set(Counter::Wakes, net::wakes());
     let over = context.is_cut()
         || context.is_draining()
             && doors.iter().all(|door| door.closed.get())
             && flows.iter().all(|flows| flows.is_closed())
-            && context.row.get(Counter::ConnectionsActive) == 0;
+            // Those on their way here count, too.
+            && context.occupancy.on(context.worker) == 0;
     if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
@@ -270,15 +286,46 @@ fn accept_waiting(door: &Door, context: &Rc<Context>) -> bool {
 
 fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::SocketAddr) {
     context.row.add(Counter::Accepts, 1);
+    let Err(stream) = proxy::pass_on(context, door.listener, stream, peer, door.port) else {
+        return;
+    };
     // Without a place the connection is closed at once, and counted.
     if let Some(place) = Place::take(context, door.listener) {
-        let requests = context.speaks(door.listener) == Speaks::Http;
-        if requests {
-            net::spawn(proxy::serve(place, stream, peer, door.port), count_panic(context));
-        } else {
+        start(context, place, stream, Origin::Accepted { peer, port: door.port });
+    }
+}
+
+/// Serves a connection that another worker gave away.
+fn adopt(context: &Rc<Context>, newcomer: Newcomer) {
+    if let Some((place, stream, origin)) = newcomer.arrive(context) {
+        start(context, place, stream, origin);
+    }
+}
+
+fn start(context: &Rc<Context>, place: Place, stream: Stream, origin: Origin) {
+    match (context.speaks(place.listener()), origin) {
+        (Speaks::Http, origin) => {
+            net::spawn(proxy::serve(place, stream, origin), count_panic(context));
+        }
+        (_, Origin::Accepted { peer, .. }) => {
             net::spawn(proxy::relay(place, stream, peer), count_panic(context));
         }
+        // Only who asks again and again is moved.
+        (_, Origin::Moved(_)) => {}
     }
+}
+
+/// The way of connections to other workers.
+fn giving(peers: &Rc<[Ringer<Command>]>) -> Give {
+    let peers = Rc::clone(peers);
+    Give::new(move |to, newcomer: Newcomer| {
+        let Some(peer) = peers.get(to.index()) else { return Err(newcomer) };
+        peer.send(Command::Adopt(newcomer)).or_else(|back| match back {
+            Command::Adopt(newcomer) => Err(newcomer),
+            // Nothing else was sent.
+            _ => Ok(()),
+        })
+    })
 }
 
 /// Closes the doors so that no connection on its way in is lost, then lets idle ones go.

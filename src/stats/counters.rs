@@ -32,6 +32,7 @@ macro_rules! counters {
 counters! {
     Accepts, "accepts", "Client connections accepted.";
     ConnectionsActive, "connections_active", "Client connections open now (a gauge).";
+    ConnectionsMoved, "connections_moved", "Client connections given to another worker, which had fewer of them or less to do.";
     ConnectionsRefused, "connections_refused", "Client connections closed at once because the listener's `limits.connections` was reached.";
     TlsHandshakes, "tls_handshakes", "TLS handshakes with clients that succeeded, resumed ones included.";
     TlsResumed, "tls_resumed", "Of these, those resumed by a ticket.";

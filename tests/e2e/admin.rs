@@ -87,9 +87,16 @@ fn counters_in_three_forms() {
     let dumped = crate::support::stats::Stats::parse(text.lines());
     assert_eq!(dumped.total("exchanges"), 3);
     assert_eq!(
-        dumped.names().filter(|name| !name.starts_with("error_")).count(),
+        dumped.names().filter(|name| !name.starts_with("error_") && !name.contains("_of_")).count(),
         ringway::stats::Counter::COUNT
     );
+    // One connection, on one of two workers.
+    assert_eq!(dumped.total("connections_of_web"), 1);
+    assert_eq!(dumped.total("imbalance_percent_of_web"), 200);
+    let listener = &stats["listeners"][0];
+    assert_eq!((&listener["name"], &listener["imbalance"]), (&"web".into(), &2.0.into()));
+    let metrics = ask(&proxy, "GET", "/metrics").text();
+    assert!(metrics.contains("ringway_listener_imbalance{listener=\"web\"} 2\n"), "{metrics}");
     assert!(text.ends_with("stat end\n"));
     expect_refusal(&ask(&proxy, "GET", "/stats?format=xml"), 400, "json or text");
     // A HEAD is a GET without its body.

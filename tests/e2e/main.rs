@@ -46,6 +46,7 @@ mod replay;
 mod response_splitting;
 mod retry;
 mod routing;
+mod spread;
 mod stale;
 mod stats;
 mod sticky;

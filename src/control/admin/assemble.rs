@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::view::{
-    CountView, EvidenceView, MemberView, PoolView, ReadyView, SeenView, StatsView, TransitionView,
+    CountView, EvidenceView, ListenerView, MemberView, PoolView, ReadyView, SeenView, StatsView,
+    TransitionView,
 };
 use super::{Occupant, Process};
 use crate::balancer::Standing;
 use crate::balancer::health::{PassiveState, Seen, Transition, What};
 use crate::clock::{self, Instant};
-use crate::config::PoolConfig;
+use crate::config::{PoolConfig, Speaks};
 use crate::control::desk::{MemberState, NoAnswer};
-use crate::ids::{MemberId, PoolId};
+use crate::ids::{ListenerId, MemberId, PoolId};
 use crate::stats::{Counter, Reason, Row};
 
 /// What time it is by both clocks.
@@ -60,7 +61,18 @@ impl Process {
             workers: self.rows.len(),
             counters: Counter::ALL.iter().map(counter).collect(),
             errors: Reason::ALL.iter().map(error).collect(),
+            listeners: self.listeners().collect(),
         }
+    }
+
+    pub(super) fn listeners(&self) -> impl Iterator<Item = ListenerView> {
+        let listeners = (0u16..).map(ListenerId).zip(&self.config.listeners);
+        let listeners = listeners.filter(|(_, listener)| listener.speaks() != Speaks::Udp);
+        listeners.map(|(id, listener)| ListenerView {
+            name: listener.name.clone(),
+            connections: self.occupancy.of(id).collect(),
+            imbalance: self.occupancy.imbalance(id),
+        })
     }
 
     pub(super) async fn pool_view(

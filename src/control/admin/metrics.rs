@@ -47,6 +47,7 @@ pub(super) fn text(process: &Process) -> String {
     about(&mut out, process);
     counters(&mut out, process);
     errors(&mut out, process);
+    listeners(&mut out, process);
     pools(&mut out, process);
     members(&mut out, process);
     certificates(&mut out, process);
@@ -105,6 +106,25 @@ fn errors(out: &mut String, process: &Process) {
         for (worker, row) in process.rows.iter().enumerate() {
             let labels = format_args!("side=\"{side}\",reason=\"{code}\",worker=\"{worker}\"");
             sample(out, name, labels, row.errors(*reason));
+        }
+    }
+}
+
+fn listeners(out: &mut String, process: &Process) {
+    let name = "ringway_listener_connections";
+    family(out, name, "gauge", "Open connections of clients.");
+    for listener in process.listeners() {
+        for (worker, count) in listener.connections.iter().enumerate() {
+            let labels = format_args!("listener=\"{}\",worker=\"{worker}\"", Label(&listener.name));
+            sample(out, name, labels, count);
+        }
+    }
+    let name = "ringway_listener_imbalance";
+    family(out, name, "gauge", "The most connections that a worker has, over the mean; 1 is even.");
+    for listener in process.listeners() {
+        if let Some(imbalance) = listener.imbalance {
+            let labels = format_args!("listener=\"{}\"", Label(&listener.name));
+            sample(out, name, labels, imbalance);
         }
     }
 }

@@ -63,7 +63,9 @@ async fn other_method() -> Refusal {
 async fn stats(State(process): App, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
     match value_of(query.as_deref().unwrap_or_default(), "format") {
         None | Some("json") => Ok(Json(process.stats()).into_response()),
-        Some("text") => Ok(report(&process.rows, &process.control).into_response()),
+        Some("text") => {
+            Ok(report(&process.rows, &process.control, &process.occupancy).into_response())
+        }
         Some(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "format is json or text")),
     }
 }

@@ -29,6 +29,19 @@ pub struct StatsView {
     pub counters: BTreeMap<String, CountView>,
     /// By side and reason, as in `docs/counters.md` without `error_`.
     pub errors: BTreeMap<String, CountView>,
+    /// In the order of the file.
+    pub listeners: Vec<ListenerView>,
+}
+
+/// Where a listener's clients are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListenerView {
+    /// Its name.
+    pub name: String,
+    /// Open connections, by worker.
+    pub connections: Vec<usize>,
+    /// The most that a worker has, over the mean: 1 is even; null: there are none.
+    pub imbalance: Option<f64>,
 }
 
 /// One counter.
