@@ -83,7 +83,8 @@ fn proxy(origin: SocketAddr) -> TcpStream {
     let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let text = format!(
         "[server]\nworkers = 1\n[listener.web]\nbind = \"{listen}\"\n[[route]]\nhosts = [\"a.test\"]\n\
-         path = \"/x/*\"\npool = \"o\"\n[pool.o]\nmembers = [\"{origin}\"]\n"
+         path = \"/x/*\"\npool = \"o\"\n[[route]]\npath = \"/cached/*\"\npool = \"o\"\n\
+         cache = {{ max_age = {{ 200 = \"8760h\" }} }}\n[pool.o]\nmembers = [\"{origin}\"]\n"
     );
     let config = ringway::config::load(&text, "test").expect("a good configuration").config;
     std::thread::spawn(|| {
@@ -121,7 +122,10 @@ fn an_exchange_in_steady_state_allocates_nothing() {
     let get = b"GET /x/y?z=1 HTTP/1.1\r\nHost: a.test\r\nUser-Agent: test\r\nAccept: */*\r\n\
         Accept-Encoding: gzip\r\nCookie: a=b\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n";
     let post = b"POST /x/y HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello";
-    for (request, end) in [(&get[..], &b"\r\n\r\n"[..]), (&post[..], &b"hello"[..])] {
+    let hit = b"GET /cached/y HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\nCookie: a=b\r\n\r\n";
+    let all =
+        [(&get[..], &b"\r\n\r\n"[..]), (&post[..], &b"hello"[..]), (&hit[..], &b"\r\n\r\n"[..])];
+    for (request, end) in all {
         let allocations = count(request, end, 2000);
         // The sweep's timer may grow a slab once; an allocation per exchange would be 2,000.
         assert!(allocations < 20, "{allocations} allocations in 2,000 exchanges");

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
-use super::cache::{self, Look, Part, Trace};
+use super::cache::{self, CacheHand, Look, Part, Trace};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::reasons;
@@ -15,7 +15,7 @@ use super::{deliver, redirect, reject, replay};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
-use crate::http::{Framing, Method, RequestHead, request_framing};
+use crate::http::{Framing, Method, RequestHead, ResponseHead, request_framing};
 use crate::ids::{ListenerId, MemberId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
@@ -249,15 +249,29 @@ async fn run(
         identity: client.identity.as_deref(),
         cache: None,
     };
-    let Some(hand) = context.cache() else {
-        return deliver::deliver(&ask, &mut client.received, response, facts).await;
-    };
-    let received = &mut client.received;
-    if let Some(cache) = &route.cache {
+    match context.cache() {
+        None => deliver::deliver(&ask, &mut client.received, response, facts).await,
+        Some(hand) => {
+            let (received, listener) = (&mut client.received, client.listener);
+            through_cache(ask, hand, listener, received, response, facts).await
+        }
+    }
+}
+
+/// The cache may answer, or see the answer.
+async fn through_cache(
+    ask: Ask<'_>,
+    hand: &CacheHand,
+    listener: ListenerId,
+    received: &mut Buffer,
+    response: &mut ResponseHead,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    if let Some(cache) = &ask.route.cache {
         match cache::look(&ask, cache, hand, response, facts)? {
             Look::Hit(ready) => return cache::send(&ask, ready, received, facts).await,
             Look::HitAndRefresh(ready, plan) => {
-                cache::refresh(&ask, client.listener, facts, plan);
+                cache::refresh(&ask, listener, facts, plan);
                 return cache::send(&ask, ready, received, facts).await;
             }
             Look::Miss(plan) => {
@@ -268,8 +282,8 @@ async fn run(
             Look::Past => {}
         }
     }
-    let watched = Ask { cache: Some(&Part::Watch), ..ask };
-    let ask = if head.method().is_safe() { ask } else { watched };
+    let watch = (!ask.head.method().is_safe()).then_some(&Part::Watch);
+    let ask = Ask { cache: watch, ..ask };
     deliver::deliver(&ask, received, response, facts).await
 }
 

@@ -54,41 +54,22 @@ pub(in super::super) fn look(
     response: &mut ResponseHead,
     facts: &Facts,
 ) -> Result<Look, Reason> {
-    let past = |forward| {
-        facts.cache.set(Some(Trace::forwarded(Verdict::Past, forward)));
+    let past = |verdict, forward| {
+        facts.cache.set(Some(Trace::forwarded(verdict, forward)));
         Ok(Look::Past)
-    };
-    let get = match ask.head.method() {
-        Method::Get => true,
-        Method::Head => false,
-        _ => return past(Forward::Method),
     };
     let mut request = CacheRequest::of(ask.head);
     if cache.ignore_client_directives {
         request.ignore_directives();
     }
-    if is_marked(ask.head, &cache.bypass) {
-        return past(Forward::Bypass);
+    if let Some(forward) = goes_past(ask, cache, &request) {
+        return past(Verdict::Past, forward);
     }
-    let bare = ask.framing == Framing::None && ask.upgrade.is_none();
-    if !bare || request.guarded || request.control.no_store {
-        return past(Forward::Request);
-    }
-    let (Some(place), Some((id, zone))) =
-        (Place::of(ask), facts.route.get().and_then(|route| hand.shared.zone(route)))
-    else {
-        return past(Forward::Request);
+    let Some(place) = Place::of(ask) else { return past(Verdict::Past, Forward::Request) };
+    let Some((resource, stored)) = find(ask, hand, &place, facts) else {
+        return past(Verdict::Past, Forward::Request);
     };
     let now = clock::unix().as_secs();
-    let (resource, stored) = {
-        let mut scratch = hand.scratch.borrow_mut();
-        let scratch = &mut *scratch;
-        zone.key(id, &place, ask.head, &mut scratch.key);
-        let resource = hand.shared.store.get(&scratch.key);
-        let found = resource.as_ref();
-        let stored = found.and_then(|it| it.find(ask.head, &mut scratch.text)).map(Arc::clone);
-        (resource, stored)
-    };
     let fitness = stored.as_ref().map(|stored| stored.fitness(&request, now));
     if let (Some(stored), Some(fitness)) = (&stored, fitness)
         && !matches!(fitness, Fitness::Validate { .. })
@@ -100,8 +81,7 @@ pub(in super::super) fn look(
         if fitness != Fitness::StaleWhileRevalidate {
             return Ok(Look::Hit(answer));
         }
-        let (key, url) = (&hand.scratch.borrow().key, &place);
-        let mut plan = plan(ask, key, url, resource.clone(), Forward::Stale);
+        let mut plan = plan(ask, hand, &place, resource, Forward::Stale);
         plan.stale = Some(Arc::clone(stored));
         return Ok(Look::HitAndRefresh(answer, plan));
     }
@@ -109,9 +89,8 @@ pub(in super::super) fn look(
         return Err(Reason::OnlyIfCached);
     }
     let forward = match (&stored, &resource) {
-        (Some(stored), _)
-            if stored.label.ttl(now) > 0 && !stored.label.lifetime.always_validate =>
-        {
+        // Without the client's wishes it would have answered.
+        (Some(stored), _) if stored.fitness(&CacheRequest::default(), now) == Fitness::Fresh => {
             Forward::Request
         }
         (Some(_), _) => Forward::Stale,
@@ -119,28 +98,57 @@ pub(in super::super) fn look(
         (None, _) => Forward::UriMiss,
     };
     // A part of what is not stored, and the head alone, are nothing to be stored.
-    if !get || (request.range.is_some() && stored.is_none()) {
-        facts.cache.set(Some(Trace::forwarded(Verdict::Miss, forward)));
-        return Ok(Look::Past);
+    if ask.head.method() == Method::Head || (request.range.is_some() && stored.is_none()) {
+        return past(Verdict::Miss, forward);
     }
-    let passes = resource
-        .as_ref()
-        .is_some_and(|resource| resource.variants.is_empty() && resource.pass_until > now);
-    let mut plan = plan(ask, &hand.scratch.borrow().key, &place, resource, forward);
+    let passes = |it: &Arc<Resource>| it.variants.is_empty() && it.pass_until > now;
+    let alone = resource.as_ref().is_some_and(passes);
+    let mut plan = plan(ask, hand, &place, resource, forward);
     plan.if_error = fitness == Some(Fitness::Validate { if_error: true });
-    plan.stale = stored;
-    plan.alone = passes;
+    (plan.stale, plan.alone) = (stored, alone);
     Ok(Look::Miss(plan))
 }
 
+/// Why a request has nothing to do with the cache, if so.
+fn goes_past(ask: &Ask<'_>, cache: &CacheConfig, request: &CacheRequest<'_>) -> Option<Forward> {
+    if !matches!(ask.head.method(), Method::Get | Method::Head) {
+        return Some(Forward::Method);
+    }
+    if is_marked(ask.head, &cache.bypass) {
+        return Some(Forward::Bypass);
+    }
+    let bare = ask.framing == Framing::None && ask.upgrade.is_none();
+    (!bare || request.guarded || request.control.no_store).then_some(Forward::Request)
+}
+
+/// What is stored for the key of a request, and of that what answers it. Leaves the key in `scratch`.
+#[allow(clippy::type_complexity)]
+fn find(
+    ask: &Ask<'_>,
+    hand: &CacheHand,
+    place: &Place<'_>,
+    facts: &Facts,
+) -> Option<(Option<Arc<Resource>>, Option<Arc<Stored>>)> {
+    let (id, zone) = facts.route.get().and_then(|route| hand.shared.zone(route))?;
+    let mut scratch = hand.scratch.borrow_mut();
+    let scratch = &mut *scratch;
+    zone.key(id, place, ask.head, &mut scratch.key);
+    let resource = hand.shared.store.get(&scratch.key);
+    let found = resource.as_ref();
+    let stored = found.and_then(|it| it.find(ask.head, &mut scratch.text)).map(Arc::clone);
+    Some((resource, stored))
+}
+
+/// The key is the one that [`find`] left.
 fn plan(
     ask: &Ask<'_>,
-    key: &[u8],
+    hand: &CacheHand,
     place: &Place<'_>,
     resource: Option<Arc<Resource>>,
     forward: Forward,
 ) -> Box<Plan> {
-    let mut flight_key = key.to_vec();
+    let key = hand.scratch.borrow().key.clone();
+    let mut flight_key = key.clone();
     if let Some(resource) = resource.as_ref().filter(|resource| !resource.vary.is_empty()) {
         flight_key.push(b'\n');
         vary::select(&resource.vary, ask.head, &mut flight_key);
@@ -148,7 +156,7 @@ fn plan(
     let mut url = Vec::new();
     place.url(&mut url);
     Box::new(Plan {
-        key: key.into(),
+        key,
         flight_key,
         url: url.into(),
         resource,

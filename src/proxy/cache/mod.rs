@@ -5,6 +5,7 @@
 
 mod fetch;
 mod fill;
+mod filling;
 mod flight;
 mod growing;
 mod hand;
