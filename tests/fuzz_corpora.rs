@@ -70,3 +70,8 @@ fn range() {
 fn date() {
     replay("date", ringway::http::caching::fuzz::date);
 }
+
+#[test]
+fn accept_encoding() {
+    replay("accept_encoding", ringway::http::fuzz::accept_encoding);
+}

@@ -16,39 +16,39 @@ thread_local! {
 
 /// An atomic whose every operation is a point of interruption.
 #[derive(Debug, Default)]
-pub(super) struct AtomicU64(atomic::AtomicU64);
+pub(crate) struct AtomicU64(atomic::AtomicU64);
 
 impl AtomicU64 {
-    pub(super) const fn new(value: u64) -> Self {
+    pub(crate) const fn new(value: u64) -> Self {
         Self(atomic::AtomicU64::new(value))
     }
 
-    pub(super) fn load(&self, order: Ordering) -> u64 {
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
         step();
         self.0.load(order)
     }
 
-    pub(super) fn fetch_add(&self, by: u64, order: Ordering) -> u64 {
+    pub(crate) fn fetch_add(&self, by: u64, order: Ordering) -> u64 {
         step();
         self.0.fetch_add(by, order)
     }
 
-    pub(super) fn fetch_sub(&self, by: u64, order: Ordering) -> u64 {
+    pub(crate) fn fetch_sub(&self, by: u64, order: Ordering) -> u64 {
         step();
         self.0.fetch_sub(by, order)
     }
 
-    pub(super) fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
+    pub(crate) fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
         step();
         self.0.fetch_or(bits, order)
     }
 
-    pub(super) fn swap(&self, value: u64, order: Ordering) -> u64 {
+    pub(crate) fn swap(&self, value: u64, order: Ordering) -> u64 {
         step();
         self.0.swap(value, order)
     }
 
-    pub(super) fn compare_exchange(
+    pub(crate) fn compare_exchange(
         &self,
         expected: u64,
         value: u64,
@@ -82,7 +82,7 @@ struct State {
 
 /// The order of one run.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     state: Mutex<State>,
     changed: Vec<Condvar>,
 }
@@ -210,7 +210,7 @@ fn run(
 
 /// Runs `prepare`, then what it gives on each of `threads` threads, then `check`, in all orders;
 /// how many there were.
-pub(super) fn explore<W: Sync>(
+pub(crate) fn explore<W: Sync>(
     threads: usize,
     bound: usize,
     prepare: impl Fn() -> W,

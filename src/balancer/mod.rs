@@ -4,14 +4,14 @@
 //! exchange as in flight there; [`Lease::reuse`] and [`Lease::dial`] reach it, on a kept-alive connection if there
 //! is one. Must not know requests: it sees a pool, and which members were tried already.
 
-mod atomic;
+pub(crate) mod atomic;
 mod availability;
 mod figures;
 pub mod health;
 mod idle;
 mod inflight;
 #[cfg(test)]
-mod interleave;
+pub(crate) mod interleave;
 mod keepalive;
 mod latency;
 mod lease;

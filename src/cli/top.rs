@@ -148,6 +148,7 @@ mod tests {
             counters: BTreeMap::from([("exchanges".to_owned(), count(exchanges))]),
             errors: BTreeMap::from([("route_no_route".to_owned(), count(errors))]),
             listeners: Vec::new(),
+            rules: BTreeMap::new(),
         }
     }
 

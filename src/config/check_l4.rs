@@ -50,7 +50,7 @@ impl Speaks {
     pub fn takes(self, section: Section, key: &str) -> bool {
         let stream = self != Self::Udp;
         match (section, key) {
-            (Section::Listener, "bind" | "protocol" | "timeouts" | "limits") => true,
+            (Section::Listener, "bind" | "protocol" | "timeouts" | "limits" | "access") => true,
             (Section::Listener, "pool") => matches!(self, Self::Tcp | Self::Udp),
             (Section::Listener, "replies") => self == Self::Udp,
             (Section::Listener, "passthrough") => matches!(self, Self::Http | Self::Passthrough),
@@ -59,7 +59,7 @@ impl Speaks {
             (Section::Listener, "proxy_protocol" | "defer_accept") => stream,
             (Section::ListenerTimeouts, "head" | "tunnel" | "write") => stream,
             (Section::ListenerTimeouts, "session") => self == Self::Udp,
-            (Section::ListenerLimits, "connections") => stream,
+            (Section::ListenerLimits, "connections" | "connections_per_client") => stream,
             (Section::ListenerLimits, "sessions") => self == Self::Udp,
             _ => self == Self::Http,
         }

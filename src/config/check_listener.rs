@@ -8,7 +8,8 @@ use super::check_l4::Speaks;
 use super::checked::{Cidr, ListenerConfig, ListenerLimits, ListenerTimeouts};
 use super::document::{Findings, Table};
 use super::error::{Mistake, Span};
-use super::{address, check_https, check_l4, check_tls};
+use super::keys::Section;
+use super::{address, check_guard, check_https, check_l4, check_tls};
 
 /// The addresses that listeners bind, whether for datagrams, and where that is said.
 pub(super) type Binds = HashMap<(SocketAddr, bool), Span>;
@@ -31,6 +32,8 @@ pub(super) fn listener(
         check_l4::nothing_to_read(&timeouts, findings);
     }
     ListenerConfig {
+        access: check_guard::access(table, speaks, findings),
+        rates: check_guard::rates(table, Section::ListenerRate, findings),
         name: name.to_owned(),
         bind: bind(table, speaks, binds, findings),
         protocol: check_l4::protocol(table, speaks, pools, findings),
@@ -41,6 +44,7 @@ pub(super) fn listener(
             body: timeouts.time("body", findings),
             idle: timeouts.time("idle", findings),
             write: timeouts.time("write", findings),
+            slow: timeouts.time("slow", findings),
             tunnel: timeouts.time("tunnel", findings),
             session: timeouts.time("session", findings),
         },
@@ -48,6 +52,10 @@ pub(super) fn listener(
             head: limits.bounded("head", findings),
             headers: limits.count("headers", findings),
             connections: limits.count("connections", findings),
+            connections_per_client: limits.cap("connections_per_client", findings),
+            requests_per_client: limits.cap("requests_per_client", findings),
+            uri: limits.size("uri", findings).and_then(|bytes| usize::try_from(bytes).ok()),
+            min_rate: check_guard::min_rate(&limits, findings),
             sessions: limits.count("sessions", findings),
             body: limits.size("body", findings),
         },

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use super::check;
 use super::check_cache;
+use super::check_compress;
 use super::check_l4::Speaks;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::document::{At, Findings, Table};
 use super::error::{Mistake, Span};
+use super::keys::Section;
 use super::nearest::nearest;
 use super::path::PathError;
-use super::{host, path};
+use super::{check_guard, host, path};
 use crate::ids::{ListenerId, PoolId};
 
 /// What a route may refer to.
@@ -42,6 +44,10 @@ pub(super) fn route(
         host: host_policy(table, findings),
         via: table.flag("via", findings),
         cache: check_cache::cache(table, findings),
+        access: check_guard::access(table, Speaks::Http, findings),
+        rates: check_guard::rates(table, Section::RouteRate, findings),
+        limits: check_guard::route_limits(table, findings),
+        compress: check_compress::compress(table, findings),
     }
 }
 

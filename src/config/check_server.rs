@@ -40,6 +40,7 @@ pub(super) fn limits(table: &Table<'_>, findings: &mut Findings) -> LimitsConfig
     LimitsConfig {
         access_log_queue: table.count("access_log_queue", findings),
         response_head: table.bounded("response_head", findings),
+        encoders: table.count("encoders", findings),
         response_headers: table.count("response_headers", findings),
         trailers: table.bounded("trailers", findings),
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::admin_address::AdminAddress;
 use super::checked_cache::{CacheConfig, CacheStoreConfig};
+use super::checked_compress::CompressConfig;
+use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
 use super::checked_pool::PoolConfig;
 use super::checked_tls::TlsConfig;
@@ -86,6 +88,8 @@ pub struct LimitsConfig {
     /// Lines waiting for the access log's writer, over all workers; more are dropped and counted.
     /// Default 65,536.
     pub access_log_queue: usize,
+    /// Answers that a worker encodes at a time. Default 64.
+    pub encoders: usize,
     /// Bytes of a member's answer head. Default 32 KiB.
     pub response_head: usize,
     /// Fields of a member's answer head. Default 100.
@@ -121,6 +125,10 @@ pub struct ListenerConfig {
     pub redirect_https: Option<u16>,
     /// `hsts`: what every answer says to clients. `None`: the default.
     pub hsts: Option<HstsConfig>,
+    /// `access`: who may come. `None`, the default: everybody.
+    pub access: Option<AccessConfig>,
+    /// `rate`: how many requests may come. Default none.
+    pub rates: Vec<RateConfig>,
 }
 
 /// `hsts = {...}` of a listener.
@@ -145,6 +153,8 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// For a client that takes no byte of its answer. Default 30 s.
     pub write: Duration,
+    /// How much longer than `min_rate` says. Default 10 s.
+    pub slow: Duration,
     /// For a connection that is relayed (upgraded, TCP, passed through) without a byte in either
     /// direction. Default 10 min.
     pub tunnel: Duration,
@@ -161,6 +171,14 @@ pub struct ListenerLimits {
     pub headers: usize,
     /// Open connections of this listener, over all workers. Default 100,000.
     pub connections: usize,
+    /// Of these, those of one client. Default no bound.
+    pub connections_per_client: Option<u32>,
+    /// Requests of one client at a time. Default no bound.
+    pub requests_per_client: Option<u32>,
+    /// Bytes of a request's target. Default no bound of its own.
+    pub uri: Option<usize>,
+    /// Bytes a second that a client must be fast. Default none.
+    pub min_rate: Option<u32>,
     /// Flows of datagrams of this listener, per worker. Default 10,000.
     pub sessions: usize,
     /// Bytes of a request body; `None`: no bound, the default (`"none"`).
@@ -195,6 +213,14 @@ pub struct RouteConfig {
     pub via: bool,
     /// Which answers are kept. `None`, the default, or `cache = "off"`: none.
     pub cache: Option<Box<CacheConfig>>,
+    /// `access`: who may come. `None`, the default: everybody.
+    pub access: Option<AccessConfig>,
+    /// `rate`: how many requests may come. Default none.
+    pub rates: Vec<RateConfig>,
+    /// Bounds on its requests.
+    pub limits: RouteLimits,
+    /// `compress`: which answers are encoded. `None`, the default: none.
+    pub compress: Option<CompressConfig>,
 }
 
 /// A host to match, in lower case, without a port.

@@ -166,6 +166,11 @@ impl<'a> Table<'a> {
         Self::open(place, span, table, findings)
     }
 
+    /// A table of another section below this one that is not written: all its defaults.
+    pub(super) fn nothing(&self, section: Section) -> Self {
+        self.empty(section)
+    }
+
     /// A table below this one that is not written.
     fn empty(&self, section: Section) -> Self {
         let place = Place { section, name: self.place.name.clone() };

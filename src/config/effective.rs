@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::scalar::{show_duration as time, show_size};
 use super::{
     AccessLog, AccessLogFormat, Config, HostPattern, HostPolicy, PathPattern, RouteConfig, Workers,
-    effective_cache, effective_listener, effective_pool,
+    effective_cache, effective_compress, effective_guard, effective_listener, effective_pool,
 };
 
 /// The whole configuration as a file that says everything.
@@ -63,6 +63,7 @@ fn process(out: &mut String, config: &Config) {
     let limits = &config.limits;
     out.push_str("\n[limits]\n");
     line(out, "access_log_queue", limits.access_log_queue);
+    line(out, "encoders", limits.encoders);
     line(out, "response_head", size(limits.response_head as u64));
     line(out, "response_headers", limits.response_headers);
     line(out, "trailers", size(limits.trailers as u64));
@@ -96,6 +97,8 @@ fn route(out: &mut String, config: &Config, route: &RouteConfig) {
     line(out, "via", route.via);
     let cache = route.cache.as_deref().map(effective_cache::cache);
     line(out, "cache", cache.unwrap_or_else(|| quote("off")));
+    effective_guard::route(out, route);
+    effective_compress::route(out, route.compress.as_ref());
 }
 
 /// A host as it is written.

@@ -2,10 +2,10 @@
 
 use super::check_l4::Speaks;
 use super::effective::{host, line, list, name, quote, size, table};
-use super::effective_tls;
 use super::keys::Section;
 use super::scalar::show_duration as time;
 use super::{Cidr, Config, ListenerConfig, PassthroughConfig, Protocol};
+use super::{effective_guard, effective_tls};
 use crate::ids::PoolId;
 
 pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerConfig) {
@@ -19,6 +19,7 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
         ("body", t.body),
         ("idle", t.idle),
         ("write", t.write),
+        ("slow", t.slow),
         ("tunnel", t.tunnel),
         ("session", t.session),
     ];
@@ -32,6 +33,10 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
         ("head", size(l.head as u64)),
         ("headers", l.headers.to_string()),
         ("connections", l.connections.to_string()),
+        ("connections_per_client", cap(l.connections_per_client)),
+        ("requests_per_client", cap(l.requests_per_client)),
+        ("uri", l.uri.map_or_else(|| quote("none"), |uri| size(uri as u64))),
+        ("min_rate", effective_guard::min_rate(l.min_rate)),
         ("sessions", l.sessions.to_string()),
         ("body", l.body.map_or_else(|| quote("none"), size)),
     ];
@@ -40,6 +45,7 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
     if speaks == Speaks::Http {
         line(out, "trusted_proxies", blocks(&listener.trusted_proxies));
     }
+    effective_guard::listener(out, listener);
     if speaks == Speaks::Udp {
         return;
     }
@@ -55,6 +61,10 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
     if let Some(passed) = &listener.passthrough {
         passthrough(out, config, listener, passed);
     }
+}
+
+fn cap(cap: Option<u32>) -> String {
+    cap.map_or_else(|| quote("none"), |cap| cap.to_string())
 }
 
 fn protocol(out: &mut String, config: &Config, listener: &ListenerConfig) {

@@ -7,6 +7,7 @@ use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_balance::HashKeyError;
 use super::check_cache::CacheError;
+use super::check_guard::GuardError;
 use super::check_health::FieldError;
 use super::check_l4::{Speaks, Unfit};
 use super::check_sticky::StickyError;
@@ -181,6 +182,8 @@ pub enum Mistake {
         /// In upper case.
         upper: String,
     },
+    /// No media type, nor several.
+    BadMediaType,
     /// Neither `preserve` nor `member` nor a text that may be sent as `Host`.
     BadHostPolicy,
     /// A name server without a port to ask at.
@@ -319,6 +322,10 @@ pub enum Mistake {
         /// The pool.
         pool: String,
     },
+
+    // Of what guards listeners and routes.
+    /// No list of addresses, no rate, or the like.
+    BadGuard(GuardError),
 
     // Warnings.
     /// Members that need not prove who they are.

@@ -6,10 +6,10 @@ use super::keys::Kind::{
     self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time, TimeCap,
 };
 use super::keys::Section::{
-    self, Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health,
-    Hsts, Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool,
-    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky,
-    SuccessRate, Tickets, Tls,
+    self, Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress, Eject,
+    Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
+    ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue,
+    Retry, Root, Route, RouteAccess, RouteLimits, Server, Slow, Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
 
@@ -41,6 +41,8 @@ const ENOUGH: &str =
     "Requests within the interval, over all workers, below which a member is not looked at.";
 const MANY: &str = "Members that must have had so many, itself included; else nobody is compared.";
 
+const TYPES: &str = "[\"text/*\", \"application/json\", \"application/*+json\", \"application/javascript\", \"application/xml\", \"application/*+xml\", \"application/wasm\", \"application/x-ndjson\", \"application/yaml\", \"image/svg+xml\", \"image/bmp\", \"image/x-icon\", \"font/otf\", \"font/ttf\", \"application/vnd.ms-fontobject\"]";
+
 /// Every key.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -71,6 +73,8 @@ pub const KEYS: &[Key] = &[
 
     key(Limits, "access_log_queue", Count { default: 65_536, min: 1, max: 1 << 24 },
         "Lines that wait for the access log's writer, over all workers; more are dropped and counted.", "access_log_queue = 65536"),
+    key(Limits, "encoders", Count { default: 64, min: 1, max: 4096 },
+        "Answers that a worker encodes at a time (`compress`); further ones go as they are. One takes up to 3 MiB.", "encoders = 32"),
     key(Limits, "response_head", HEAD, "Bytes of a member's answer head: the status line and the fields.", "response_head = \"64KiB\""),
     key(Limits, "response_headers", FIELDS, "Fields of a member's answer head.", "response_headers = 200"),
     key(Limits, "trailers", Size { default: Some(8 * KIB), min: 0, max: MIB },
@@ -98,6 +102,34 @@ pub const KEYS: &[Key] = &[
         "Adds `Strict-Transport-Security` to every answer, in place of the members' own: clients then refuse plain HTTP for so long. Only on a listener with `tls`.",
         "hsts = \"365d\""),
 
+    key(Listener, "access", Switch { section: ListenerAccess, on: false },
+        "Which clients may come, by their address; see [limits](limits.md).", "access = { deny = [\"192.0.2.0/24\"] }"),
+    key(Listener, "rate", Form("a table or a list of tables, see `[[listener.NAME.rate]]`", "none"),
+        "How many requests may come in a time.", "rate = { rate = \"100/s\", burst = 20 }"),
+
+    key(ListenerAccess, "allow", Form("a list of addresses, address blocks and `\"file:PATH\"`", "everybody"),
+        "Who may come; everybody else may not. A file has an address or a block a line, and comments that begin with `#`. Of the blocks of both lists that hold an address, the most specific has the word; of equal ones `deny`.",
+        "allow = [\"10.0.0.0/8\", \"file:/etc/ringway/partners.txt\"]"),
+    key(ListenerAccess, "deny", Form("a list of addresses, address blocks and `\"file:PATH\"`", "nobody"),
+        "Who may not come.", "deny = [\"192.0.2.0/24\", \"10.9.0.0/16\"]"),
+    key(ListenerAccess, "status", Form("`403`, `404` or `\"drop\"`", "403"),
+        "How a request of one who may not come is answered. `\"drop\"`: its connection is closed without a word, where nobody's word on the client is believed before TLS and the first request. Connections that are relayed are always dropped.",
+        "status = \"drop\""),
+    key(ListenerAccess, "dry_run", Flag { default: false }, "Only count and log whom it would refuse.", "dry_run = true"),
+
+    key(ListenerRate, "per", Form("`\"client\"`, `\"client-net/24\"`, `\"header:NAME\"`, `\"cookie:NAME\"`, `\"listener\"`, `\"route\"`", "\"client\""),
+        "Who has a rate of its own: each client (of IPv6 each block of 64 bits), each block of clients (the bits of IPv4, and after a further `/` those of IPv6), each value of a header or cookie (a request without it counts for its client), or all requests together.",
+        "per = \"header:X-Api-Key\""),
+    key(ListenerRate, "rate", Form("a number and `/s`, `/m` or `/h`", ""), "The requests that may come in a second, a minute, an hour, evenly spread.", "rate = \"100/s\""),
+    key(ListenerRate, "burst", Form("a number, 1 to 1000000", "the number of `rate`"), "The requests that may come at once after a while without any.", "burst = 20"),
+    key(ListenerRate, "mode", Choice(&["reject", "delay"]),
+        "With `delay`, requests of a burst wait until they are due by `rate`; those beyond it are refused all the same.", "mode = \"delay\""),
+    key(ListenerRate, "status", Count { default: 429, min: 400, max: 599 }, "The status of a refusal; it comes with `Retry-After`.", "status = 503"),
+    key(ListenerRate, "keys", Count { default: 65_536, min: 1, max: 4_194_304 },
+        "How many of `per` are told apart at a time, over all workers, at 64 bytes each. One counts until its burst is whole again. Those that find no room share one burst among a few.", "keys = 1000000"),
+    key(ListenerRate, "fields", Flag { default: false }, "Whether answers say what is left, in `RateLimit` and `RateLimit-Policy`.", "fields = true"),
+    key(ListenerRate, "dry_run", Flag { default: false }, "Only count and log what it would refuse.", "dry_run = true"),
+
     key(Listener, "protocol", Choice(&["http", "tcp", "udp"]),
         "What its clients speak. With `tcp` every connection is relayed to the `pool` of the listener, byte by byte, with `udp` every datagram; keys that need requests are mistakes then.",
         "protocol = \"tcp\""),
@@ -119,6 +151,7 @@ pub const KEYS: &[Key] = &[
     key(ListenerTimeouts, "body", secs(30), "Between two reads of a request body.", "body = \"30s\""),
     key(ListenerTimeouts, "idle", secs(60), "Between two requests of a connection.", "idle = \"60s\""),
     key(ListenerTimeouts, "write", secs(30), "For a client that takes no byte of its answer.", "write = \"30s\""),
+    key(ListenerTimeouts, "slow", secs(10), "How much longer than `limits.min_rate` says a request or an answer may take.", "slow = \"10s\""),
     key(ListenerTimeouts, "tunnel", secs(600), "For a connection that is relayed byte by byte (upgraded such as WebSocket, `tcp`, passed through) without a byte in either direction.", "tunnel = \"10m\""),
     key(ListenerTimeouts, "session", secs(30), "With `udp`: for a flow without a datagram in either direction.", "session = \"30s\""),
 
@@ -126,6 +159,13 @@ pub const KEYS: &[Key] = &[
     key(ListenerLimits, "headers", FIELDS, "Fields of a request head.", "headers = 100"),
     key(ListenerLimits, "connections", Count { default: 100_000, min: 1, max: 10_000_000 },
         "Open connections of this listener, over all workers.", "connections = 100000"),
+    key(ListenerLimits, "connections_per_client", Cap { min: 1, max: 1_000_000 },
+        "Open connections of one client, over all workers; of IPv6 a client is a block of 64 bits. Not of `trusted_proxies`. Further ones are closed at once.", "connections_per_client = 100"),
+    key(ListenerLimits, "requests_per_client", Cap { min: 1, max: 1_000_000 },
+        "Requests of one client under way at a time, over all workers. Further ones are answered with 429.", "requests_per_client = 20"),
+    key(ListenerLimits, "uri", Size { default: None, min: 1, max: MIB }, "Bytes of a request's target (the path and the query); beyond it 414.", "uri = \"8KiB\""),
+    key(ListenerLimits, "min_rate", Form("`\"none\"` or a size and `/s`", "\"none\""),
+        "The bytes a second that a client must send of a body, and take of an answer, while it is waited for. One that stays behind for `timeouts.slow` is cut off: 408, or a reset.", "min_rate = \"1KiB/s\""),
     key(ListenerLimits, "sessions", Count { default: 10_000, min: 1, max: 1_000_000 },
         "With `udp`: flows at a time, per worker. Datagrams of further ones are dropped.", "sessions = 50000"),
     key(ListenerLimits, "body", Size { default: None, min: 0, max: 1 << 50 }, "Bytes of a request body.", "body = \"10MiB\""),
@@ -190,7 +230,32 @@ pub const KEYS: &[Key] = &[
     key(Route, "pool", Form("the name of a pool", ""), "The pool that serves the requests.", "pool = \"api\""),
     key(Route, "host", Form("`\"preserve\"`, `\"member\"`, or the text to send", "\"preserve\""),
         "What the member gets as `Host`: what the client asked for, the member's address or name with its port, or this text.", "host = \"internal.example.com\""),
+    key(Route, "access", Switch { section: RouteAccess, on: false },
+        "Which clients may come, by their address, beyond what the listener says.", "access = { allow = [\"10.0.0.0/8\"], status = 404 }"),
+    key(Route, "rate", Form("a table or a list of tables, see `[[route.rate]]`", "none"),
+        "How many requests may come in a time.", "rate = [{ rate = \"10/s\" }, { per = \"route\", rate = \"1000/s\" }]"),
+    key(Route, "limits", Table(RouteLimits), "Bounds on its requests.", "limits = { body = \"1GiB\" }"),
+    key(RouteLimits, "body", Form("`\"none\"` or size, 0B to 1048576GiB", "as the listener says"),
+        "Bytes of a request body, in place of `limits.body` of the listener.", "body = \"1GiB\""),
     key(Route, "via", Flag { default: false }, "Whether to add `Via` to requests and answers.", "via = true"),
+    key(Route, "compress", Form("`\"off\"`, a list of `\"zstd\"`, `\"br\"` and `\"gzip\"`, or a table, see `[route.compress]`", "\"off\""),
+        "Encodes answers for clients that accept it, see [compression](compression.md). What members have encoded goes on as it is.",
+        "compress = [\"zstd\", \"br\", \"gzip\"]"),
+
+    key(Compress, "encodings", Form("a list of `\"zstd\"`, `\"br\"` and `\"gzip\"`", "[\"zstd\", \"br\", \"gzip\"]"),
+        "What clients may get: the one that a client likes best, and of those that it likes alike the first of this list.",
+        "encodings = [\"br\", \"gzip\"]"),
+    key(Compress, "types", Form("a list of media types such as `\"text/*\"` or `\"application/*+json\"`", TYPES),
+        "Answers of which `Content-Type` are encoded; parameters do not count. `\"*/*\"` is all.",
+        "types = [\"text/*\", \"application/json\"]"),
+    key(Compress, "min_size", Size { default: Some(KIB), min: 0, max: 1 << 30 },
+        "Answers of a known length below this go as they are: it would save no packet.", "min_size = \"512B\""),
+    key(Compress, "gzip_level", Count { default: 2, min: 2, max: 9 },
+        "How hard `gzip` tries. Time doubles from 2 to 4, and again to 7.", "gzip_level = 4"),
+    key(Compress, "br_level", Count { default: 4, min: 1, max: 7 },
+        "How hard `br` tries. The higher levels that brotli has are for files that are compressed once.", "br_level = 5"),
+    key(Compress, "zstd_level", Count { default: 3, min: 1, max: 9 },
+        "How hard `zstd` tries.", "zstd_level = 1"),
 
     key(Route, "cache", Switch { section: Cache, on: false },
         "Keeps answers and gives them to later requests, see [caching](caching.md). `{}` keeps to what answers say of themselves (RFC 9111).",
@@ -385,6 +450,5 @@ pub const KEYS: &[Key] = &[
 pub const FUTURE: &[(Section, &str)] = &[
     (Listener, "http2"),
     (Route, "headers"), (Route, "cookies"), (Route, "query"), (Route, "redirect"), (Route, "respond"),
-    (Route, "compress"),
     (Pool, "protocol"),
 ];

@@ -8,10 +8,11 @@ use std::fmt;
 use std::time::Duration;
 
 use Section::{
-    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health, Hsts,
-    Keepalive, Limits, Listener, ListenerLimits, ListenerTimeouts, Member, Passthrough, Pool,
-    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Retry, Root, Route, Server, Slow, Sticky,
-    SuccessRate, Tickets, Tls,
+    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress, Eject,
+    Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
+    ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue,
+    Retry, Root, Route, RouteAccess, RouteLimits, RouteRate, Server, Slow, Sticky, SuccessRate,
+    Tickets, Tls,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -43,6 +44,10 @@ pub enum Section {
     Tickets,
     /// `hsts = {...}` of a listener: the form that takes more than an age.
     Hsts,
+    /// `access = {...}` of a listener.
+    ListenerAccess,
+    /// One `rate` of a listener.
+    ListenerRate,
     /// `proxy_protocol = {...}` of a listener.
     ProxyProtocol,
     /// `[[listener.NAME.passthrough]]`
@@ -51,6 +56,14 @@ pub enum Section {
     Route,
     /// `cache = {...}` of a route.
     Cache,
+    /// `access = {...}` of a route.
+    RouteAccess,
+    /// One `rate` of a route.
+    RouteRate,
+    /// `limits = {...}` of a route.
+    RouteLimits,
+    /// `compress = {...}` of a route.
+    Compress,
     /// `[pool.NAME]`
     Pool,
     /// `balance = {...}` of a pool: the form that takes a key.
@@ -104,7 +117,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 36] = [
         Root,
         Server,
         CacheStore,
@@ -117,10 +130,16 @@ impl Section {
         ClientAuth,
         Tickets,
         Hsts,
+        ListenerAccess,
+        ListenerRate,
         ProxyProtocol,
         Passthrough,
         Route,
         Cache,
+        RouteAccess,
+        RouteRate,
+        RouteLimits,
+        Compress,
         Pool,
         Balance,
         Sticky,
@@ -153,10 +172,16 @@ impl Section {
             ClientAuth => "[listener.NAME.tls.client_auth]",
             Tickets => "[listener.NAME.tls.tickets]",
             Hsts => "[listener.NAME.hsts]",
+            ListenerAccess => "[listener.NAME.access]",
+            ListenerRate => "[[listener.NAME.rate]]",
             ProxyProtocol => "[listener.NAME.proxy_protocol]",
             Passthrough => "[[listener.NAME.passthrough]]",
             Route => "[[route]]",
             Cache => "[route.cache]",
+            RouteAccess => "[route.access]",
+            RouteRate => "[[route.rate]]",
+            RouteLimits => "[route.limits]",
+            Compress => "[route.compress]",
             Pool => "[pool.NAME]",
             Balance => "[pool.NAME.balance]",
             Sticky => "[pool.NAME.sticky]",
@@ -180,7 +205,8 @@ impl Section {
         match self {
             Root | Server | CacheStore | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
-            | Tickets | Hsts | ProxyProtocol | Passthrough | Route | Cache => Hat::ReverseProxy,
+            | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
+            | Route | RouteAccess | RouteRate | RouteLimits | Compress | Cache => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }
@@ -188,7 +214,13 @@ impl Section {
 
     /// Its keys, in the order of the manual.
     pub fn keys(self) -> impl Iterator<Item = &'static Key> {
-        KEYS.iter().filter(move |key| key.section == self)
+        let listed = match self {
+            // They take the same keys.
+            RouteAccess => ListenerAccess,
+            RouteRate => ListenerRate,
+            own => own,
+        };
+        KEYS.iter().filter(move |key| key.section == listed)
     }
 
     /// Its key of this name.

@@ -111,6 +111,11 @@ pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
 impl Config {
     /// Paths of certificates and keys that are not absolute are below `folder`.
     fn root_at(&mut self, folder: &Path) {
+        let accesses = self.listeners.iter_mut().map(|listener| &mut listener.access);
+        let accesses = accesses.chain(self.routes.iter_mut().map(|route| &mut route.access));
+        for access in accesses.flatten() {
+            access.root_at(folder);
+        }
         for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
             tls.root_at(folder);
         }

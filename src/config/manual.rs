@@ -110,6 +110,8 @@ fn section_text(out: &mut String, section: Section) {
         Section::Balance => "The form of `balance` for a hash.",
         Section::Certificate => "One of the certificates of a listener.",
         Section::Hsts => "The table form of `hsts`.",
+        Section::ListenerRate | Section::RouteRate => "One rate; there may be several, and a request must pass them all.",
+        Section::Compress => "The table form of `compress`.",
         Section::Passthrough => {
             "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
         }
@@ -179,6 +181,7 @@ mod tests {
 
     const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
     const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
+    const GUARDED: &str = "access.deny = \"10.0.0.1\"\nrate = { rate = \"1/s\" }";
     const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
     /// The table of a section in an effective configuration.
@@ -207,7 +210,9 @@ mod tests {
         // What is off by default: as little as it takes, then with its inner tables, too.
         let with = |pool: &str, listener: &str| {
             let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-            let route = format!("{listener}\n[[route]]\ncache = {{}}");
+            let route = format!(
+                "{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}\ncache = {{}}"
+            );
             shown(&text.replacen("[[route]]", &route, 1))
         };
         let more = with("tls = {}", "tls.certificates = [{ chain = \"a\", key = \"b\" }]");
@@ -238,7 +243,12 @@ mod tests {
                 | Section::PoolTls
                 | Section::Tls
                 | Section::Certificate
-                | Section::Tickets => find(&more, section),
+                | Section::ListenerAccess
+                | Section::ListenerRate
+                | Section::RouteAccess
+                | Section::RouteRate
+                | Section::Tickets
+                | Section::Compress => find(&more, section),
                 Section::ClientCertificate | Section::ClientAuth | Section::Hsts => {
                     find(&most, section)
                 }
@@ -327,9 +337,24 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
+                Section::RouteLimits => ("", &*below("limits"), "", ""),
+                Section::ListenerAccess | Section::RouteAccess => (
+                    &*format!("access = {{ {line}, deny = [\"10.0.0.1\"] }}")
+                        .replace("], deny = [\"10.0.0.1\"]", "]"),
+                    "",
+                    "",
+                    "",
+                ),
+                Section::ListenerRate | Section::RouteRate if key.name == "rate" => {
+                    ("", &*format!("rate = {{ {line} }}"), "", "")
+                }
+                Section::ListenerRate | Section::RouteRate => {
+                    ("", &*format!("rate = {{ rate = \"1/s\", {line} }}"), "", "")
+                }
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
                 Section::Cache => ("", &*below("cache"), "", ""),
+                Section::Compress => ("", &*below("compress"), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls

@@ -86,6 +86,7 @@ impl Mistake {
             Self::MethodCase { .. } => {
                 f.write_str("methods are case-sensitive, and this one is in lower case")
             }
+            Self::BadMediaType => f.write_str("this is no media type"),
             Self::BadHostPolicy => f.write_str("this cannot be sent as Host"),
             Self::BadCore => f.write_str("a core id is a number from 0 to 1023"),
             Self::BadAdmin(why) => write!(f, "this is no place for the admin interface: {why}"),
@@ -183,6 +184,10 @@ impl Mistake {
             }
             Self::MethodCase { upper } => Some(format!("write {upper:?}")),
             Self::BadMethod => Some("as in: methods = [\"GET\", \"HEAD\"]".to_owned()),
+            Self::BadMediaType => Some(
+                "as in \"text/html\", \"text/*\" or \"application/*+json\"; without parameters"
+                    .to_owned(),
+            ),
             Self::BadHostPolicy => {
                 Some("write \"preserve\", \"member\", or a host with or without a port".to_owned())
             }

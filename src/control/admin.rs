@@ -25,7 +25,7 @@ use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
-use crate::proxy::SharedCache;
+use crate::proxy::{Guards, SharedCache};
 use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
@@ -55,6 +55,7 @@ pub struct Process {
     /// The cache, if a route has one.
     cache: Option<Arc<SharedCache>>,
     occupancy: Arc<Occupancy>,
+    guards: Option<Arc<Guards>>,
     started: Instant,
 }
 
@@ -80,6 +81,7 @@ impl Process {
             certificates: None,
             cache: None,
             occupancy,
+            guards: None,
             started: clock::now(),
         }
     }
@@ -95,6 +97,13 @@ impl Process {
     #[must_use]
     pub fn with_cache(mut self, cache: Option<Arc<SharedCache>>) -> Self {
         self.cache = cache;
+        self
+    }
+
+    /// Tells of the rules of listeners and routes, too.
+    #[must_use]
+    pub fn counting(mut self, guards: Arc<Guards>) -> Self {
+        self.guards = Some(guards);
         self
     }
 

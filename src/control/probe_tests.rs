@@ -73,7 +73,13 @@ fn health(probe: Probe, timeout: Duration) -> HealthConfig {
 }
 
 fn limits() -> LimitsConfig {
-    LimitsConfig { access_log_queue: 1, response_head: 1024, response_headers: 10, trailers: 100 }
+    LimitsConfig {
+        access_log_queue: 1,
+        encoders: 1,
+        response_head: 1024,
+        response_headers: 10,
+        trailers: 100,
+    }
 }
 
 async fn probe(health: &HealthConfig, address: SocketAddr) -> ProbeResult {

@@ -1,6 +1,7 @@
 //! One function for each fuzz target: it takes any bytes and asserts what must hold of the result,
 //! whatever they are. The targets in `fuzz/` only call these, and tests run them over corpora.
 
+use super::accept_encoding::{AcceptEncoding, Coding};
 use super::chunked::{ChunkDecoder, Event};
 use super::encode;
 use super::error::{ChunkError, ParseError};
@@ -17,6 +18,25 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 2048, fields: 20 };
 /// What is written anew may be a little larger than what was read.
 const WIDER: HeadLimits = HeadLimits { bytes: 1 << 16, fields: 40 };
 const MAX_TRAILERS: usize = 512;
+
+/// `Accept-Encoding`: the choice is one of what is offered, is named and not refused, and does not
+/// depend on how the list is split into fields.
+pub fn accept_encoding(data: &[u8]) {
+    let choose =
+        |values: &mut dyn Iterator<Item = &[u8]>| AcceptEncoding::parse(values).choose(Coding::ALL);
+    let chosen = choose(&mut std::iter::once(data));
+    assert_eq!(chosen, choose(&mut data.split(|&byte| byte == b',')));
+    assert_eq!(chosen, choose(&mut [data, b" , "].into_iter()));
+    assert_eq!(choose(&mut [data, b"br;q="].into_iter()), None);
+    assert_eq!(AcceptEncoding::parse([data]).choose([]), None);
+    let Some(coding) = chosen else { return };
+    let lower = data.to_ascii_lowercase();
+    let name = coding.name().as_bytes();
+    assert!(lower.contains(&b'*') || lower.windows(name.len()).any(|window| window == name));
+    assert_eq!(choose(&mut [data, b";q=0"].into_iter()), None);
+    let refused = [data, b",", name, b";q=0"].concat();
+    assert_ne!(choose(&mut std::iter::once(&refused[..])), Some(coding));
+}
 
 /// A request head: a split delays a result at the most, and what is accepted means the same when it
 /// is written anew and read again.

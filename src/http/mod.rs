@@ -5,6 +5,7 @@
 //! 9112 without its leniencies): what two recipients could read in two ways is an error. What goes
 //! on is re-serialised from what was parsed, with [`encode`].
 
+mod accept_encoding;
 mod authority;
 mod bytes;
 pub mod caching;
@@ -19,6 +20,7 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzz;
 mod head;
+mod media_type;
 mod method;
 mod name;
 mod request;
@@ -28,11 +30,13 @@ mod target;
 mod tests;
 mod trailers;
 
+pub use accept_encoding::{AcceptEncoding, Coding};
 pub use chunked::{ChunkDecoder, Event, Step};
 pub use error::{ChunkError, FramingError, ParseError};
 pub use fields::{ConnectionOptions, FieldRef, FieldsIter};
 pub use framing::{Framing, request_framing, response_framing};
 pub use head::{HeadLimits, Parsed};
+pub use media_type::MediaPattern;
 pub use method::{Method, Version};
 pub use name::{Name, is_client_certificate, is_identity};
 pub use request::RequestHead;

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use super::pace::{Pace, Slow};
 use super::{runtime, socket};
 use crate::clock;
 
@@ -32,9 +33,10 @@ pub(super) enum Cause {
     TimedOut,
     /// The client that this connection works for left.
     Gone,
+    /// The peer stayed behind the pace that is asked of it.
+    TooSlow,
 }
 
-#[derive(Clone, Copy)]
 struct Entry {
     fd: RawFd,
     read: u32,
@@ -50,6 +52,8 @@ struct Entry {
     client: RawFd,
     /// Looks in a row at which that client had closed its side.
     hung_up: u8,
+    /// How fast the peer must be, where it is asked.
+    pace: Option<Box<Pace>>,
 }
 
 impl Entry {
@@ -63,6 +67,7 @@ impl Entry {
         idle: false,
         client: NOBODY,
         hung_up: 0,
+        pace: None,
     };
 }
 
@@ -127,6 +132,9 @@ impl Deadlines {
         self.update(|entry, now| {
             entry.read = tick_after(now, span);
             entry.hung_up = 0;
+            if let Some(pace) = &mut entry.pace {
+                pace.await_sending(now);
+            }
         });
     }
 
@@ -138,9 +146,12 @@ impl Deadlines {
     }
 
     pub(super) fn disarm_read(&self) {
-        self.update(|entry, _| {
+        self.update(|entry, now| {
             entry.read = NEVER;
             entry.idle = false;
+            if let Some(pace) = &mut entry.pace {
+                pace.end_sending(now);
+            }
         });
     }
 
@@ -149,11 +160,24 @@ impl Deadlines {
             entry.write = tick_after(now, span);
             entry.stall = ticks(span);
             entry.untaken = None;
+            if let Some(pace) = &mut entry.pace {
+                pace.await_taking(now);
+            }
         });
     }
 
     pub(super) fn disarm_write(&self) {
-        self.update(|entry, _| entry.write = NEVER);
+        self.update(|entry, now| {
+            entry.write = NEVER;
+            if let Some(pace) = &mut entry.pace {
+                pace.end_taking(now);
+            }
+        });
+    }
+
+    /// What is asked of the peer from now on.
+    pub(super) fn ask_pace(&self, pace: Option<Box<Pace>>) {
+        self.update(|entry, _| entry.pace = pace);
     }
 
     pub(super) fn work_for(&self, client: Option<RawFd>) {
@@ -248,6 +272,23 @@ fn notice_slow_readers(table: &mut Table) {
     }
 }
 
+/// A peer that stays behind for too long is shut off: from sending, so that it can still be answered,
+/// or altogether.
+fn notice_trickles(table: &mut Table) {
+    let now = table.now;
+    for entry in &mut table.entries {
+        let Some(pace) = entry.pace.as_mut().filter(|pace| pace.counts()) else { continue };
+        let Some((sent, taken)) = socket::progress(entry.fd) else { continue };
+        let Some(slow) = pace.look(now, sent, taken) else { continue };
+        match slow {
+            Slow::Sending => socket::shutdown_read(entry.fd),
+            Slow::Taking => socket::shutdown_both(entry.fd),
+        }
+        entry.pace = None;
+        entry.cause = Some(Cause::TooSlow);
+    }
+}
+
 /// A client that reset its connection is gone at once; one that only closed its side may be
 /// waiting for the answer (`printf ... | nc`), so it gets until the second look at which nothing
 /// of an answer is on its way to it. (What is sent to one that is gone comes back as a reset.)
@@ -292,6 +333,7 @@ pub async fn sweep(mut each: impl FnMut(u32) -> ControlFlow<()>) {
                 looked = now;
                 notice_slow_readers(table);
                 notice_hangups(table);
+                notice_trickles(table);
             }
             expire(table);
         });

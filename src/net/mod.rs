@@ -11,6 +11,7 @@ mod dial;
 mod driver;
 mod inbox;
 mod listen;
+mod pace;
 mod packet;
 mod pair;
 mod relay;

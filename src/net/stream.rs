@@ -12,6 +12,7 @@ use monoio::net::TcpStream;
 
 use super::buffer::{Buffer, Size};
 use super::deadline::{self, Cause, Deadlines};
+use super::pace::Pace;
 use super::tls::TlsFault;
 use super::tls::session::{Pulled, Session};
 use super::{runtime, socket};
@@ -27,6 +28,8 @@ pub enum Failure {
     TimedOut,
     /// The client that the connection works for left.
     Gone,
+    /// The peer stayed behind the pace that is asked of it.
+    TooSlow,
     /// Nobody listens there.
     Refused,
     /// No file descriptors are left.
@@ -157,6 +160,7 @@ impl Stream {
         match self.deadlines.cause() {
             Some(Cause::TimedOut) => Failure::TimedOut,
             Some(Cause::Gone) => Failure::Gone,
+            Some(Cause::TooSlow) => Failure::TooSlow,
             None => failure,
         }
     }
@@ -382,6 +386,17 @@ impl Stream {
     /// Something arrived: the client that this connection works for is being answered.
     pub(super) fn progressed(&self) {
         self.deadlines.progressed();
+    }
+
+    /// The peer must send, and take, so many bytes a second while it is waited for, and may stay
+    /// behind by `grace`; else its operations fail with [`Failure::TooSlow`].
+    pub fn ask_pace(&self, bytes: u32, grace: Duration) {
+        self.deadlines.ask_pace(Some(Box::new(Pace::new(bytes, grace))));
+    }
+
+    /// The peer may be as slow as deadlines allow.
+    pub fn waive_pace(&self) {
+        self.deadlines.ask_pace(None);
     }
 
     /// [`Stream::send`], of which something must be taken every `stall`.

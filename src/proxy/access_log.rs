@@ -9,7 +9,7 @@ use super::exchange::Facts;
 use super::forwarded::TlsVersion;
 use crate::balancer::Refusal;
 use crate::clock;
-use crate::http::{Name, RequestHead, Version};
+use crate::http::{Coding, Name, RequestHead, Version};
 use crate::ids::{ListenerId, PoolId, RouteId};
 use crate::net::Address;
 use crate::stats::{Counter, Reason};
@@ -38,10 +38,14 @@ pub struct Record {
     pub status: u16,
     /// Bytes of the answer's body.
     pub sent: u64,
+    /// How the body was encoded here, and how many bytes it had before.
+    pub coded: Option<(Coding, u64)>,
     /// Of a relayed connection: bytes that its client sent.
     pub received: Option<u64>,
     /// What went wrong.
     pub reason: Option<Reason>,
+    /// What a rule that is run dry would have refused it for.
+    pub dry_run: Option<Reason>,
     /// Times that the request was sent, or that a member was not reached for it.
     pub tries: u32,
     /// Why it was not sent again.
@@ -120,8 +124,10 @@ fn record(
         member: facts.site.borrow().as_ref().map(|site| site.address.clone()),
         status: facts.status.get(),
         sent: facts.sent.get(),
+        coded: facts.coded.get(),
         received: None,
         reason: facts.reason.get(),
+        dry_run: facts.noted.get().and_then(|noted| noted.dry_run.get()),
         tries: facts.attempts.get(),
         no_retry: facts.no_retry.get(),
         cache: facts.cache.get().map(|trace| Verdict::word(trace.verdict)),
@@ -185,8 +191,10 @@ pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
         member: relayed.member.clone(),
         status: 0,
         sent: relayed.sent,
+        coded: None,
         received: Some(relayed.received),
         reason: relayed.reason,
+        dry_run: None,
         tries: 1,
         no_retry: None,
         cache: None,

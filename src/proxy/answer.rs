@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::body::{Sink, Source, carry, end_chunks};
 use super::cache;
+use super::compress;
 use super::deliver::{self, Lost};
 use super::exchange::{Ask, Facts};
 use super::filtered::{self, Filters};
+use super::guard;
 use super::patience::Patience;
 use super::reasons;
 use super::response::{self, BodyField, ConnectionField, Edits};
@@ -86,20 +88,9 @@ pub(super) async fn answer(
     }
     let framing =
         response_framing(head, ask.head.method()).map_err(|_| Lost::from(Reason::BadResponse))?;
-    let modern = ask.head.version() == Version::Http11;
-    let body = BodyField::of(framing, modern);
-    let keep_client = ask.head.wants_keep_alive()
-        && !ask.context.is_draining()
-        && facts.uploaded.get()
-        && body != BodyField::Close;
-    let connection = match (keep_client, modern) {
-        (true, true) => ConnectionField::Silent,
-        (true, false) => ConnectionField::KeepAlive,
-        (false, _) => ConnectionField::Close,
-    };
     facts.status.set(head.status());
     if let Some(sent_at) = facts.sent_at.take() {
-        facts.first_byte.set(clock::now().since(sent_at));
+        facts.first_byte_us.set(clock::micros(clock::now().since(sent_at)));
     }
     if deliver::passes_over(ask, facts, head.status()) {
         return Err(Lost { again: true, ..Reason::BadStatus.into() });
@@ -110,14 +101,32 @@ pub(super) async fn answer(
         }
         upstream.work_for(Some(ask.stream));
     }
-    let edits = Edits::of(ask);
+    let (coded, encoder) = match &ask.route.compress {
+        None => (None, None),
+        Some(config) => compress::plan(ask, config, head, framing),
+    };
+    let modern = ask.head.version() == Version::Http11;
+    // What comes out of an encoder has no length that is known before.
+    let coming = if encoder.is_some() { Framing::UntilClose } else { framing };
+    let body = BodyField::of(coming, modern);
+    let keep_client = ask.head.wants_keep_alive()
+        && !ask.context.is_draining()
+        && facts.uploaded.get()
+        && body != BodyField::Close;
+    let connection = match (keep_client, modern) {
+        (true, true) => ConnectionField::Silent,
+        (true, false) => ConnectionField::KeepAlive,
+        (false, _) => ConnectionField::Close,
+    };
+    let edits = Edits { coded, ..Edits::of(ask) };
     response::write(buffers.out.tail(), head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
         cache::write_status(out, ask, facts);
+        guard::write_quota(out, ask.context, facts);
     });
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     let silence = patience.silence;
-    match Filters::of(ask, sink) {
+    match Filters::of(sink, encoder) {
         None => relay(ask, upstream, silence, framing, sink, buffers, facts).await?,
         Some(mut filters) => {
             let filters = &mut *filters;

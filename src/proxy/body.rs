@@ -169,10 +169,19 @@ fn append(sink: Sink, data: &[u8], out: &mut Buffer) -> usize {
 
 /// Ends a chunked body, with the trailers that were received.
 pub(super) fn end_chunks(decoder: Option<&ChunkDecoder>, out: &mut Buffer) {
+    end_chunks_without(|_| false, decoder, out);
+}
+
+/// The same without some of the trailers, by their names.
+pub(super) fn end_chunks_without(
+    drops: impl Fn(&[u8]) -> bool,
+    decoder: Option<&ChunkDecoder>,
+    out: &mut Buffer,
+) {
     let tail = out.tail();
     tail.extend_from_slice(b"0\r\n");
     if let Some(decoder) = decoder {
-        for trailer in decoder.trailers() {
+        for trailer in decoder.trailers().filter(|trailer| !drops(trailer.name_bytes)) {
             field(tail, trailer.name_bytes, trailer.value);
         }
     }

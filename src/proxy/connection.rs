@@ -39,7 +39,7 @@ struct Served {
 // No `async fn`: its arguments would stand in the memory of every idle connection once more.
 pub fn serve(place: Place, stream: Stream, origin: Origin) -> impl Future<Output = ()> {
     let client = match origin {
-        Origin::Moved(Moved(peer)) => Client::known(stream, peer, place.listener()),
+        Origin::Moved(Moved(peer, _)) => Client::known(stream, peer, place.listener()),
         Origin::Accepted { peer, port } => {
             let listener = place.context().listener(place.listener());
             let trusted = listener.map_or([].as_slice(), |listener| &listener.trusted_proxies);

@@ -1,20 +1,22 @@
 //! What every connection of one worker shares.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use super::access_log;
 use super::cache::CacheHand;
+use super::guards::Post;
 use super::handover::{Give, Newcomer};
 use super::passthrough::Passthrough;
 use super::route::Router;
+use super::{access_log, forwarded, guard, keyed};
 use crate::balancer::Pools;
 use crate::config::{Config, ListenerConfig, Speaks};
 use crate::http::{RequestHead, ResponseHead};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::tls::TlsAcceptor;
-use crate::stats::{Counter, Occupancy, Row};
+use crate::stats::{Counter, Occupancy, Reason, Row};
 
 /// Bytes that a kept head's buffers hold at the most.
 const HEAD_KEPT: usize = 8 << 10;
@@ -38,6 +40,8 @@ pub struct Context {
     pub(super) passthrough: Vec<Option<Passthrough>>,
     /// This worker's counters.
     pub row: Arc<Row>,
+    /// What connections and requests have to pass.
+    pub(super) post: Rc<Post>,
     /// Open connections, of all workers.
     pub occupancy: Arc<Occupancy>,
     /// Which of them this one is.
@@ -85,7 +89,7 @@ impl Context {
         config: Arc<Config>,
         pools: Pools,
         row: Arc<Row>,
-        neighbours: Neighbours,
+        (neighbours, post): (Neighbours, Post),
         access_log: Option<access_log::Sender>,
         tls: Arc<[Option<TlsAcceptor>]>,
     ) -> Self {
@@ -99,6 +103,7 @@ impl Context {
             pools,
             passthrough,
             row,
+            post: Rc::new(post),
             occupancy: neighbours.occupancy,
             worker: neighbours.me,
             give: neighbours.give,
@@ -255,31 +260,66 @@ struct Relief {
 pub struct Place {
     context: Rc<Context>,
     listener: ListenerId,
+    /// Among the connections of its client, where they are counted.
+    seat: Cell<Option<keyed::Seat>>,
     /// Another worker has it.
     given: bool,
 }
 
 impl Place {
-    /// A place, or none if the listener is full; the refusal is then counted.
+    /// A place, or none if the listener is full, or the peer may not come; the refusal is then counted.
     #[must_use]
-    pub fn take(context: &Rc<Context>, listener: ListenerId) -> Option<Self> {
+    pub fn take(context: &Rc<Context>, listener: ListenerId, peer: IpAddr) -> Option<Self> {
         if !context.take_place_on(context.worker, listener) {
             return None;
         }
-        Some(Self::taken(context, listener))
+        Some(Self::taken(context, listener)).filter(|place| place.is_for(peer))
     }
 
     /// A place that was taken for a connection that comes from another worker.
     #[must_use]
     pub fn taken(context: &Rc<Context>, listener: ListenerId) -> Self {
         context.row.add(Counter::ConnectionsActive, 1);
-        Self { context: Rc::clone(context), listener, given: false }
+        Self { context: Rc::clone(context), listener, seat: Cell::default(), given: false }
     }
 
-    /// Gives the place to another worker.
-    pub(super) fn give_to(mut self, to: WorkerId) {
+    /// Whether the client of a new connection may come; the refusal is counted.
+    #[must_use]
+    pub(super) fn is_for(&self, peer: IpAddr) -> bool {
+        let Some(config) = self.context.listener(self.listener) else { return false };
+        // Else it is not known yet who comes.
+        if config.proxy_protocol.is_none()
+            && let Err(reason) = self.admit(config, peer)
+        {
+            self.context.row.error(reason);
+            return false;
+        }
+        true
+    }
+
+    /// Whether the client of the connection may come and have one more; it has it then.
+    pub(super) fn admit(&self, config: &ListenerConfig, client: IpAddr) -> Result<(), Reason> {
+        let (context, id) = (&*self.context, self.listener);
+        let relayed = config.speaks() != Speaks::Http;
+        // Those of a trusted peer are of many clients: its requests tell of whom.
+        if !relayed && forwarded::is_trusted(client.to_canonical(), &config.trusted_proxies) {
+            return Ok(());
+        }
+        guard::admits(context, id, client, relayed)?;
+        self.seat.set(guard::seat_connection(context, id, client)?);
+        Ok(())
+    }
+
+    /// Gives the place to another worker, with what goes along.
+    pub(super) fn give_to(mut self, to: WorkerId) -> Option<keyed::Seat> {
         self.context.occupancy.transfer(self.context.worker, to, self.listener);
         self.given = true;
+        self.seat.take()
+    }
+
+    /// Has what came along from another worker.
+    pub(super) fn sit(&self, seat: Option<keyed::Seat>) {
+        self.seat.set(seat);
     }
 
     /// The worker's reverse proxy, to be kept.
@@ -302,6 +342,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(seat) = self.seat.take() {
+            guard::unseat_connection(&self.context, self.listener, seat);
+        }
         if !self.given {
             self.context.occupancy.leave(self.context.worker, self.listener);
         }

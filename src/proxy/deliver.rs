@@ -186,7 +186,7 @@ pub(super) fn passes_over(ask: &Ask<'_>, facts: &Facts, status: u16) -> bool {
     let (pools, pool) = (&ask.context.pools, ask.route.pool);
     pools.retries_status(pool, status)
         && has_other(ask, facts)
-        && again(ask, facts, Outcome::Answered { status, first_byte: facts.first_byte.get() })
+        && again(ask, facts, Outcome::Answered { status, first_byte: facts.first_byte() })
 }
 
 async fn try_member(
@@ -314,8 +314,7 @@ async fn finish(
 ) -> Result<Ending, Reason> {
     let Done { lease, connection, mut buffers, answered } = done;
     received.consume(facts.whole.get().unwrap_or(0));
-    let outcome =
-        Outcome::Answered { status: response.status(), first_byte: facts.first_byte.get() };
+    let outcome = Outcome::Answered { status: response.status(), first_byte: facts.first_byte() };
     if let (Answered::Taken, Some(Part::Fetch(fetch))) = (answered, ask.cache) {
         let taken = Taken { lease, connection, buffers };
         return Box::pin(cache::take(ask, fetch, taken, received, response, facts)).await;

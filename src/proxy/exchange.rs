@@ -1,6 +1,6 @@
 //! One request and its answer, top to bottom.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use super::access_log;
 use super::cache::{self, CacheHand, Look, Part, Trace};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
+use super::guard::{Manner, Noted};
 use super::reasons;
 use super::route::Found;
-use super::{deliver, redirect, reject, replay};
+use super::{deliver, guard, redirect, reject, replay};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
-use crate::http::{Framing, Method, RequestHead, ResponseHead, request_framing};
+use crate::http::{Coding, Framing, Method, RequestHead, ResponseHead, request_framing};
 use crate::ids::{ListenerId, MemberId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
@@ -103,6 +104,8 @@ pub(super) struct Facts {
     pub(super) status: Cell<u16>,
     /// Bytes of its body that were sent.
     pub(super) sent: Cell<u64>,
+    /// How we encoded it, and how many bytes it had before.
+    pub(super) coded: Cell<Option<(Coding, u64)>>,
     pub(super) client: Cell<IpAddr>,
     /// The version of TLS that it speaks, if it does.
     pub(super) tls: Option<TlsVersion>,
@@ -122,12 +125,15 @@ pub(super) struct Facts {
     pub(super) no_retry: Cell<Option<Refusal>>,
     /// What the cache did.
     pub(super) cache: Cell<Option<Trace>>,
+    /// What the guard has noted, if anything.
+    // Boxed: rare, and the memory of an idle connection.
+    pub(super) noted: OnceCell<Box<Noted>>,
     /// When the request's head was whole, in ticks of the worker.
     pub(super) since: u32,
     /// When the request had been sent whole; set only where the pool measures.
     pub(super) sent_at: Cell<Option<clock::Instant>>,
-    /// From then to the head of its answer.
-    pub(super) first_byte: Cell<Duration>,
+    /// From then to the head of its answer, in microseconds.
+    pub(super) first_byte_us: Cell<u64>,
 }
 
 impl Facts {
@@ -139,6 +145,11 @@ impl Facts {
         }
     }
 
+    /// From the sent request to the head of its answer.
+    pub(super) fn first_byte(&self) -> Duration {
+        Duration::from_micros(self.first_byte_us.get())
+    }
+
     pub(super) fn new(peer: &Peer) -> Self {
         Self {
             whole: Cell::new(None),
@@ -148,6 +159,7 @@ impl Facts {
             begun: Cell::new(false),
             status: Cell::new(0),
             sent: Cell::new(0),
+            coded: Cell::default(),
             client: Cell::new(peer.address),
             tls: peer.tls,
             route: Cell::new(None),
@@ -159,9 +171,10 @@ impl Facts {
             attempts: Cell::new(0),
             no_retry: Cell::new(None),
             cache: Cell::new(None),
+            noted: OnceCell::new(),
             since: Stream::tick(),
             sent_at: Cell::default(),
-            first_byte: Cell::default(),
+            first_byte_us: Cell::default(),
         }
     }
 }
@@ -176,12 +189,18 @@ pub(super) async fn exchange(
     context.row.add(Counter::Exchanges, 1);
     let started = context.access_log.as_ref().map(|_| clock::now());
     let facts = Facts::new(&client.peer);
+    if let Some(rate) = listener.limits.min_rate {
+        client.stream.ask_pace(rate, listener.timeouts.slow);
+    }
     let ending = match run(context, listener, client, scratch, &facts).await {
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,
     };
     if let Some(trace) = facts.cache.get() {
         context.row.add(trace.verdict.counter(), 1);
+    }
+    if listener.limits.min_rate.is_some() {
+        client.stream.waive_pace();
     }
     if let (Some(log), Some(started)) = (&context.access_log, started) {
         let took = clock::now().since(started);
@@ -211,17 +230,13 @@ async fn run(
         }
         _ => None,
     });
+    guard::listener(guard::Visit { context, client, head, facts }).await?;
     if let Some(port) = listener.redirect_https {
         let redirect = redirect::to_https(context, listener, client, head, port, facts);
         return Ok(Box::pin(redirect).await);
     }
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
-    }
-    if let (Framing::Length(length), Some(bound)) = (framing, listener.limits.body)
-        && length > bound
-    {
-        return Err(Reason::BodyTooLarge);
     }
     let found = context.router.find(client.listener, head.host(), head.path(), head.method_bytes());
     let id = match found {
@@ -231,6 +246,13 @@ async fn run(
     };
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
+    if let (Framing::Length(length), Some(bound)) =
+        (framing, route.limits.body(listener.limits.body))
+        && length > bound
+    {
+        return Err(Reason::BodyTooLarge);
+    }
+    guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let (pools, pool) = (&context.pools, route.pool);
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
@@ -307,13 +329,20 @@ async fn fail(
     if facts.begun.get() {
         return Ending::Reset;
     }
-    if reason.status() == 0 {
+    let manner = facts.noted.get().map_or(Manner::Plain, |noted| noted.manner.get());
+    let (status, shown) = match manner {
+        Manner::Plain => (reason.status(), reason),
+        Manner::Later { status, .. } => (status, reason),
+        Manner::Hidden => (Reason::NoRoute.status(), Reason::NoRoute),
+        Manner::Silent => (0, reason),
+    };
+    if status == 0 {
         return Ending::Close;
     }
-    facts.status.set(reason.status());
+    facts.status.set(status);
     client.received.consume(facts.whole.get().unwrap_or(0));
     let keep = (facts.whole.get().is_some() || facts.consumed.get())
-        && !matches!(reason.status(), 400 | 408 | 501)
+        && !matches!(status, 400 | 408 | 501)
         && head.wants_keep_alive()
         && !context.is_draining();
     let allow = if reason == Reason::MethodNotAllowed {
@@ -321,6 +350,6 @@ async fn fail(
     } else {
         Vec::new()
     };
-    let answer = reject::Answer { reason, keep, allow: &allow, head: Some(head) };
+    let answer = reject::Answer { reason: shown, status, keep, allow: &allow, head: Some(head) };
     reject::send(context, client, &answer, facts).await
 }

@@ -5,14 +5,16 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::answer::Buffers;
-use super::body::{Sink, Source, end_chunks};
+use super::body::{Sink, Source, end_chunks_without};
+use super::compress;
 use super::deliver::Lost;
+use super::encoder::{EncodeError, Encoder};
 use super::exchange::{Ask, Facts};
 use super::reasons;
 use crate::http::Framing;
 use crate::http::encode::chunk_size_line;
 use crate::net::{Buffer, Either, Failure, Size, Stream, race, sleep};
-use crate::stats::Reason;
+use crate::stats::{Counter, Reason};
 
 /// Bytes that are received, and so worked on, at a time. Between two such pieces the worker's other
 /// connections have their turn, as receiving goes through its loop.
@@ -31,45 +33,99 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// What the body of an answer passes through, from the member to the client.
 #[derive(Debug)]
 pub(super) struct Filters {
+    encode: Option<Encode>,
     sink: Sink,
+}
+
+/// The encoder of an answer, and what went through it.
+#[derive(Debug)]
+struct Encode {
+    encoder: Box<Encoder>,
+    /// What comes out, before it is framed.
+    coded: Buffer,
+    plain: u64,
+    sent: u64,
 }
 
 impl Filters {
     /// The filters of an answer whose body goes out like this; `None`: there are none.
-    pub(super) fn of(_ask: &Ask<'_>, _sink: Sink) -> Option<Box<Self>> {
-        None
+    pub(super) fn of(sink: Sink, encoder: Option<Box<Encoder>>) -> Option<Box<Self>> {
+        let encoder = encoder?;
+        let encode = Encode { encoder, coded: Buffer::take(ROOM), plain: 0, sent: 0 };
+        Some(Box::new(Self { encode: Some(encode), sink }))
     }
 
     /// Whether bytes may stay inside until [`Filters::flush`].
     const fn holds(&self) -> bool {
-        false
+        self.encode.is_some()
     }
 
     /// Takes some of the body, at most a piece; appends what the client gets to `out`, and says how
     /// many bytes of the body that was.
     fn push(&mut self, data: &[u8], out: &mut Buffer) -> Result<u64, Lost> {
-        emit(self.sink, data, out);
-        Ok(data.len() as u64)
+        match &mut self.encode {
+            None => Ok(emit(self.sink, data, out)),
+            Some(encode) => {
+                encode.plain += data.len() as u64;
+                encode.run(self.sink, out, |encoder, coded| encoder.push(data, coded))
+            }
+        }
     }
 
     /// Appends all that is held to `out`, so that the client can read what the member has sent.
-    fn flush(&mut self, _out: &mut Buffer) -> Result<u64, Lost> {
-        Ok(0)
+    fn flush(&mut self, out: &mut Buffer) -> Result<u64, Lost> {
+        match &mut self.encode {
+            None => Ok(0),
+            Some(encode) => encode.run(self.sink, out, Encoder::flush),
+        }
     }
 
     /// The body is complete: appends its end to `out`.
     fn end(&mut self, source: &Source, out: &mut Buffer) -> Result<u64, Lost> {
+        let count = match &mut self.encode {
+            None => 0,
+            Some(encode) => encode.run(self.sink, out, Encoder::end)?,
+        };
         if self.sink == Sink::Chunked {
-            end_chunks(source.decoder(), out);
+            let drops = |name: &[u8]| self.encode.is_some() && compress::is_of_the_body(name);
+            end_chunks_without(drops, source.decoder(), out);
         }
-        Ok(0)
+        Ok(count)
+    }
+
+    /// Counts what was done.
+    fn settle(&self, ask: &Ask<'_>, facts: &Facts) {
+        if let Some(encode) = &self.encode {
+            let coding = encode.encoder.coding();
+            let (answers, plain, sent) = compress::counters(coding);
+            ask.context.row.add(answers, 1);
+            ask.context.row.add(plain, encode.plain);
+            ask.context.row.add(sent, encode.sent);
+            facts.coded.set(Some((coding, encode.plain)));
+        }
     }
 }
 
-/// Appends all of `data`, however large it is.
-fn emit(sink: Sink, data: &[u8], out: &mut Buffer) {
+impl Encode {
+    fn run(
+        &mut self,
+        sink: Sink,
+        out: &mut Buffer,
+        step: impl FnOnce(&mut Encoder, &mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<u64, Lost> {
+        let ran = step(&mut self.encoder, self.coded.tail());
+        ran.map_err(|EncodeError| Lost::from(Reason::Internal))?;
+        let count = emit(sink, self.coded.data(), out);
+        self.sent += count;
+        self.coded.clear();
+        Ok(count)
+    }
+}
+
+/// Appends all of `data`, however large it is; says how large.
+fn emit(sink: Sink, data: &[u8], out: &mut Buffer) -> u64 {
     if data.is_empty() {
-        return;
+        return 0;
     }
     let tail = out.tail();
     if sink == Sink::Chunked {
@@ -79,11 +135,29 @@ fn emit(sink: Sink, data: &[u8], out: &mut Buffer) {
     if sink == Sink::Chunked {
         tail.extend_from_slice(b"\r\n");
     }
+    data.len() as u64
 }
 
 /// Moves the body through its filters, leaving its last bytes in `buffers.out`. A body that the
 /// member did not end is not ended here either.
 pub(super) async fn relay(
+    ask: &Ask<'_>,
+    upstream: &Stream,
+    patience: Duration,
+    framing: Framing,
+    filters: &mut Filters,
+    buffers: &mut Buffers,
+    facts: &Facts,
+) -> Result<(), Lost> {
+    let row = &ask.context.row;
+    row.add(Counter::CompressActive, u64::from(filters.holds()));
+    let moved = move_body(ask, upstream, patience, framing, filters, buffers, facts).await;
+    row.sub(Counter::CompressActive, u64::from(filters.holds()));
+    filters.settle(ask, facts);
+    moved
+}
+
+async fn move_body(
     ask: &Ask<'_>,
     upstream: &Stream,
     patience: Duration,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::access_log;
 use super::connection::DRAIN_PATIENCE;
 use super::context::Context;
-use super::{hash_key, reasons};
+use super::{guard, hash_key, reasons};
 use crate::balancer::{Fault, Lease, Outcome, Tried, Wish};
 use crate::clock::{self, Instant};
 use crate::config::{ListenerConfig, Protocol, UdpConfig};
@@ -154,6 +154,9 @@ impl Flows {
             return row.add(Counter::DatagramsNoFlow, 1);
         }
         let client = envelope.client.ip().to_canonical();
+        if let Err(reason) = guard::admits(&self.context, self.listener, client, true) {
+            return row.error(reason);
+        }
         let key = pools.hashes_by(udp.pool).map_or(0, |_| hash_key::of_address(client));
         let wanted = pools.measures(udp.pool) || self.context.access_log.is_some();
         let begun = wanted.then(clock::now);

@@ -100,7 +100,7 @@ pub(super) fn local(stream: &Stream) -> Option<SocketAddr> {
     Some(SocketAddr::new(local.ip().to_canonical(), local.port()))
 }
 
-fn is_trusted(address: IpAddr, trusted: &[Cidr]) -> bool {
+pub(super) fn is_trusted(address: IpAddr, trusted: &[Cidr]) -> bool {
     trusted.iter().any(|block| block.contains(address))
 }
 

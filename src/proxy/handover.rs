@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::context::{Context, Place};
 use super::exchange::Client;
 use super::forwarded::Peer;
+use super::keyed::Seat;
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::Stream;
 
@@ -55,16 +56,21 @@ pub enum Origin {
     Moved(Moved),
 }
 
-/// A client that is known already.
+/// A client that is known already, and its seat among the connections of its address.
 #[derive(Debug)]
-pub struct Moved(pub(super) Peer);
+pub struct Moved(pub(super) Peer, pub(super) Option<Seat>);
 
 impl Newcomer {
     /// The connection on this worker, with its place here; none if the system has no room.
     #[must_use]
-    pub fn arrive(self, context: &Rc<Context>) -> Option<(Place, Stream, Origin)> {
+    pub fn arrive(mut self, context: &Rc<Context>) -> Option<(Place, Stream, Origin)> {
         // Taken by the worker that it came from. Given back if it cannot be used.
         let place = Place::taken(context, self.listener);
+        match &mut self.origin {
+            Origin::Accepted { peer, .. } if !place.is_for(peer.ip()) => return None,
+            Origin::Accepted { .. } => {}
+            Origin::Moved(Moved(_, seat)) => place.sit(seat.take()),
+        }
         let stream = Stream::join(self.socket).ok()?;
         Some((place, stream, self.origin))
     }
@@ -115,13 +121,16 @@ pub(super) fn give(client: Client, place: Place, to: WorkerId) -> Option<(Client
         Ok(socket) => socket,
         Err(stream) => return stay(stream, peer, place),
     };
-    place.give_to(to);
-    let newcomer = Newcomer { socket, listener, origin: Origin::Moved(Moved(peer)) };
+    let seat = place.give_to(to);
+    let newcomer = Newcomer { socket, listener, origin: Origin::Moved(Moved(peer, seat)) };
     let back = context.give(to, newcomer).err()?;
     context.occupancy.transfer(to, context.worker, listener);
     let place = Place::taken(&context, listener);
     match (Stream::join(back.socket), back.origin) {
-        (Ok(stream), Origin::Moved(Moved(peer))) => stay(stream, peer, place),
+        (Ok(stream), Origin::Moved(Moved(peer, seat))) => {
+            place.sit(seat);
+            stay(stream, peer, place)
+        }
         // Where the loop does not take it back, the client sees the end of it.
         _ => None,
     }

@@ -66,7 +66,7 @@ pub(super) const fn connect(failure: Failure) -> Reason {
         Failure::Tls(TlsFault::UnknownIssuer) => Reason::MemberUnknownIssuer,
         Failure::Tls(TlsFault::Certificate) => Reason::MemberCertificate,
         Failure::Tls(TlsFault::Handshake) => Reason::MemberHandshake,
-        Failure::Closed | Failure::Reset | Failure::Gone | Failure::Other(_) => {
+        Failure::Closed | Failure::Reset | Failure::Gone | Failure::TooSlow | Failure::Other(_) => {
             Reason::ConnectFailed
         }
     }
@@ -81,6 +81,7 @@ pub(super) const fn before_head(failure: Failure) -> Reason {
         Failure::Closed
         | Failure::Reset
         | Failure::Refused
+        | Failure::TooSlow
         | Failure::Tls(_)
         | Failure::Other(_) => Reason::MemberReset,
     }
@@ -99,6 +100,7 @@ pub(super) const fn in_body(failure: Failure) -> Reason {
 pub(super) const fn to_client(failure: Failure) -> Reason {
     match failure {
         Failure::TimedOut => Reason::WriteTimeout,
+        Failure::TooSlow => Reason::SlowReader,
         _ => Reason::ClientGone,
     }
 }
@@ -107,6 +109,7 @@ pub(super) const fn to_client(failure: Failure) -> Reason {
 pub(super) const fn from_client(failure: Failure) -> Reason {
     match failure {
         Failure::TimedOut => Reason::BodyTimeout,
+        Failure::TooSlow => Reason::SlowBody,
         _ => Reason::ClientGone,
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use super::access_log;
 use super::context::Context;
 use super::exchange::{Client, Ending, Facts};
+use super::guard::{self, Manner};
 use super::redirect;
 use crate::clock;
 use crate::config::HstsConfig;
@@ -15,6 +16,7 @@ use crate::stats::{Counter, Reason};
 /// What to tell.
 pub(super) struct Answer<'a> {
     pub(super) reason: Reason,
+    pub(super) status: u16,
     /// The connection may go on.
     pub(super) keep: bool,
     /// The methods that would have been allowed.
@@ -23,13 +25,19 @@ pub(super) struct Answer<'a> {
     pub(super) head: Option<&'a RequestHead>,
 }
 
-fn write(out: &mut Vec<u8>, answer: &Answer<'_>, hsts: Option<&HstsConfig>) {
+fn write(
+    out: &mut Vec<u8>,
+    context: &Context,
+    answer: &Answer<'_>,
+    hsts: Option<&HstsConfig>,
+    facts: &Facts,
+) {
     let reason = answer.reason;
     let mut body = Vec::with_capacity(128);
     let (side, code, prose) = (reason.side().word(), reason.code(), reason.prose());
     // Writing to a vector cannot fail.
     _ = writeln!(body, "ringway: {side} {code}: {prose}");
-    encode::status_line(out, reason.status(), encode::reason_phrase(reason.status()).as_bytes());
+    encode::status_line(out, answer.status, encode::reason_phrase(answer.status).as_bytes());
     out.extend_from_slice(b"Date: ");
     date::write(out, clock::unix().as_secs());
     out.extend_from_slice(b"\r\nContent-Type: text/plain; charset=utf-8\r\n");
@@ -40,9 +48,14 @@ fn write(out: &mut Vec<u8>, answer: &Answer<'_>, hsts: Option<&HstsConfig>) {
     if !answer.allow.is_empty() {
         encode::field(out, b"Allow", answer.allow);
     }
-    if matches!(reason, Reason::QueueFull | Reason::QueueTimeout) {
-        out.extend_from_slice(b"Retry-After: 1\r\n");
+    let after = match facts.noted.get().map(|noted| noted.manner.get()) {
+        Some(Manner::Later { after, .. }) => Some(after),
+        _ => matches!(reason, Reason::QueueFull | Reason::QueueTimeout).then_some(1),
+    };
+    if let Some(after) = after {
+        _ = write!(out, "Retry-After: {after}\r\n");
     }
+    guard::write_quota(out, context, facts);
     match answer.head {
         _ if !answer.keep => out.extend_from_slice(b"Connection: close\r\n"),
         // Without it an older client waits for the close.
@@ -67,7 +80,7 @@ pub(super) async fn send(
     let mut out = Buffer::take(Size::Small);
     let listener = context.listener(client.listener);
     let hsts = listener.and_then(|listener| listener.hsts.as_ref());
-    write(out.tail(), answer, hsts.filter(|_| client.stream.is_tls()));
+    write(out.tail(), context, answer, hsts.filter(|_| client.stream.is_tls()), facts);
     let count = out.len() as u64;
     facts.begun.set(true);
     if let Some(listener) = listener {
@@ -93,7 +106,8 @@ pub(super) async fn head(context: &Context, client: &Client, reason: Reason) -> 
     let ending = if reason.status() == 0 {
         Ending::Close
     } else {
-        let answer = Answer { reason, keep: false, allow: b"", head: None };
+        let status = reason.status();
+        let answer = Answer { reason, status, keep: false, allow: b"", head: None };
         send(context, client, &answer, &facts).await
     };
     access_log::refused(context, client.listener, &facts);

@@ -11,10 +11,10 @@ use super::deliver::{dial, lease, may_retry};
 use super::exchange::Client;
 use super::greeting::{self, Ends, Refused};
 use super::tunnel::Tunnel;
-use super::{forwarded, hash_key, passthrough, reasons};
+use super::{forwarded, guard, hash_key, passthrough, reasons};
 use crate::balancer::{Attempted, Connection, Fault, Lease, Outcome, Site, Tried, Wish};
 use crate::clock::{self, Instant};
-use crate::config::ListenerConfig;
+use crate::config::{ListenerConfig, Speaks};
 use crate::ids::PoolId;
 use crate::net::{Buffer, Size, Stream, TICK};
 use crate::stats::{Counter, Reason};
@@ -177,11 +177,16 @@ async fn sort(
             relayed.client.set(ends.client);
             relayed.destination.set(Some(ends.destination));
         }
+        place.admit(listener, relayed.client.get().ip())?;
     }
-    match place.context().passes(place.listener()) {
-        Some(passed) => Box::pin(passed.sort(listener, stream, received, &relayed.name)).await,
-        None => Ok(listener.pools().next()),
+    let (context, id) = (place.context(), place.listener());
+    let Some(passed) = context.passes(id) else { return Ok(listener.pools().next()) };
+    let pool = Box::pin(passed.sort(listener, stream, received, &relayed.name)).await?;
+    if pool.is_some() && listener.speaks() == Speaks::Http {
+        // Its listener did not know yet that there would be no request to answer.
+        guard::admits(context, id, relayed.client.get().ip(), true)?;
     }
+    Ok(pool)
 }
 
 /// Relays a connection, of which `received` has come already.

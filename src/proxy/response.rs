@@ -1,5 +1,6 @@
 //! The head that a client gets, built anew from what the member sent.
 
+use super::compress::Coded;
 use super::exchange::Ask;
 use super::redirect;
 use crate::config::HstsConfig;
@@ -48,21 +49,31 @@ pub(super) struct Edits<'a> {
     pub(super) via: bool,
     /// Takes the place of the member's own.
     pub(super) hsts: Option<&'a HstsConfig>,
+    /// The body is encoded, or could have been.
+    pub(super) coded: Option<Coded>,
     /// Which of the member's fields are left out.
     pub(super) drops: Option<&'a dyn Fn(&FieldRef<'_>) -> bool>,
     /// Appends whole fields behind those of the member.
+    #[allow(clippy::type_complexity)]
     pub(super) adds: Option<&'a dyn Fn(&mut Vec<u8>)>,
 }
 
 impl<'a> Edits<'a> {
     /// What the listener and the route ask for.
     pub(super) fn of(ask: &Ask<'a>) -> Self {
-        Self { via: ask.route.via, hsts: ask.listener.hsts.as_ref(), drops: None, adds: None }
+        Self {
+            via: ask.route.via,
+            hsts: ask.listener.hsts.as_ref(),
+            coded: None,
+            drops: None,
+            adds: None,
+        }
     }
 
     /// Whether a member's field is left out or has its place taken.
     fn drop(&self, entry: &FieldRef<'_>) -> bool {
         self.drops.is_some_and(|drops| drops(entry))
+            || self.coded.is_some_and(|coded| coded.drops(entry))
             || (self.hsts.is_some()
                 && entry.name == Name::Other
                 && redirect::is_hsts(entry.name_bytes))
@@ -82,6 +93,9 @@ pub(super) fn write(
     write_fields(out, head, body, edits);
     if let Some(hsts) = edits.hsts {
         redirect::write_hsts(out, hsts);
+    }
+    if let Some(coded) = edits.coded {
+        coded.write(out, head);
     }
     if let Some(adds) = edits.adds {
         adds(out);
@@ -128,7 +142,7 @@ fn write_fields(out: &mut Vec<u8>, head: &ResponseHead, body: BodyField, edits: 
     let with_length = body == BodyField::AsSent && !matches!(head.status(), 100..=199 | 204);
     for entry in head.fields() {
         let passes = match entry.name {
-            Name::ContentLength => with_length,
+            Name::ContentLength => with_length && !edits.drop(&entry),
             // Announces trailers, which pass where chunks do.
             Name::Trailer => body == BodyField::Chunked,
             Name::TransferEncoding => false,

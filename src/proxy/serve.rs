@@ -39,6 +39,7 @@ impl To<'_> {
 }
 
 /// What is answered, but for the body.
+#[allow(dead_code, reason = "for answers that routes give themselves")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start<'a> {
     pub(super) status: u16,
@@ -61,6 +62,7 @@ pub(super) struct Serving<'a> {
 
 impl<'a> Serving<'a> {
     /// Writes the head, with `fields` as whole lines; nothing is sent yet.
+    #[allow(dead_code, reason = "for answers that routes give themselves")]
     pub(super) fn begin(
         to: To<'a>,
         facts: &'a Facts,
@@ -177,6 +179,7 @@ impl<'a> Serving<'a> {
     }
 }
 
+#[allow(dead_code, reason = "for answers that routes give themselves")]
 /// Answers with a body in hand, which is dropped where there is none to be sent.
 pub(super) async fn serve(
     to: To<'_>,

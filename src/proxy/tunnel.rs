@@ -23,6 +23,8 @@ pub(super) async fn run(
     ask.context.row.add(Counter::Tunnels, 1);
     facts.status.set(101);
     upstream.work_for(None);
+    // Whoever waits for the next message is not slow.
+    ask.stream.waive_pace();
     response::write_interim(buffers.out.tail(), head, head.upgrade(), |out| {
         sticky::write(out, ask, facts);
     });

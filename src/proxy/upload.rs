@@ -117,7 +117,8 @@ fn fill(
     let before = out.len();
     upload.done = carry(&mut upload.source, upload.sink, received, out, &mut upload.total)
         .map_err(|_| Reason::BadBody)?;
-    if ask.listener.limits.body.is_some_and(|bound| upload.total > bound) {
+    let bound = ask.route.limits.body(ask.listener.limits.body);
+    if bound.is_some_and(|bound| upload.total > bound) {
         return Err(Reason::BodyTooLarge);
     }
     facts.consumed.set(upload.done);

@@ -13,6 +13,7 @@ use crate::control::access_log::Writer;
 use crate::control::{Event, Signals, log};
 use crate::ids::WorkerId;
 use crate::net::Ringer;
+use crate::proxy::Guards;
 use crate::stats::{Counter, Occupancy, Row, report};
 
 /// How long the workers may take to cut what is under way.
@@ -39,6 +40,7 @@ pub(super) struct Crew {
     log_writer: Option<Writer>,
     drain_timeout: Duration,
     draining: Arc<AtomicBool>,
+    guards: Option<Arc<Guards>>,
 }
 
 impl Crew {
@@ -50,7 +52,24 @@ impl Crew {
         drain_timeout: Duration,
     ) -> Self {
         let (workers, draining) = (Vec::new(), Arc::default());
-        Self { workers, rows, occupancy, control, ends, log_writer, drain_timeout, draining }
+        let guards = None;
+        Self {
+            workers,
+            rows,
+            occupancy,
+            control,
+            ends,
+            log_writer,
+            drain_timeout,
+            draining,
+            guards,
+        }
+    }
+
+    /// Reports what rules decided, too.
+    pub(super) fn counting(mut self, guards: Arc<Guards>) -> Self {
+        self.guards = Some(guards);
+        self
     }
 
     /// Whether the end has begun, for others to look at.
@@ -84,7 +103,11 @@ impl Crew {
 
     fn on_event(&self, event: Event) {
         match event {
-            Event::Report => log::raw(&report(&self.rows, &self.control, &self.occupancy)),
+            Event::Report => {
+                let rules = self.guards.as_ref().map(|guards| guards.report()).unwrap_or_default();
+                let counts = report(&self.rows, &self.control, &self.occupancy);
+                log::raw(&(rules + &counts));
+            }
             Event::HangUp => tracing::warn!("SIGHUP: this version cannot reload its configuration"),
             Event::Upgrade => tracing::warn!("SIGUSR2: this version cannot upgrade in place"),
             Event::Terminate => {}

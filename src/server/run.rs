@@ -17,7 +17,7 @@ use crate::control::admin::{self, AdminBindError, Process};
 use crate::control::{Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Listening};
-use crate::proxy::SharedCache;
+use crate::proxy::{Guards, SharedCache};
 use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
@@ -123,9 +123,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
     let timeout = config.server.drain_timeout;
+    let guards = Arc::new(Guards::new(&config, cores.len()));
     let occupancy = occupancy(&config, cores.len());
     let counts = (rows.clone(), Arc::clone(&occupancy));
-    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout);
+    let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
+        .counting(Arc::clone(&guards));
     let to_members = certificates.connectors();
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(to_members.clone());
     let shared = Arc::new(shared);
@@ -143,6 +145,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let bound = sockets.drain(..).zip(datagrams.drain(..));
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
+        let Some(post) = guards.at(WorkerId(number)) else { break };
         let plan = Plan {
             id: WorkerId(number),
             core,
@@ -150,6 +153,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             config: Arc::clone(&config),
             shared: Arc::clone(&shared),
             occupancy: Arc::clone(&occupancy),
+            post,
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
@@ -170,8 +174,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            let process = process.with_cache(cache);
-            admin.start(process.telling_of(certificates.shelves()));
+            let process = process.telling_of(certificates.shelves()).counting(guards);
+            admin.start(process.with_cache(cache));
         }
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await

@@ -20,7 +20,7 @@ use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::{
     self, CacheHand, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place,
-    SharedCache,
+    Post, SharedCache,
 };
 use crate::stats::{Counter, Occupancy, Reason, Row};
 
@@ -58,6 +58,7 @@ pub(super) struct Plan {
     pub(super) config: Arc<Config>,
     pub(super) shared: Arc<SharedPools>,
     pub(super) occupancy: Arc<Occupancy>,
+    pub(super) post: Post,
     pub(super) row: Arc<Row>,
     pub(super) access_log: Option<proxy::access_log::Sender>,
     /// TLS with clients, by listener.
@@ -109,14 +110,7 @@ impl Plan {
     async fn serve(self) {
         let (row, observer) = (&self.row, &self.observer);
         let peers: Rc<[_]> = self.peers.into();
-        let cache = self.cache.map(|cache| {
-            let peers = Rc::clone(&peers);
-            let ring = move |worker: WorkerId, flight| {
-                let peer = peers.get(worker.index());
-                peer.is_some_and(|peer| peer.send(Command::FlightProgressed(flight)).is_ok())
-            };
-            CacheHand::new(cache, self.id, Box::new(ring))
-        });
+        let cache = self.cache.map(|cache| CacheHand::new(cache, self.id, telling(&peers)));
         let neighbours = Neighbours {
             me: self.id,
             occupancy: self.occupancy,
@@ -129,8 +123,8 @@ impl Plan {
             }
         });
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
-        let log = self.access_log;
-        let context = Context::new(self.config, pools, self.row, neighbours, log, self.tls);
+        let (from_all, log) = ((neighbours, self.post), self.access_log);
+        let context = Context::new(self.config, pools, self.row, from_all, log, self.tls);
         let context = context.with_cache(cache).shared();
         let opened = open(self.sockets, self.datagrams, self.driver, &context);
         let (doors, flows) = match opened {
@@ -181,6 +175,15 @@ impl Plan {
         net::sweep(|tick| housekeep(&context, &doors, &flows, tick)).await;
         context.pools.close_idle();
     }
+}
+
+/// The way of a flight's progress to other workers.
+fn telling(peers: &Rc<[Ringer<Command>]>) -> Box<dyn Fn(WorkerId, u64) -> bool> {
+    let peers = Rc::clone(peers);
+    Box::new(move |worker, flight| {
+        let peer = peers.get(worker.index());
+        peer.is_some_and(|peer| peer.send(Command::FlightProgressed(flight)).is_ok())
+    })
 }
 
 /// The sockets of this worker, those for connections and those for datagrams.
@@ -290,7 +293,7 @@ fn welcome(door: &Door, context: &Rc<Context>, stream: Stream, peer: std::net::S
         return;
     };
     // Without a place the connection is closed at once, and counted.
-    if let Some(place) = Place::take(context, door.listener) {
+    if let Some(place) = Place::take(context, door.listener, peer.ip()) {
         start(context, place, stream, Origin::Accepted { peer, port: door.port });
     }
 }

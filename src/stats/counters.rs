@@ -39,6 +39,8 @@ counters! {
     HttpsRedirects, "https_redirects", "Requests sent on to https by `redirect_https`.";
     AcceptPauses, "accept_pauses", "Times that accepting paused because the process had no descriptors or memory left.";
     Exchanges, "exchanges", "Requests whose head was read whole, whatever became of them.";
+    RequestsDelayed, "requests_delayed", "Requests that waited until they were due by a `rate` with the mode `delay`.";
+    DryRunRefusals, "dry_run_refusals", "Requests and connections that a rule with `dry_run` would have refused.";
     BytesIn, "bytes_in", "Bytes received from clients.";
     BytesOut, "bytes_out", "Bytes sent to clients.";
     UpstreamOpens, "upstream_opens", "Connections to members established.";
@@ -70,6 +72,24 @@ counters! {
     CacheKeys, "cache_keys", "Keys that the cache knows now (a gauge).";
     CacheBytes, "cache_bytes", "Bytes of memory that stored answers take now (a gauge).";
     CachePurged, "cache_purged", "Stored answers purged by an operator (control).";
+    CompressGzip, "compress_gzip", "Answers encoded with gzip.";
+    CompressGzipIn, "compress_gzip_in", "Bytes of their bodies as members sent them.";
+    CompressGzipOut, "compress_gzip_out", "Bytes of their bodies as clients got them.";
+    CompressBr, "compress_br", "Answers encoded with br.";
+    CompressBrIn, "compress_br_in", "Bytes of their bodies as members sent them.";
+    CompressBrOut, "compress_br_out", "Bytes of their bodies as clients got them.";
+    CompressZstd, "compress_zstd", "Answers encoded with zstd.";
+    CompressZstdIn, "compress_zstd_in", "Bytes of their bodies as members sent them.";
+    CompressZstdOut, "compress_zstd_out", "Bytes of their bodies as clients got them.";
+    CompressActive, "compress_active", "Answers that are being encoded now (a gauge).";
+    CompressStatus, "compress_status", "Answers on a route with `compress` left as they are because of their status, or because they have no body.";
+    CompressRange, "compress_range", "Answers left as they are because they are a part of a body, or a part was asked for.";
+    CompressEncoded, "compress_encoded", "Answers left as they are because the member had encoded them.";
+    CompressNoTransform, "compress_no_transform", "Answers left as they are because the member or the client said `no-transform`.";
+    CompressType, "compress_type", "Answers left as they are because of their `Content-Type`.";
+    CompressSmall, "compress_small", "Answers left as they are because they are smaller than `min_size`.";
+    CompressUnaccepted, "compress_unaccepted", "Answers left as they are because their client accepts no encoding of the route.";
+    CompressBusy, "compress_busy", "Answers left as they are because the worker encoded `limits.encoders` already.";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
     Relays, "relays", "Connections relayed to a member byte by byte (`tcp`, TLS that passes through).";
     Flows, "flows", "Flows of datagrams begun (`udp`).";
@@ -139,6 +159,7 @@ mod tests {
             "queue_waiting",
             "cache_keys",
             "cache_bytes",
+            "compress_active",
             "flows_active",
             "members_out",
             "names_failing",

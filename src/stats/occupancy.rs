@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use crate::ids::{ListenerId, WorkerId};
 
 /// Connections above the mean that a worker keeps in any case: to give one away wakes another.
-const SLACK: usize = 4;
+const SLACK: usize = 2;
 
 /// One in so many of the mean that a worker keeps on top of it.
 const SLACK_SHARE: usize = 8;
@@ -214,9 +214,9 @@ mod tests {
     #[test]
     fn few_connections_stay_where_they_are() {
         let all = host(1, 2);
-        enter(&all, 0, 4);
+        enter(&all, 0, 2);
         assert_eq!(all.lighter(WorkerId(0)), None);
-        enter(&all, 0, 5);
+        enter(&all, 0, 3);
         assert_eq!(all.lighter(WorkerId(0)), Some(WorkerId(1)));
         assert_eq!(all.lighter(WorkerId(1)), None);
         assert_eq!(host(1, 1).lighter(WorkerId(0)), None, "nobody else is there");

@@ -81,7 +81,12 @@ reasons! {
     BadFraming, Client, "bad_framing", 400, "Content-Length and Transfer-Encoding do not say beyond doubt where the request ends";
     UnsupportedCoding, Client, "unsupported_coding", 501, "the request has a transfer coding other than chunked";
     BadBody, Client, "bad_body", 400, "the chunked request body is malformed";
-    BodyTooLarge, Client, "body_too_large", 413, "the request body exceeds limits.body of the listener";
+    BodyTooLarge, Client, "body_too_large", 413, "the request body exceeds limits.body of the route or the listener";
+    UriTooLong, Client, "uri_too_long", 414, "the request target exceeds limits.uri of the listener";
+    AddressDenied, Client, "address_denied", 403, "access of the listener or the route does not let the client's address in";
+    RateLimited, Client, "rate_limited", 429, "more requests came than a rate of the listener or the route allows";
+    TooManyRequests, Client, "too_many_requests", 429, "the client has limits.requests_per_client of the listener under way already";
+    TooManyConnections, Client, "too_many_connections", 0, "the client has limits.connections_per_client of the listener open already";
     TlsPlainHttp, Client, "tls_plain_http", 400, "this port speaks TLS, and the client spoke plain HTTP: use https";
     TlsTimeout, Client, "tls_timeout", 0, "the TLS handshake did not end within timeouts.head of the listener";
     TlsGone, Client, "tls_gone", 0, "the client left during the TLS handshake";
@@ -94,6 +99,8 @@ reasons! {
     HeadTimeout, Client, "head_timeout", 408, "the request head did not arrive within timeouts.head of the listener";
     BodyTimeout, Client, "body_timeout", 408, "the request body stalled for timeouts.body of the listener";
     WriteTimeout, Client, "write_timeout", 0, "the client took nothing of its answer for timeouts.write of the listener";
+    SlowBody, Client, "slow_body", 408, "the client sent its request body more slowly than limits.min_rate of the listener for longer than timeouts.slow";
+    SlowReader, Client, "slow_reader", 0, "the client took its answer more slowly than limits.min_rate of the listener for longer than timeouts.slow";
     ClientGone, Client, "gone", 0, "the client closed its connection before its exchange was complete";
     ProxyUntrusted, Client, "proxy_untrusted", 0, "the peer is not among proxy_protocol.trusted of the listener, which requires a header";
     NoProxyHeader, Client, "no_proxy_header", 0, "a trusted peer sent no header of the PROXY protocol, which the listener requires";

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod access_log;
 mod admin;
 mod admin_cli;
@@ -18,6 +19,8 @@ mod basic;
 mod cache;
 mod cache_stale;
 mod cache_waiting;
+mod compress;
+mod compress_heads;
 mod cuts;
 mod descriptors;
 mod early_answer;
@@ -41,11 +44,13 @@ mod outliers;
 mod passthrough;
 mod proxy_protocol;
 mod queue;
+mod rates;
 mod regressions;
 mod replay;
 mod response_splitting;
 mod retry;
 mod routing;
+mod slow_clients;
 mod spread;
 mod stale;
 mod stats;

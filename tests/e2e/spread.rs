@@ -33,7 +33,7 @@ fn a_new_connection_goes_to_the_worker_that_has_fewer() {
     let origin = echo();
     let proxy = Setup::to(&[&origin]).start();
     let clients = gather(&proxy, |_| proxy.stats().total("connections_moved") > 0);
-    assert!(clients.len() >= 5, "few connections stay where they are: {}", clients.len());
+    assert!(clients.len() >= 3, "few connections stay where they are: {}", clients.len());
     assert!(clients.len() <= 12, "{}", clients.len());
     drop(clients);
     eventually("all are gone", || proxy.stats().total("connections_active") == 0);

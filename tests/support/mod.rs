@@ -5,6 +5,7 @@
 
 pub(crate) mod certs;
 pub(crate) mod client;
+pub(crate) mod coding;
 pub(crate) mod dns;
 pub(crate) mod load;
 pub(crate) mod member;

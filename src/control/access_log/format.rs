@@ -10,7 +10,9 @@ use crate::proxy::access_log::{Record, Text};
 /// `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" host="H" listener=L pool=P member=M
 /// reason=R us=N`, on routes that cache ` cache=WORD`, and for clients that speak TLS ` tls=VERSION`. What is not known is `-`. A line of a
 /// relayed connection has ` in=N` before `us`: the bytes of its client. Where the request was sent
-/// more than once, or a retry was refused, ` tries=N` and ` no_retry=R` follow.
+/// more than once, or a retry was refused, ` tries=N` and ` no_retry=R` follow; where a rule that is run
+/// dry would have refused it, ` dry_run=R`; where ringway encoded the body, ` enc=C plain=N`: how, and
+/// its bytes before.
 pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     // Writing to a vector cannot fail.
     _ = write!(out, "{} - - [", record.client);
@@ -60,6 +62,12 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
     }
     if let Some(refusal) = record.no_retry {
         _ = write!(out, " no_retry={}", refusal.word());
+    }
+    if let Some(reason) = record.dry_run {
+        _ = write!(out, " dry_run={}_{}", reason.side().word(), reason.code());
+    }
+    if let Some((coding, plain)) = record.coded {
+        _ = write!(out, " enc={} plain={plain}", coding.name());
     }
     out.push(b'\n');
 }
@@ -111,6 +119,13 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
     }
     if let Some(refusal) = record.no_retry {
         member_text(out, "no_retry", refusal.word().as_bytes());
+    }
+    if let Some(reason) = record.dry_run {
+        _ = write!(out, ",\"dry_run\":\"{}_{}\"", reason.side().word(), reason.code());
+    }
+    if let Some((coding, plain)) = record.coded {
+        member_text(out, "encoding", coding.name().as_bytes());
+        _ = write!(out, ",\"plain\":{plain}");
     }
     out.extend_from_slice(b"}\n");
 }

@@ -1,6 +1,6 @@
 //! From counters, figures and states to views.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::clock::{self, Instant};
 use crate::config::{PoolConfig, Speaks};
 use crate::control::desk::{MemberState, NoAnswer};
 use crate::ids::{ListenerId, MemberId, PoolId};
+use crate::proxy::Decision;
 use crate::stats::{Counter, Reason, Row};
 
 /// What time it is by both clocks.
@@ -62,6 +63,7 @@ impl Process {
             counters: Counter::ALL.iter().map(counter).collect(),
             errors: Reason::ALL.iter().map(error).collect(),
             listeners: self.listeners().collect(),
+            rules: self.rules(),
         }
     }
 
@@ -73,6 +75,16 @@ impl Process {
             connections: self.occupancy.of(id).collect(),
             imbalance: self.occupancy.imbalance(id),
         })
+    }
+
+    fn rules(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        let decisions = self.guards.iter().flat_map(|guards| guards.decisions());
+        let words = Decision::ALL.map(|decision| decision.word().to_owned());
+        decisions
+            .map(|(name, counts)| {
+                (name.to_owned(), words.clone().into_iter().zip(counts).collect())
+            })
+            .collect()
     }
 
     pub(super) async fn pool_view(

@@ -9,6 +9,7 @@ use super::{Occupant, Process};
 use crate::balancer::{MemberFigures, Standing};
 use crate::config::MemberConfig;
 use crate::ids::PoolId;
+use crate::proxy::Decision;
 use crate::stats::{Counter, Reason};
 
 /// The type of the answer.
@@ -48,6 +49,7 @@ pub(super) fn text(process: &Process) -> String {
     counters(&mut out, process);
     errors(&mut out, process);
     listeners(&mut out, process);
+    rules(&mut out, process);
     pools(&mut out, process);
     members(&mut out, process);
     certificates(&mut out, process);
@@ -125,6 +127,18 @@ fn listeners(out: &mut String, process: &Process) {
         if let Some(imbalance) = listener.imbalance {
             let labels = format_args!("listener=\"{}\"", Label(&listener.name));
             sample(out, name, labels, imbalance);
+        }
+    }
+}
+
+fn rules(out: &mut String, process: &Process) {
+    let Some(guards) = &process.guards else { return };
+    let name = "ringway_rule_decisions_total";
+    family(out, name, "counter", "What access rules, rates and limits decided: see limits.md.");
+    for (rule, decided) in guards.decisions() {
+        for (decision, count) in Decision::ALL.into_iter().zip(decided) {
+            let labels = format_args!("rule=\"{}\",decision=\"{}\"", Label(rule), decision.word());
+            sample(out, name, labels, count);
         }
     }
 }

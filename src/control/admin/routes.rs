@@ -64,7 +64,9 @@ async fn stats(State(process): App, RawQuery(query): RawQuery) -> Result<Respons
     match value_of(query.as_deref().unwrap_or_default(), "format") {
         None | Some("json") => Ok(Json(process.stats()).into_response()),
         Some("text") => {
-            Ok(report(&process.rows, &process.control, &process.occupancy).into_response())
+            let rules = process.guards.as_ref().map(|guards| guards.report()).unwrap_or_default();
+            let counts = report(&process.rows, &process.control, &process.occupancy);
+            Ok((rules + &counts).into_response())
         }
         Some(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "format is json or text")),
     }

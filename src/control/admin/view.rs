@@ -31,6 +31,9 @@ pub struct StatsView {
     pub errors: BTreeMap<String, CountView>,
     /// In the order of the file.
     pub listeners: Vec<ListenerView>,
+    /// By rule of a listener or route, as `listener.web.rate.0`: how often it decided what.
+    #[serde(default)]
+    pub rules: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Where a listener's clients are.

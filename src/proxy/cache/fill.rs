@@ -141,7 +141,7 @@ pub(in super::super) async fn take(
     response: &ResponseHead,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
-    let first_byte = facts.first_byte.get();
+    let first_byte = facts.first_byte();
     let outcome = Outcome::Answered { status: response.status(), first_byte };
     let decision = fetch.decision.take();
     match (decision, &fetch.stale) {

@@ -3,6 +3,7 @@
 
 use super::super::answer::send_to_client;
 use super::super::exchange::{Ask, Ending, Facts};
+use super::super::guard;
 use super::super::response::{self, BodyField, ConnectionField, Edits};
 use super::super::serve::{Serving, To};
 use super::flight::{Begun, Flight};
@@ -83,11 +84,12 @@ fn read_head(label: &Label, form: Form, text: &mut Vec<u8>, response: &mut Respo
         Form::Part(..) => !is(field, CacheField::ContentRange),
         // What tells of a body that is not sent is left out (RFC 9110 15.4.5).
         _ => {
-            field.name != Name::ContentType
-                && !is(field, CacheField::ContentEncoding)
-                && !is(field, CacheField::ContentRange)
-                && !field.name_bytes.eq_ignore_ascii_case(b"content-language")
-                && !(tagged && is(field, CacheField::LastModified))
+            let of_body = match CacheField::of(field.name_bytes) {
+                Some(CacheField::ContentEncoding | CacheField::ContentRange) => true,
+                Some(CacheField::LastModified) => tagged,
+                _ => field.name_bytes.eq_ignore_ascii_case(b"content-language"),
+            };
+            field.name != Name::ContentType && !of_body
         }
     };
     for field in response.fields().filter(passes) {
@@ -141,6 +143,7 @@ pub(super) fn write_head(
     facts.status.set(response.status());
     response::write(out, response, body, connection, Edits::of(ask), |out| {
         more(out);
+        guard::write_quota(out, ask.context, facts);
         if let (Some(trace), Some(cache)) = (facts.cache.get(), &ask.route.cache)
             && cache.status_header
         {

@@ -1,0 +1,20 @@
+//! `compress` of a route as TOML, with every default filled in.
+
+use super::CompressConfig;
+use super::effective::{line, list, quote, size, table};
+
+pub(super) fn route(out: &mut String, compress: Option<&CompressConfig>) {
+    line(out, "compress", compress.map_or_else(|| quote("off"), compressed));
+}
+
+fn compressed(compress: &CompressConfig) -> String {
+    let encodings = compress.encodings.iter().map(|coding| quote(coding.name()));
+    table([
+        ("encodings", list(encodings)),
+        ("types", list(compress.types.iter().map(|pattern| quote(&pattern.to_string())))),
+        ("min_size", size(compress.min_size)),
+        ("gzip_level", compress.gzip_level.to_string()),
+        ("br_level", compress.br_level.to_string()),
+        ("zstd_level", compress.zstd_level.to_string()),
+    ])
+}
