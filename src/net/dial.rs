@@ -27,6 +27,19 @@ pub async fn dial(address: &Address, timeout: Duration) -> Result<Stream, Failur
     }
 }
 
+/// A connection to nobody, and what stands for the other end: as long as that is there, it is open, takes
+/// some bytes, and brings none.
+///
+/// # Errors
+/// No descriptors are left.
+pub fn nobody() -> io::Result<(Stream, OwnedFd)> {
+    let (own, other) = std::os::unix::net::UnixStream::pair()?;
+    own.set_nonblocking(true)?;
+    // Only the descriptor counts: no call that is made on it is one of TCP's own.
+    let own = std::net::TcpStream::from(OwnedFd::from(own));
+    Ok((Stream::new_nonblocking(TcpStream::from_std(own)?), OwnedFd::from(other)))
+}
+
 async fn dial_ip(address: SocketAddr, timeout: Duration) -> Result<Stream, Failure> {
     // A connect is the one operation that may be dropped: no bytes are lost, and with the
     // runtime's `async-cancel` the descriptor is closed.

@@ -88,19 +88,6 @@ impl Stream {
         }
     }
 
-    /// A connection to nobody, and what stands for the other end: as long as that is there, it is open,
-    /// takes some bytes, and brings none.
-    ///
-    /// # Errors
-    /// No descriptors are left.
-    pub fn nobody() -> io::Result<(Self, OwnedFd)> {
-        let (own, other) = std::os::unix::net::UnixStream::pair()?;
-        own.set_nonblocking(true)?;
-        // Only the descriptor counts: no call that is made on it is one of TCP's own.
-        let own = std::net::TcpStream::from(OwnedFd::from(own));
-        Ok((Self::new_nonblocking(TcpStream::from_std(own)?), OwnedFd::from(other)))
-    }
-
     /// Leaves this worker's loop, for another's. No operation may be under way, and nothing may have been
     /// received that was not handed out; with TLS it stays.
     ///

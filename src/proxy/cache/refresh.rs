@@ -10,7 +10,7 @@ use super::hand::Joined;
 use super::look::Plan;
 use crate::http::{Framing, RequestHead, ResponseHead};
 use crate::ids::{ListenerId, RouteId};
-use crate::net::{Buffer, Stream, spawn};
+use crate::net::{Buffer, nobody, spawn};
 use crate::stats::Counter;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub(in super::super) fn refresh(
 
 async fn ask_again(context: &Rc<Context>, asker: &Asker, part: &Part<'_>) {
     // In place of the client's: nobody reads it, and nobody ends it.
-    let Ok((nobody, _other)) = Stream::nobody() else { return };
+    let Ok((stream, _other)) = nobody() else { return };
     let (Some(listener), Some(route)) =
         (context.listener(asker.listener), context.config.route(asker.route))
     else {
@@ -77,7 +77,7 @@ async fn ask_again(context: &Rc<Context>, asker: &Asker, part: &Part<'_>) {
         upgrade: None,
         measures: context.pools.measures(route.pool),
         peer: &asker.peer,
-        stream: &nobody,
+        stream: &stream,
         identity: asker.identity.as_deref(),
         cache: Some(part),
     };
