@@ -257,7 +257,7 @@ async fn run(
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
     facts.replayable.set(facts.whole.get().is_some() || kept());
-    let ask = Ask {
+    let mut ask = Ask {
         context,
         listener,
         route,
@@ -271,42 +271,43 @@ async fn run(
         identity: client.identity.as_deref(),
         cache: None,
     };
-    match context.cache() {
-        None => deliver::deliver(&ask, &mut client.received, response, facts).await,
-        Some(hand) => {
-            let (received, listener) = (&mut client.received, client.listener);
-            through_cache(ask, hand, listener, received, response, facts).await
+    let received = &mut client.received;
+    if let Some(hand) = context.cache() {
+        let listener = client.listener;
+        if let Some(ending) = ask_cache(&ask, hand, listener, received, response, facts).await? {
+            return Ok(ending);
+        }
+        if !head.method().is_safe() {
+            ask.cache = Some(&Part::Watch);
         }
     }
+    deliver::deliver(&ask, received, response, facts).await
 }
 
-/// The cache may answer, or see the answer.
-async fn through_cache(
-    ask: Ask<'_>,
+/// The cache may answer, or fetch what does; else it is not for the cache.
+async fn ask_cache(
+    ask: &Ask<'_>,
     hand: &CacheHand,
     listener: ListenerId,
     received: &mut Buffer,
     response: &mut ResponseHead,
     facts: &Facts,
-) -> Result<Ending, Reason> {
-    if let Some(cache) = &ask.route.cache {
-        match cache::look(&ask, cache, hand, response, facts)? {
-            Look::Hit(ready) => return cache::send(&ask, ready, received, facts).await,
-            Look::HitAndRefresh(ready, plan) => {
-                cache::refresh(&ask, listener, facts, plan);
-                return cache::send(&ask, ready, received, facts).await;
-            }
-            Look::Miss(plan) => {
-                // Large, and not for hits: kept out of every connection's memory.
-                let fetch = cache::fetch(ask, cache, hand, plan, received, response, facts);
-                return Box::pin(fetch).await;
-            }
-            Look::Past => {}
+) -> Result<Option<Ending>, Reason> {
+    let Some(cache) = &ask.route.cache else { return Ok(None) };
+    let ready = match cache::look(ask, cache, hand, response, facts)? {
+        Look::Hit(ready) => ready,
+        Look::HitAndRefresh(ready, plan) => {
+            cache::refresh(ask, listener, facts, plan);
+            ready
         }
-    }
-    let watch = (!ask.head.method().is_safe()).then_some(&Part::Watch);
-    let ask = Ask { cache: watch, ..ask };
-    deliver::deliver(&ask, received, response, facts).await
+        Look::Miss(plan) => {
+            // Large, and not for hits: kept out of every connection's memory.
+            let fetch = Box::pin(cache::fetch(*ask, cache, hand, plan, received, response, facts));
+            return fetch.await.map(Some);
+        }
+        Look::Past => return Ok(None),
+    };
+    cache::send(ask, ready, received, facts).await.map(Some)
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::coding::{decode, json};
 use crate::support::message::{Message, answer_with};
 use crate::support::{Client, Origin, Proxy, Setup, client::exchange};
 
@@ -400,4 +401,50 @@ fn interim_answers_pass_and_the_final_one_is_stored() {
     assert_eq!(client.answer().text(), "x");
     assert_eq!(get(&proxy, "").text(), "x");
     assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn what_is_stored_is_encoded_for_who_wants_it() {
+    let body = json(40_000);
+    let origin = {
+        let body = body.clone();
+        Origin::serving(move |_| {
+            let fields = [
+                ("Cache-Control", "max-age=60"),
+                ("Content-Type", "application/json"),
+                ("ETag", "\"e\""),
+            ];
+            answer_with("200 OK", &fields, &body)
+        })
+    };
+    let proxy = Setup::to(&[&origin])
+        .route("cache = { status_header = true }\ncompress = [\"br\", \"gzip\"]")
+        .start();
+    for (round, accepted) in ["br", "gzip", "br", "identity"].into_iter().enumerate() {
+        let answer = get(&proxy, &format!("Accept-Encoding: {accepted}\r\n"));
+        assert_eq!(status(&answer).starts_with("ringway; hit"), round > 0, "{accepted}");
+        assert_eq!(answer.head.get("vary"), Some("Accept-Encoding"), "{accepted}");
+        if accepted == "identity" {
+            assert_eq!(answer.head.get("content-length"), Some(&*body.len().to_string()));
+            assert_eq!(answer.head.get("etag"), Some("\"e\""));
+            assert!(answer.body == body);
+        } else {
+            assert_eq!(answer.head.get("content-encoding"), Some(accepted));
+            assert_eq!(answer.head.get("etag"), Some("W/\"e\""));
+            assert!(
+                answer.body.len() < body.len() / 2
+                    && decode(accepted, &answer.body) == (body.clone(), true)
+            );
+        }
+    }
+    let had = get(&proxy, "Accept-Encoding: br\r\nIf-None-Match: W/\"e\"\r\n");
+    assert_eq!((had.status(), had.head.get("etag")), (304, Some("W/\"e\"")));
+    let part = get(&proxy, "Accept-Encoding: br\r\nRange: bytes=0-9\r\n");
+    assert_eq!((part.status(), &part.body[..]), (206, &body[..10]));
+    let mut client = Client::connect(proxy.address());
+    client.send("HEAD /a HTTP/1.1\r\nHost: t\r\nAccept-Encoding: br\r\n\r\n");
+    let head = client.answer_to("HEAD").head;
+    assert_eq!((head.get("content-encoding"), head.get("content-length")), (Some("br"), None));
+    assert_eq!(origin.requests().len(), 1);
+    proxy.wait_stat("compress_br", 2);
 }

@@ -2,10 +2,12 @@
 //! them already.
 
 use super::super::answer::send_to_client;
+use super::super::body::Sink;
 use super::super::exchange::{Ask, Ending, Facts};
-use super::super::guard;
+use super::super::filtered::Filters;
 use super::super::response::{self, BodyField, ConnectionField, Edits};
 use super::super::serve::{Serving, To};
+use super::super::{compress, guard};
 use super::flight::{Begun, Flight};
 use super::growing::{Cursor, Read};
 use super::hand::CacheHand;
@@ -34,8 +36,7 @@ enum Form {
 #[derive(Debug)]
 pub(in super::super) struct Ready {
     out: Buffer,
-    framing: Framing,
-    keep: bool,
+    way: Way,
     /// What follows: of whose body, from where to where.
     rest: Option<(Arc<Stored>, u64, u64)>,
 }
@@ -124,6 +125,14 @@ fn framing(
     (body, framing, keep && framing != Framing::UntilClose)
 }
 
+/// How an answer goes on behind its head.
+#[derive(Debug)]
+pub(super) struct Way {
+    framing: Framing,
+    keep: bool,
+    filters: Option<Box<Filters>>,
+}
+
 /// Appends a whole head; `more` appends fields of our own.
 pub(super) fn write_head(
     ask: &Ask<'_>,
@@ -132,16 +141,28 @@ pub(super) fn write_head(
     length: Option<u64>,
     facts: &Facts,
     more: impl FnOnce(&mut Vec<u8>),
-) -> (Framing, bool) {
+) -> Way {
     let keep = To::from(ask).may_keep(facts);
-    let (body, framing, keep) = framing(ask, response.status(), length, keep);
+    let (coded, encoder) = match &ask.route.compress {
+        None => (None, None),
+        Some(config) => {
+            let coming = length.map_or(Framing::Chunked, Framing::Length);
+            compress::plan(ask, config, response, coming)
+        }
+    };
+    // What comes out of an encoder has no length that is known before.
+    let length = length.filter(|_| encoder.is_none());
+    let (mut body, framing, keep) = framing(ask, response.status(), length, keep);
+    if framing == Framing::None && coded.is_some_and(|coded| coded.encodes()) {
+        body = BodyField::AsSent;
+    }
     let connection = match (keep, ask.head.version()) {
         (true, Version::Http11) => ConnectionField::Silent,
         (true, Version::Http10) => ConnectionField::KeepAlive,
         (false, _) => ConnectionField::Close,
     };
     facts.status.set(response.status());
-    response::write(out, response, body, connection, Edits::of(ask), |out| {
+    response::write(out, response, body, connection, Edits { coded, ..Edits::of(ask) }, |out| {
         more(out);
         guard::write_quota(out, ask.context, facts);
         if let (Some(trace), Some(cache)) = (facts.cache.get(), &ask.route.cache)
@@ -150,7 +171,8 @@ pub(super) fn write_head(
             trace.write(out);
         }
     });
-    (framing, keep)
+    let sink = if framing == Framing::Chunked { Sink::Chunked } else { Sink::Raw };
+    Way { framing, keep, filters: Filters::of(sink, encoder) }
 }
 
 /// Who gets a stored answer.
@@ -195,15 +217,15 @@ pub(super) fn ready(
         _ => Size::Large,
     });
     let told = Some(to - from);
-    let (framing, keep) = write_head(ask, out.tail(), response, told, facts, |out| {
+    let way = write_head(ask, out.tail(), response, told, facts, |out| {
         out.extend_from_slice(b"Age: ");
         encode::decimal(out, label.age(now));
         out.extend_from_slice(encode::CRLF);
         content_range(out, form, length);
     });
     let mut rest = None;
-    if framing != Framing::None {
-        if out.room() as u64 >= sent {
+    if way.framing != Framing::None {
+        if way.filters.is_none() && out.room() as u64 >= sent {
             for slice in stored.body.slices(from, to) {
                 out.tail().extend_from_slice(slice);
             }
@@ -212,7 +234,7 @@ pub(super) fn ready(
             rest = Some((Arc::clone(stored), from, to));
         }
     }
-    Ready { out, framing, keep, rest }
+    Ready { out, way, rest }
 }
 
 fn content_range(out: &mut Vec<u8>, form: Form, length: u64) {
@@ -245,7 +267,7 @@ pub(in super::super) async fn send(
     facts.begun.set(true);
     send_to_client(ask, &mut ready.out).await?;
     received.consume(facts.whole.get().unwrap_or(0));
-    Ok(match ready.keep {
+    Ok(match ready.way.keep {
         true => Ending::KeepAlive,
         false if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
         false => Ending::Linger,
@@ -258,8 +280,12 @@ async fn send_large(
     received: &mut Buffer,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
-    let Ready { out, framing, keep, rest } = ready;
-    let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep);
+    let Ready { mut out, way, rest } = ready;
+    if way.filters.is_some() && out.capacity() < Size::Large.bytes() {
+        out.grow(Size::Large.bytes());
+    }
+    let Way { framing, keep, filters } = way;
+    let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep, filters);
     if let Some((stored, from, to)) = rest {
         for slice in stored.body.slices(from, to) {
             serving.push(slice).await?;
@@ -301,7 +327,7 @@ pub(super) async fn send_growing(
         }
     };
     let mut out = Buffer::take(Size::Large);
-    let (framing, keep) = write_head(ask, out.tail(), head, begun.length, facts, |out| {
+    let way = write_head(ask, out.tail(), head, begun.length, facts, |out| {
         super::super::sticky::write(out, ask, facts);
         if own.is_none() {
             out.extend_from_slice(b"Age: ");
@@ -309,7 +335,8 @@ pub(super) async fn send_growing(
             out.extend_from_slice(encode::CRLF);
         }
     });
-    let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep);
+    let Way { framing, keep, filters } = way;
+    let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep, filters);
     while serving.has_body() {
         match cursor.next() {
             Read::Piece(piece) => {
@@ -317,7 +344,7 @@ pub(super) async fn send_growing(
                 hand.sleepers.made_room(flight);
             }
             Read::Later => {
-                serving.flush().await?;
+                serving.pause().await?;
                 hand.sleepers.sleep(flight, || cursor.is_ready()).await;
             }
             Read::End => break,
