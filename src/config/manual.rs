@@ -324,6 +324,26 @@ mod tests {
         }
     }
 
+    /// An example of a table of a route, or of one that listeners have as well.
+    fn of_route(key: &Key) -> String {
+        let line = key.example;
+        match key.section {
+            Section::ListenerAccess | Section::RouteAccess => {
+                let table = format!("access = {{ {line}, deny = [\"10.0.0.1\"] }}");
+                table.replace("], deny = [\"10.0.0.1\"]", "]")
+            }
+            Section::ListenerRate | Section::RouteRate if key.name == "rate" => {
+                format!("rate = {{ {line} }}")
+            }
+            Section::ListenerRate | Section::RouteRate => {
+                format!("rate = {{ rate = \"1/s\", {line} }}")
+            }
+            Section::Cache => format!("cache.{line}"),
+            Section::Compress => format!("compress.{line}"),
+            _ => format!("limits.{line}"),
+        }
+    }
+
     #[test]
     fn every_example_is_understood() {
         for key in Section::ALL.iter().flat_map(|section| section.keys()) {
@@ -337,24 +357,15 @@ mod tests {
                 Section::Listener => (line, "", "", ""),
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
-                Section::RouteLimits => ("", &*below("limits"), "", ""),
-                Section::ListenerAccess | Section::RouteAccess => (
-                    &*format!("access = {{ {line}, deny = [\"10.0.0.1\"] }}")
-                        .replace("], deny = [\"10.0.0.1\"]", "]"),
-                    "",
-                    "",
-                    "",
-                ),
-                Section::ListenerRate | Section::RouteRate if key.name == "rate" => {
-                    ("", &*format!("rate = {{ {line} }}"), "", "")
-                }
-                Section::ListenerRate | Section::RouteRate => {
-                    ("", &*format!("rate = {{ rate = \"1/s\", {line} }}"), "", "")
-                }
+                Section::RouteLimits
+                | Section::RouteRate
+                | Section::RouteAccess
+                | Section::Cache
+                | Section::Compress => ("", &*of_route(key), "", ""),
+                Section::ListenerAccess => (&*of_route(key), "", "", ""),
+                Section::ListenerRate => ("", &*of_route(key), "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
-                Section::Cache => ("", &*below("cache"), "", ""),
-                Section::Compress => ("", &*below("compress"), "", ""),
                 Section::Pool => ("", "", line, ""),
                 Section::Balance => ("", "", &*below("balance"), ""),
                 Section::Tls

@@ -10,7 +10,7 @@ use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
 
 use super::drain::{Crew, Outcome};
-use super::worker::Plan;
+use super::worker::{Command, Plan};
 use crate::balancer::{self, SharedPools};
 use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, Process};
@@ -108,16 +108,12 @@ impl StartError {
 /// # Errors
 /// The system refused something at the start, or a worker was lost.
 pub fn run(options: Options) -> Result<(), StartError> {
-    log::start();
-    // Before anything counts on them.
-    _ = net::descriptors();
-    let driver = choose_driver(options.driver)?;
-    let cores = choose_cores(&options.config.server.workers)?;
+    let (driver, cores) = prepare(&options)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
     let (listening, datagrams) = bind_all(&config, cores.len())?;
-    let admin = config.server.admin.as_ref().map(admin::bind);
-    let admin = admin.transpose().map_err(StartError::Admin)?;
+    let admin = config.server.admin.as_ref().map(admin::bind).transpose();
+    let admin = admin.map_err(StartError::Admin)?;
     let (log_sender, log_writer) = open_access_log(&config)?;
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
@@ -137,12 +133,9 @@ pub fn run(options: Options) -> Result<(), StartError> {
         .with_records(shared.records());
     let cache = SharedCache::new(&config, cores.len());
     let (started, starts) = bounded(cores.len());
-    let mut sockets = by_worker(listening, cores.len());
-    let mut datagrams = by_worker(datagrams, cores.len());
-    let inboxes = cores.iter().map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
-    let (peers, inboxes): (Vec<_>, Vec<_>) =
-        inboxes.map_err(StartError::System)?.into_iter().unzip();
-    let bound = sockets.drain(..).zip(datagrams.drain(..));
+    let datagrams = by_worker(datagrams, cores.len());
+    let bound = by_worker(listening, cores.len()).into_iter().zip(datagrams);
+    let (peers, inboxes) = inboxes(cores.len()).map_err(StartError::System)?;
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let Some(post) = guards.at(WorkerId(number)) else { break };
@@ -183,6 +176,22 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
     say_end(control.map_err(StartError::System)?.block_on(serve)?);
     Ok(())
+}
+
+/// What is chosen before anything is opened: the loop, and a core for each worker.
+fn prepare(options: &Options) -> Result<(Driver, Vec<Option<usize>>), StartError> {
+    log::start();
+    // Before anything counts on them.
+    _ = net::descriptors();
+    Ok((choose_driver(options.driver)?, choose_cores(&options.config.server.workers)?))
+}
+
+/// Both ends of the inboxes of all workers.
+type Inboxes = (Vec<net::Ringer<Command>>, Vec<net::Inbox<Command>>);
+
+fn inboxes(workers: usize) -> io::Result<Inboxes> {
+    let inboxes = (0..workers).map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
+    Ok(inboxes?.into_iter().unzip())
 }
 
 fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {

@@ -1,11 +1,9 @@
 //! Decisions as a table: fields of an answer, and what a shared cache makes of them.
 
-use super::super::super::head::HeadLimits;
-use super::super::super::request::RequestHead;
-use super::super::super::response::ResponseHead;
 use super::Fitness::{Fresh, Stale, StaleWhileRevalidate, Validate};
 use super::Unstorable::*;
 use super::*;
+use crate::http::{HeadLimits, RequestHead, ResponseHead};
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 8192, fields: 50 };
 /// Sun, 06 Nov 1994 08:49:37 GMT.
