@@ -358,12 +358,12 @@ mod tests {
                 Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
                 Section::ListenerLimits => (&*below("limits"), "", "", ""),
                 Section::RouteLimits
+                | Section::ListenerRate
                 | Section::RouteRate
                 | Section::RouteAccess
                 | Section::Cache
                 | Section::Compress => ("", &*of_route(key), "", ""),
                 Section::ListenerAccess => (&*of_route(key), "", "", ""),
-                Section::ListenerRate => ("", &*of_route(key), "", ""),
                 Section::ProxyProtocol | Section::Passthrough => (&*below_http(key), "", "", ""),
                 Section::Route => ("", line, "", ""),
                 Section::Pool => ("", "", line, ""),

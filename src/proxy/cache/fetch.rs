@@ -207,7 +207,8 @@ async fn serve_here(
     }
     let getter = Getter::new(ask, hand, facts);
     let ttl = stored.label.ttl(getter.now);
-    (trace.collapsed, trace.ttl) = (true, Some(ttl));
+    trace = trace.with_ttl(ttl);
+    trace.collapsed = true;
     if ttl < 0 {
         trace.verdict = Verdict::Stale;
     }

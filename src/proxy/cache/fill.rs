@@ -160,7 +160,8 @@ pub(in super::super) async fn take(
             if !fetch.background {
                 let getter = Getter::new(ask, fetch.hand, facts);
                 let mut trace = Trace::forwarded(Verdict::Revalidated, fetch.forward);
-                (trace.stored, trace.ttl) = (keeps, Some(stored.label.ttl(getter.now)));
+                trace = trace.with_ttl(stored.label.ttl(getter.now));
+                trace.stored = keeps;
                 fetch.land(Landing::Here(Arc::clone(&stored)));
                 let answer = ready(&getter, &stored, &mut head, trace);
                 return send(ask, answer, received, facts).await;
@@ -195,8 +196,8 @@ pub(super) async fn serve_stale(
         return Ok(Ending::Close);
     }
     let getter = Getter::new(ask, fetch.hand, facts);
-    let mut trace = Trace::forwarded(Verdict::Stale, fetch.forward);
-    trace.ttl = Some(stale.label.ttl(getter.now));
+    let trace = Trace::forwarded(Verdict::Stale, fetch.forward);
+    let trace = trace.with_ttl(stale.label.ttl(getter.now));
     let answer = ready(&getter, stale, response, trace);
     send(ask, answer, received, facts).await
 }

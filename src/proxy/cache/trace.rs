@@ -84,12 +84,20 @@ pub(in super::super) struct Trace {
     /// Another request had asked already.
     pub(super) collapsed: bool,
     /// For how long it will be fresh, in seconds.
-    pub(super) ttl: Option<i64>,
+    // Small: it is a part of every idle connection's memory.
+    ttl: Option<i32>,
 }
 
 impl Trace {
-    pub(super) const fn served(verdict: Verdict, ttl: i64) -> Self {
-        Self { verdict, forward: None, stored: false, collapsed: false, ttl: Some(ttl) }
+    pub(super) fn served(verdict: Verdict, ttl: i64) -> Self {
+        Self { verdict, forward: None, stored: false, collapsed: false, ttl: None }.with_ttl(ttl)
+    }
+
+    /// The same, telling for how long the answer will be fresh.
+    pub(super) fn with_ttl(mut self, ttl: i64) -> Self {
+        let most = if ttl < 0 { i32::MIN } else { i32::MAX };
+        self.ttl = Some(i32::try_from(ttl).unwrap_or(most));
+        self
     }
 
     pub(super) const fn forwarded(verdict: Verdict, forward: Forward) -> Self {
@@ -137,8 +145,7 @@ mod tests {
         (miss.stored, miss.collapsed) = (true, true);
         let expected = "Cache-Status: ringway; fwd=vary-miss; stored; collapsed\r\n";
         assert_eq!(written(miss), expected);
-        let mut validated = Trace::forwarded(Verdict::Revalidated, Forward::Stale);
-        validated.ttl = Some(5);
+        let validated = Trace::forwarded(Verdict::Revalidated, Forward::Stale).with_ttl(5);
         let expected = "Cache-Status: ringway; fwd=stale; fwd-status=304; ttl=5\r\n";
         assert_eq!(written(validated), expected);
     }
