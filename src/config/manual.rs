@@ -387,11 +387,9 @@ mod tests {
                 Section::Retry => ("", "", &*below("retry"), ""),
                 Section::Member => ("", "", "", line),
             };
-            let process = if listener.len() + route.len() + pool.len() + member.len() == 0 {
-                format!("{}\n{line}\n", key.section.header())
-            } else {
-                String::new()
-            };
+            let alone = listener.len() + route.len() + pool.len() + member.len() == 0;
+            let process = format!("{}\n{line}\n", key.section.header());
+            let process = if alone { process } else { String::new() };
             let spoken = spoken(key);
             let silent = !spoken.is_empty() || listener.starts_with("passthrough");
             let unless = |written: &str, name: &str, other: &'static str| {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access_log;
-use super::cache::{self, CacheHand, Look, Part, Trace};
+use super::cache::{self, Look, Part, Trace};
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
 use super::guard::{Manner, Noted};
@@ -257,7 +257,8 @@ async fn run(
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
     facts.replayable.set(facts.whole.get().is_some() || kept());
-    let mut ask = Ask {
+    let watches = context.cache().is_some() && !head.method().is_safe();
+    let ask = Ask {
         context,
         listener,
         route,
@@ -269,31 +270,28 @@ async fn run(
         peer: &client.peer,
         stream: &client.stream,
         identity: client.identity.as_deref(),
-        cache: None,
+        cache: watches.then_some(&Part::Watch),
     };
-    let received = &mut client.received;
-    if let Some(hand) = context.cache() {
-        let listener = client.listener;
-        if let Some(ending) = ask_cache(&ask, hand, listener, received, response, facts).await? {
-            return Ok(ending);
-        }
-        if !head.method().is_safe() {
-            ask.cache = Some(&Part::Watch);
-        }
+    if route.cache.is_some()
+        && let Some(ending) =
+            ask_cache(&ask, client.listener, &mut client.received, response, facts).await?
+    {
+        return Ok(ending);
     }
-    deliver::deliver(&ask, received, response, facts).await
+    deliver::deliver(&ask, &mut client.received, response, facts).await
 }
 
 /// The cache may answer, or fetch what does; else it is not for the cache.
 async fn ask_cache(
     ask: &Ask<'_>,
-    hand: &CacheHand,
     listener: ListenerId,
     received: &mut Buffer,
     response: &mut ResponseHead,
     facts: &Facts,
 ) -> Result<Option<Ending>, Reason> {
-    let Some(cache) = &ask.route.cache else { return Ok(None) };
+    let (Some(cache), Some(hand)) = (&ask.route.cache, ask.context.cache()) else {
+        return Ok(None);
+    };
     let ready = match cache::look(ask, cache, hand, response, facts)? {
         Look::Hit(ready) => ready,
         Look::HitAndRefresh(ready, plan) => {

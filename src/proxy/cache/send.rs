@@ -303,16 +303,28 @@ pub(super) struct Growing<'a> {
     pub(super) own: Option<&'a ResponseHead>,
 }
 
+/// Whoever stops reading, for whatever cause, holds nobody up any more.
+struct Leaving<'a>(&'a CacheHand, &'a Flight);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.sleepers.made_room(self.1);
+    }
+}
+
 /// Sends an answer while it grows, from where `cursor` reads.
 pub(super) async fn send_growing(
     ask: &Ask<'_>,
     growing: &Growing<'_>,
-    mut cursor: Cursor,
+    cursor: Cursor,
     trace: Trace,
     received: &mut Buffer,
     facts: &Facts,
 ) -> Result<Ending, Reason> {
     let Growing { hand, flight, begun, own } = *growing;
+    // Dropped behind the cursor.
+    let leaving = Leaving(hand, flight);
+    let mut cursor = cursor;
     let (label, now) = (&begun.label, clock::unix().as_secs());
     facts.cache.set(Some(trace));
     let request = CacheRequest::of(ask.head);
@@ -351,8 +363,7 @@ pub(super) async fn send_growing(
             Read::Broken(reason) => return Err(reason),
         }
     }
-    // Nobody is held up by one who does not read on.
     drop(cursor);
-    hand.sleepers.made_room(flight);
+    drop(leaving);
     serving.end(received).await
 }
