@@ -110,7 +110,8 @@ fn proxy(origin: SocketAddr) -> TcpStream {
     let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let text = format!(
         "[server]\nworkers = 1\n[listener.web]\nbind = \"{listen}\"\n[[route]]\nhosts = [\"a.test\"]\n\
-         path = \"/x/*\"\npool = \"o\"\n{MORE}[pool.o]\nmembers = [\"{origin}\"]\n"
+         path = \"/x/*\"\npool = \"o\"\n{MORE}[[route]]\npath = \"/cached/*\"\npool = \"o\"\n\
+         cache = {{ max_age = {{ 200 = \"8760h\" }} }}\n[pool.o]\nmembers = [\"{origin}\"]\n"
     );
     let config = ringway::config::load(&text, "test").expect("a good configuration").config;
     std::thread::spawn(|| {
@@ -150,8 +151,10 @@ fn an_exchange_in_steady_state_allocates_nothing() {
     let post = b"POST /x/y HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello";
     let edited =
         b"GET /r/7/y?z=%31 HTTP/1.1\r\nHost: b.test\r\nUser-Agent: test\r\nCookie: a=b\r\n\r\n";
+    let hit = b"GET /cached/y HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\nCookie: a=b\r\n\r\n";
     let end = &b"\r\n\r\n"[..];
-    for (request, end) in [(&get[..], end), (&post[..], &b"hello"[..]), (&edited[..], end)] {
+    let all = [(&get[..], end), (&post[..], &b"hello"[..]), (&edited[..], end), (&hit[..], end)];
+    for (request, end) in all {
         let allocations = count(request, end, 2000);
         // The sweep's timer may grow a slab once; an allocation per exchange would be 2,000.
         assert!(allocations < 20, "{allocations} allocations in 2,000 exchanges");

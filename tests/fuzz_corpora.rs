@@ -72,6 +72,21 @@ fn rewriting() {
 }
 
 #[test]
+fn cache_control() {
+    replay("cache_control", ringway::http::caching::fuzz::cache_control);
+}
+
+#[test]
+fn range() {
+    replay("range", ringway::http::caching::fuzz::range);
+}
+
+#[test]
+fn date() {
+    replay("date", ringway::http::caching::fuzz::date);
+}
+
+#[test]
 fn accept_encoding() {
     replay("accept_encoding", ringway::http::fuzz::accept_encoding);
 }

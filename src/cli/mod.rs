@@ -4,6 +4,7 @@
 pub(crate) mod certs;
 mod client;
 mod members;
+mod purge;
 mod stats;
 mod table;
 pub(crate) mod terminal;
@@ -50,6 +51,8 @@ pub(crate) enum Ask {
     Ready(Target),
     /// Take a member out, whatever its health.
     Maintenance(Target),
+    /// Throw answers out of the cache of a running process, or make them stale.
+    Purge(purge::PurgeArgs),
     /// Show rates per worker and the load of pools, anew every second; once if not on a terminal.
     Top {
         #[command(flatten)]
@@ -133,6 +136,7 @@ pub(crate) fn run(ask: &Ask) -> ExitCode {
         Ask::Drain(target) => members::set(target, "drain"),
         Ask::Ready(target) => members::set(target, "ready"),
         Ask::Maintenance(target) => members::set(target, "maintenance"),
+        Ask::Purge(args) => purge::run(args),
         Ask::Top { whom } => top::run(whom),
     };
     done.unwrap_or_else(|code| code)

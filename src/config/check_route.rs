@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::check;
 use super::check_auth;
+use super::check_cache;
 use super::check_compress;
 use super::check_headers::Way;
 use super::check_l4::Speaks;
@@ -54,6 +55,7 @@ pub(super) fn route(
         cors: check_rewrite::cors(table, findings),
         auth: check_auth::auth(table, names, findings),
         mirror: check_mirror::mirror(table, names, findings),
+        cache: check_cache::cache(table, findings),
         access: check_guard::access(table, Speaks::Http, findings),
         rates: check_guard::rates(table, Section::RouteRate, findings),
         limits: check_guard::route_limits(table, findings),

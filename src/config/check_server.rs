@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use super::address;
 use super::admin_address::AdminAddress;
 use super::checked::{AccessLog, AccessLogFormat, LimitsConfig, ServerConfig, Workers};
+use super::checked_cache::CacheStoreConfig;
 use super::document::{Findings, Table, integer, span_of, wrong_type};
 use super::error::Mistake;
 use super::nearest::nearest;
@@ -28,6 +29,9 @@ pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig
         },
         resolvers: resolvers(table, findings),
         drain_timeout: table.time("drain_timeout", findings),
+        cache: CacheStoreConfig {
+            memory: table.table("cache", findings).bounded("memory", findings),
+        },
         spread: table.flag("spread", findings),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::admin_address::AdminAddress;
 use super::checked_auth::AuthConfig;
+use super::checked_cache::{CacheConfig, CacheStoreConfig};
 use super::checked_compress::CompressConfig;
 use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
 use super::checked_l4::{PassthroughConfig, Protocol, ProxyProtocolConfig};
@@ -51,6 +52,8 @@ pub struct ServerConfig {
     pub resolvers: Vec<SocketAddr>,
     /// How long exchanges may take to end after SIGTERM. Default 30 s.
     pub drain_timeout: Duration,
+    /// The store of what routes cache.
+    pub cache: CacheStoreConfig,
     /// Whether workers give connections to others that have fewer or less to do. Default true.
     pub spread: bool,
 }
@@ -249,6 +252,8 @@ pub struct RouteConfig {
     pub auth: Option<Box<AuthConfig>>,
     /// Who gets copies of them. `None`, the default: nobody.
     pub mirror: Option<MirrorConfig>,
+    /// Which answers are kept. `None`, the default, or `cache = "off"`: none.
+    pub cache: Option<Box<CacheConfig>>,
     /// `access`: who may come. `None`, the default: everybody.
     pub access: Option<AccessConfig>,
     /// `rate`: how many requests may come. Default none.

@@ -58,6 +58,7 @@ fn process(out: &mut String, config: &Config) {
         line(out, "resolvers", list(resolvers));
     }
     line(out, "drain_timeout", quote(&time(server.drain_timeout)));
+    line(out, "cache", table([("memory", size(server.cache.memory as u64))]));
     line(out, "spread", server.spread);
     let limits = &config.limits;
     out.push_str("\n[limits]\n");

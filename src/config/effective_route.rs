@@ -7,7 +7,7 @@ use super::{
     Part, PathPattern, ProbeConfig, RedirectConfig, RespondConfig, RouteConfig, SplitBy,
     SplitConfig, Test,
 };
-use super::{effective_auth, effective_compress, effective_guard};
+use super::{effective_auth, effective_cache, effective_compress, effective_guard};
 use crate::ids::PoolId;
 
 pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
@@ -57,6 +57,8 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         HostPolicy::Literal(text) => line(out, "host", quote(text)),
     }
     line(out, "via", route.via);
+    let cache = route.cache.as_deref().map(effective_cache::cache);
+    line(out, "cache", cache.unwrap_or_else(|| quote("off")));
     effective_rewrite::to_members(out, route);
     effective_compress::route(out, route.compress.as_ref());
 }

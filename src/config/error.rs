@@ -7,6 +7,7 @@ use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_auth::AuthError;
 use super::check_balance::HashKeyError;
+use super::check_cache::CacheError;
 use super::check_guard::GuardError;
 use super::check_health::FieldError;
 use super::check_l4::{Speaks, Unfit};
@@ -225,6 +226,8 @@ pub enum Mistake {
     BadHashKey(HashKeyError),
     /// No cookie that keeps clients on their member, or no key for it.
     BadSticky(StickyError),
+    /// Something of a cache.
+    BadCache(CacheError),
     /// No share.
     BadPercent {
         /// Why.

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
-    Balance, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject, Health, Hsts,
-    Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts,
-    Location, Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue,
-    Redirect, RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route,
-    RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server,
-    SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
+    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject,
+    Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
+    ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls,
+    ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond, ResponseHeaders, Retry,
+    Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders,
+    RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls,
+    Tracing,
 };
 
 pub use super::key_table::{FUTURE, KEYS};
@@ -32,6 +33,8 @@ pub enum Section {
     Root,
     /// `[server]`
     Server,
+    /// `cache = {...}` of `[server]`.
+    CacheStore,
     /// `[limits]`
     Limits,
     /// `[listener.NAME]`
@@ -76,6 +79,8 @@ pub enum Section {
     Respond,
     /// `rewrite = {...}` of a route.
     Rewrite,
+    /// `cache = {...}` of a route.
+    Cache,
     /// `access = {...}` of a route.
     RouteAccess,
     /// One `rate` of a route.
@@ -163,9 +168,10 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 57] = [
         Root,
         Server,
+        CacheStore,
         Limits,
         Listener,
         ListenerTimeouts,
@@ -188,6 +194,7 @@ impl Section {
         Redirect,
         Respond,
         Rewrite,
+        Cache,
         RouteAccess,
         RouteRate,
         RouteLimits,
@@ -227,6 +234,7 @@ impl Section {
         match self {
             Root => "the top level",
             Server => "[server]",
+            CacheStore => "[server.cache]",
             Limits => "[limits]",
             Listener => "[listener.NAME]",
             ListenerTimeouts => "[listener.NAME.timeouts]",
@@ -249,6 +257,7 @@ impl Section {
             Redirect => "[route.redirect]",
             Respond => "[route.respond]",
             Rewrite => "[route.rewrite]",
+            Cache => "[route.cache]",
             RouteAccess => "[route.access]",
             RouteRate => "[[route.rate]]",
             RouteLimits => "[route.limits]",
@@ -287,14 +296,14 @@ impl Section {
     #[must_use]
     pub const fn hat(self) -> Hat {
         match self {
-            Root | Server | Limits => Hat::Process,
+            Root | Server | CacheStore | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
             | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
             | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
             | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors | Auth
             | AuthCertificate | AuthJwt | AuthBasic | AuthRequest | AuthRemember
-            | AuthRequestRemember | Mirror => Hat::ReverseProxy,
+            | AuthRequestRemember | Mirror | Cache => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

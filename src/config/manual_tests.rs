@@ -74,7 +74,9 @@ fn relaying(more: &str) -> Table {
 /// The minimal file with more in its pool and its listener, and a first route that does all it can.
 fn with(pool: &str, listener: &str) -> Table {
     let text = format!("{MINIMAL}health = {{}}\n{KEY}\n{COMPARES}\n{pool}\n");
-    let route = format!("{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}\n{ROUTE}");
+    let route = format!(
+        "{listener}\n{GUARDED}\n[[route]]\n{GUARDED}\ncompress = {{}}\ncache = {{}}\n{ROUTE}"
+    );
     shown(&text.replacen("[[route]]", &route, 1))
 }
 
@@ -115,6 +117,7 @@ fn the_defaults_of_the_manual_are_those_of_the_check() {
             | Section::RouteAccess
             | Section::RouteRate
             | Section::Tickets
+            | Section::Cache
             | Section::Compress => find(&more, section),
             Section::ClientCertificate
             | Section::ClientAuth
@@ -350,7 +353,7 @@ fn every_example_is_understood() {
             (of_tls(key), of_fields(key), of_auth(key));
         let (listener, route, pool, member) = match key.section {
             Section::Root => continue,
-            Section::Server | Section::Limits => ("", "", "", ""),
+            Section::Server | Section::CacheStore | Section::Limits => ("", "", "", ""),
             Section::Listener if key.name == "hsts" => (&*in_listener, "", "", ""),
             Section::Listener => (line, "", "", ""),
             Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),

@@ -30,6 +30,7 @@ impl Mistake {
                 f.write_str("no parameter of a query has this name")
             }
             Self::BadSticky(why) => write!(f, "{why}"),
+            Self::BadCache(why) => write!(f, "{why}"),
             Self::BadGuard(why) => write!(f, "{why}"),
             Self::BadPercent { why: ScalarError::Fraction, .. } => {
                 f.write_str("this is no share: fractions are not understood")
@@ -85,6 +86,7 @@ impl Mistake {
                 return Some(format!("as in \"{kind}{name}\""));
             }
             Self::BadSticky(why) => why.help(),
+            Self::BadCache(why) => return Some(why.help()),
             Self::BadGuard(why) => return Some(why.help()),
             Self::BadPercent { number: Some(n), .. } => return Some(format!("write \"{n}%\"")),
             Self::BadPercent { why: ScalarError::Fraction, .. } => "write whole percents",

@@ -4,6 +4,7 @@
 //! Must not own a member's state: it asks the monitor, by `desk`.
 
 mod assemble;
+mod caches;
 mod conversation;
 mod guard;
 mod listener;
@@ -24,7 +25,7 @@ use crate::balancer::{Availability, SharedPools};
 use crate::clock::{self, Instant};
 use crate::config::{Config, MemberConfig, PoolConfig};
 use crate::ids::{MemberId, PoolId};
-use crate::proxy::Guards;
+use crate::proxy::{Guards, SharedCache};
 use crate::stats::{Occupancy, Row};
 
 /// A member that is there.
@@ -51,6 +52,8 @@ pub struct Process {
     draining: Arc<AtomicBool>,
     desk: Desk,
     certificates: Option<Shelves>,
+    /// The cache, if a route has one.
+    cache: Option<Arc<SharedCache>>,
     occupancy: Arc<Occupancy>,
     guards: Option<Arc<Guards>>,
     started: Instant,
@@ -76,6 +79,7 @@ impl Process {
             draining,
             desk,
             certificates: None,
+            cache: None,
             occupancy,
             guards: None,
             started: clock::now(),
@@ -86,6 +90,13 @@ impl Process {
     #[must_use]
     pub fn telling_of(mut self, certificates: Shelves) -> Self {
         self.certificates = Some(certificates);
+        self
+    }
+
+    /// Tells of the cache, too.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<Arc<SharedCache>>) -> Self {
+        self.cache = cache;
         self
     }
 

@@ -101,7 +101,7 @@ pub struct ConnectionOptions {
 }
 
 /// A section of fields and the arena that they point into.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
     pub(super) arena: Vec<u8>,
     list: Vec<Field>,

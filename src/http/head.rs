@@ -34,7 +34,7 @@ pub enum Parsed {
 /// What earlier calls have seen of the input. A client that sends a head byte by byte costs time
 /// linear in its length: a full attempt is made when the input has doubled, or when the new bytes
 /// hold a line end that decides something.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     attempted: usize,
     scanned: usize,

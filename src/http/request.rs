@@ -19,7 +19,7 @@ const MAX_EMPTY_LINES: usize = 2;
 /// The head of a request. Reuse it: after [`Self::clear`] its buffers are still there.
 ///
 /// Accessors speak of the last head that was [`Parsed::Complete`]; in between they are of no use.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RequestHead {
     fields: Fields,
     progress: Progress,

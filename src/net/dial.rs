@@ -29,6 +29,19 @@ pub async fn dial(address: &Address, timeout: Duration) -> Result<Stream, Failur
     }
 }
 
+/// A connection to nobody, and what stands for the other end: as long as that is there, it is open, takes
+/// some bytes, and brings none.
+///
+/// # Errors
+/// No descriptors are left.
+pub fn nobody() -> io::Result<(Stream, OwnedFd)> {
+    let (own, other) = std::os::unix::net::UnixStream::pair()?;
+    own.set_nonblocking(true)?;
+    let stream = Stream::new(Source::new(own.into()));
+    stream.reads_in_pieces();
+    Ok((stream, OwnedFd::from(other)))
+}
+
 async fn dial_ip(address: SocketAddr, timeout: Duration) -> Result<Stream, Failure> {
     let socket = connect_ip(address).map_err(|error| Failure::of(&error))?;
     let source = Source::new(socket);

@@ -27,7 +27,7 @@ pub use address::Address;
 pub use buffer::{Buffer, Size};
 pub use datagram::{Correspondent, Datagrams, Envelope, bind_datagrams};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
-pub use dial::dial;
+pub use dial::{dial, nobody};
 pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
 pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::cache::Verdict;
 use super::context::Context;
 use super::exchange::Facts;
 use super::forwarded::TlsVersion;
@@ -50,6 +51,8 @@ pub struct Record {
     pub tries: u32,
     /// Why it was not sent again.
     pub no_retry: Option<Refusal>,
+    /// What the cache did, where the route has one.
+    pub cache: Option<&'static str>,
     /// The version of TLS that the client speaks, if it does.
     pub tls: Option<&'static str>,
     /// HTTP/1.1 rather than 1.0.
@@ -141,6 +144,7 @@ fn record(
         dry_run: facts.noted.get().and_then(|noted| noted.dry_run.get()),
         tries: facts.attempts.get(),
         no_retry: facts.no_retry.get(),
+        cache: facts.cache.get().map(|trace| Verdict::word(trace.verdict)),
         tls: facts.tls.map(TlsVersion::word),
         modern: head.is_none_or(|head| head.version() == Version::Http11),
         text,
@@ -207,6 +211,7 @@ pub(super) fn relayed(context: &Context, log: &Sender, relayed: &Relayed<'_>) {
         dry_run: None,
         tries: 1,
         no_retry: None,
+        cache: None,
         tls: None,
         modern: true,
         text: name.to_vec(),

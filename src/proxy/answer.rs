@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::body::{Sink, Source, carry, end_chunks};
+use super::cache;
 use super::compress;
 use super::deliver::{self, Lost};
 use super::error_page::{self, Page};
@@ -35,6 +36,8 @@ pub(super) enum Answered {
         /// The member's connection may be used again.
         keep_upstream: bool,
     },
+    /// The cache takes it, with its body. Nothing was sent yet.
+    Taken,
     /// 101: from here on the connections are a tunnel. Nothing was sent yet.
     Upgraded,
 }
@@ -95,6 +98,12 @@ pub(super) async fn answer(
     if let Some(page) = error_page::of_member(ask, head.status()) {
         return Ok(put_in_place(page, ask, framing, head, buffers, facts));
     }
+    if let Some(part) = ask.cache {
+        if part.takes(ask, head, facts) {
+            return Ok(Answered::Taken);
+        }
+        upstream.work_for(Some(ask.stream));
+    }
     let (coded, encoder) = match &ask.route.compress {
         None => (None, None),
         Some(config) => compress::plan(ask, config, head, framing),
@@ -146,6 +155,7 @@ fn write_head(
     let edits = Edits { coded, ..Edits::of(ask, facts) };
     response::write(out, head, body, connection, edits, |out| {
         sticky::write(out, ask, facts);
+        cache::write_status(out, ask, facts);
         guard::write_quota(out, ask.context, facts);
     });
 }

@@ -202,6 +202,11 @@ impl Skip {
 }
 
 impl Coded {
+    /// Whether the body is encoded, or, of an answer to HEAD, would be.
+    pub(super) const fn encodes(&self) -> bool {
+        self.coding.is_some()
+    }
+
     /// Whether a member's field is left out, as it is wrong now or its place is taken.
     pub(super) fn drops(&self, entry: &FieldRef<'_>) -> bool {
         let is = |name: &[u8]| entry.name_bytes.eq_ignore_ascii_case(name);

@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use super::auth::Auth;
+use super::cache::CacheHand;
 use super::guards::Post;
 use super::handover::{Give, Newcomer};
 use super::mirror::Mirrors;
@@ -67,6 +68,10 @@ pub struct Context {
     pub(super) auth: Option<Auth>,
     /// Copies of requests.
     pub(super) mirrors: Mirrors,
+    /// This worker's hand in the cache, if a route has one.
+    cache: Option<CacheHand>,
+    /// Itself, for tasks that outlive a connection.
+    itself: RefCell<Weak<Self>>,
     draining: Cell<bool>,
     cut: Cell<bool>,
     // Boxed: a connection's task holds a pointer, not two heads.
@@ -130,6 +135,8 @@ impl Context {
             ids: Ids::new(),
             auth: None,
             mirrors: Mirrors::default(),
+            cache: None,
+            itself: RefCell::default(),
             draining,
             cut,
             scratch,
@@ -153,6 +160,31 @@ impl Context {
     #[inline]
     pub(super) fn claims(&self, name: &[u8]) -> bool {
         self.auth.as_ref().is_some_and(|auth| auth.claims(name))
+    }
+
+    /// The same with a cache.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<CacheHand>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// The same, to be shared by the worker's tasks.
+    #[must_use]
+    pub fn shared(self) -> Rc<Self> {
+        let shared = Rc::new(self);
+        shared.itself.replace(Rc::downgrade(&shared));
+        shared
+    }
+
+    /// This worker's hand in the cache, if a route has one.
+    #[must_use]
+    pub const fn cache(&self) -> Option<&CacheHand> {
+        self.cache.as_ref()
+    }
+
+    pub(super) fn itself(&self) -> Option<Rc<Self>> {
+        self.itself.borrow().upgrade()
     }
 
     /// From now on every answer closes its connection.

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::answer::{Answered, Buffers, answer};
+use super::cache::{self, Part, Taken};
 use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
 use super::patience::Patience;
@@ -201,7 +202,9 @@ async fn try_member(
         Ok(connection) => connection,
         Err(failure) => return Err(Stop::Lost(reasons::connect(failure).into())),
     };
-    connection.stream.work_for(Some(ask.stream));
+    // What is fetched for the cache is for others, too.
+    let is_for_client = ask.cache.is_none_or(Part::is_for_client);
+    connection.stream.work_for(Some(ask.stream).filter(|_| is_for_client));
     match attempt(ask, lease, &connection, body, response, buffers, facts).await {
         Ok(answered) => Ok((connection, answered)),
         Err(lost) => {
@@ -311,6 +314,10 @@ async fn finish(
     let Done { lease, connection, mut buffers, answered } = done;
     received.consume(facts.whole.get().unwrap_or(0));
     let outcome = Outcome::Answered { status: response.status(), first_byte: facts.first_byte() };
+    if let (Answered::Taken, Some(Part::Fetch(fetch))) = (answered, ask.cache) {
+        let taken = Taken { lease, connection, buffers };
+        return Box::pin(cache::take(ask, fetch, taken, received, response, facts)).await;
+    }
     let Answered::Done { keep_client, keep_upstream } = answered else {
         let upstream = (&connection.stream, lease.timeouts().response);
         let tunnel = tunnel::run(ask, upstream, received, response, buffers, facts);

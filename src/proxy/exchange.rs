@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::access_log;
 use super::auth::{self, Grant};
+use super::cache::{self, Look, Part, Trace};
 use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
@@ -21,7 +22,8 @@ use super::{cors, deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{Action, ListenerConfig, RouteConfig};
-use crate::http::{Coding, Framing, Method, RequestHead, request_framing};
+use crate::http::caching::CacheRequest;
+use crate::http::{Coding, Framing, Method, RequestHead, ResponseHead, request_framing};
 use crate::ids::{ListenerId, MemberId, PoolId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
@@ -68,7 +70,7 @@ pub(super) enum Ending {
 }
 
 /// A request as it was understood; does not change during the exchange.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ask<'a> {
     pub(super) context: &'a Context,
     pub(super) listener: &'a ListenerConfig,
@@ -89,7 +91,23 @@ pub(super) struct Ask<'a> {
     /// The client's connection.
     pub(super) stream: &'a Stream,
     /// What its route found out about the client.
-    pub(super) grant: Option<Box<Grant>>,
+    pub(super) grant: Option<&'a Grant>,
+    /// What the cache has to do with it.
+    pub(super) cache: Option<&'a Part<'a>>,
+}
+
+impl<'a> Ask<'a> {
+    /// Members are told who the client is: what they answer may be for it alone.
+    pub(super) fn is_of_somebody(&self) -> bool {
+        self.grant.is_some() || self.peer.identity.is_some()
+    }
+
+    /// The request as a cache sees it. Of somebody whom we know, it is as one with `Authorization`.
+    pub(super) fn cache_request(&self) -> CacheRequest<'a> {
+        let mut request = CacheRequest::of(self.head);
+        request.authorized |= self.is_of_somebody();
+        request
+    }
 }
 
 /// How a member was reached. A `Cell`, since a `RefCell` is a word more in every connection's memory.
@@ -150,6 +168,8 @@ pub(super) struct Facts {
     pub(super) attempts: Cell<u32>,
     /// Why it was not sent again.
     pub(super) no_retry: Cell<Option<Refusal>>,
+    /// What the cache did.
+    pub(super) cache: Cell<Option<Trace>>,
     /// What the guard has noted, if anything.
     // Boxed: rare, and the memory of an idle connection.
     pub(super) noted: OnceCell<Box<Noted>>,
@@ -242,6 +262,7 @@ impl Facts {
             tried: Cell::default(),
             attempts: Cell::new(0),
             no_retry: Cell::new(None),
+            cache: Cell::new(None),
             noted: OnceCell::new(),
             since: Stream::tick(),
             sent_at: Cell::default(),
@@ -274,6 +295,9 @@ pub(super) async fn exchange(
         Ok(ending) => ending,
         Err(reason) => fail(context, client, &scratch.request, reason, &facts).await,
     };
+    if let Some(trace) = facts.cache.get() {
+        context.row.add(trace.verdict.counter(), 1);
+    }
     if listener.limits.min_rate.is_some() {
         client.stream.waive_pace();
     }
@@ -331,6 +355,7 @@ async fn run(
     let idempotent = replay::is_idempotent(head, || pools.honours_key(pool));
     let kept = || idempotent && pools.keeps_body(pool) > 0;
     facts.replayable.set(facts.whole.get().is_some() || kept());
+    let watches = context.cache().is_some() && !head.method().is_safe();
     let ask = Ask {
         context,
         listener,
@@ -344,8 +369,15 @@ async fn run(
         measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,
-        grant,
+        grant: grant.as_deref(),
+        cache: watches.then_some(&Part::Watch),
     };
+    if route.cache.is_some()
+        && let Some(ending) =
+            ask_cache(&ask, client.listener, &mut client.received, response, facts).await?
+    {
+        return Ok(ending);
+    }
     deliver::deliver(&ask, &mut client.received, response, facts).await
 }
 
@@ -424,6 +456,33 @@ fn whole_body(framing: Framing, received: &Buffer) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// The cache may answer, or fetch what does; else it is not for the cache.
+async fn ask_cache(
+    ask: &Ask<'_>,
+    listener: ListenerId,
+    received: &mut Buffer,
+    response: &mut ResponseHead,
+    facts: &Facts,
+) -> Result<Option<Ending>, Reason> {
+    let (Some(cache), Some(hand)) = (&ask.route.cache, ask.context.cache()) else {
+        return Ok(None);
+    };
+    let ready = match cache::look(ask, cache, hand, response, facts)? {
+        Look::Hit(ready) => ready,
+        Look::HitAndRefresh(ready, plan) => {
+            cache::refresh(ask, listener, facts, plan);
+            ready
+        }
+        Look::Miss(plan) => {
+            // Large, and not for hits: kept out of every connection's memory.
+            let fetch = Box::pin(cache::fetch(*ask, cache, hand, plan, received, response, facts));
+            return fetch.await.map(Some);
+        }
+        Look::Past => return Ok(None),
+    };
+    cache::send(ask, ready, received, facts).await.map(Some)
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.

@@ -18,10 +18,10 @@ use crate::stats::{Counter, Reason, Row};
 
 /// Bytes that are received, and so worked on, at a time. Between two such pieces the worker's other
 /// connections have their turn.
-const PIECE: Size = Size::Medium;
+pub(super) const PIECE: Size = Size::Medium;
 
 /// Bytes for the client that are not sent before more has been made of them.
-const ENOUGH: usize = 8 << 10;
+pub(super) const ENOUGH: usize = 8 << 10;
 
 /// What comes out of a piece fits behind [`ENOUGH`] as a rule.
 const ROOM: Size = Size::Large;
@@ -56,13 +56,13 @@ impl Filters {
     }
 
     /// Whether bytes may stay inside until [`Filters::flush`].
-    const fn holds(&self) -> bool {
+    pub(super) const fn holds(&self) -> bool {
         self.encode.is_some()
     }
 
     /// Takes some of the body, at most a piece; appends what the client gets to `out`, and says how
     /// many bytes of the body that was.
-    fn push(&mut self, data: &[u8], out: &mut Buffer) -> Result<u64, Lost> {
+    pub(super) fn push(&mut self, data: &[u8], out: &mut Buffer) -> Result<u64, Lost> {
         match &mut self.encode {
             None => Ok(emit(self.sink, data, out)),
             Some(encode) => {
@@ -73,7 +73,7 @@ impl Filters {
     }
 
     /// Appends all that is held to `out`, so that the client can read what the member has sent.
-    fn flush(&mut self, out: &mut Buffer) -> Result<u64, Lost> {
+    pub(super) fn flush(&mut self, out: &mut Buffer) -> Result<u64, Lost> {
         match &mut self.encode {
             None => Ok(0),
             Some(encode) => encode.run(self.sink, out, Encoder::flush),
@@ -81,7 +81,7 @@ impl Filters {
     }
 
     /// The body is complete: appends its end to `out`.
-    fn end(&mut self, source: &Source, out: &mut Buffer) -> Result<u64, Lost> {
+    pub(super) fn end(&mut self, source: &Source, out: &mut Buffer) -> Result<u64, Lost> {
         let count = match &mut self.encode {
             None => 0,
             Some(encode) => encode.run(self.sink, out, Encoder::end)?,
@@ -94,13 +94,13 @@ impl Filters {
     }
 
     /// Counts what was done.
-    fn settle(&self, ask: &Ask<'_>, facts: &Facts) {
+    pub(super) fn settle(&self, row: &Row, facts: &Facts) {
         if let Some(encode) = &self.encode {
             let coding = encode.encoder.coding();
             let (answers, plain, sent) = compress::counters(coding);
-            ask.context.row.add(answers, 1);
-            ask.context.row.add(plain, encode.plain);
-            ask.context.row.add(sent, encode.sent);
+            row.add(answers, 1);
+            row.add(plain, encode.plain);
+            row.add(sent, encode.sent);
             facts.coded.set(Some((coding, encode.plain)));
         }
     }
@@ -167,7 +167,7 @@ pub(super) async fn relay(
 ) -> Result<(), Lost> {
     let _active = filters.encode.as_ref().map(|_| Active::new(&ask.context.row));
     let moved = move_body(ask, upstream, patience, framing, filters, buffers, facts).await;
-    filters.settle(ask, facts);
+    filters.settle(&ask.context.row, facts);
     moved
 }
 

@@ -7,6 +7,7 @@ pub mod access_log;
 mod answer;
 pub mod auth;
 mod body;
+mod cache;
 mod call;
 mod compress;
 pub mod conditions;
@@ -53,6 +54,7 @@ mod tunnel;
 mod upload;
 mod workbench;
 
+pub use cache::{CacheHand, Selector, SharedCache, Verdict};
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Neighbours, Place};
 pub use flows::Flows;

@@ -26,6 +26,9 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
             encode::field_as_sent(out, &entry);
         }
     }
+    if let Some(part) = ask.cache {
+        part.write(out);
+    }
     write_framing(out, ask.framing);
     forwarded::write(out, head, ask.peer, listener, facts.client.get());
     if let Some(identity) = &ask.peer.identity {
@@ -79,6 +82,7 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
         // Whoever has a certificate says so by it, and nobody by a field.
         _ if entry.identity && is_client_certificate(entry.name_bytes) => false,
         _ if entry.identity => ask.peer.trusted,
+        _ if ask.cache.is_some_and(|part| !part.passes(entry)) => false,
         _ => !ask.head.is_hop_by_hop(entry),
     }
 }

@@ -3,14 +3,22 @@
 //!
 //! [`serve`] is for a body in hand; [`Serving`] for one that comes piece by piece.
 
+use std::time::Duration;
+
+use super::body::Source;
 use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
+use super::filtered::{ENOUGH, Filters, PIECE};
 use super::known::Known;
 use super::{fields, reasons, redirect};
 use crate::config::ListenerConfig;
 use crate::http::{Framing, Method, RequestHead, Version, encode};
-use crate::net::{Buffer, Size, Stream};
+use crate::net::{Buffer, Size, Stream, sleep};
 use crate::stats::{Counter, Reason};
+
+/// Pieces that are encoded before others have their turn, and how long that is.
+const PIECES_A_TURN: usize = 16;
+const TURN: Duration = Duration::from_millis(1);
 
 /// Bytes of a buffer that the frame of a chunk needs.
 const CHUNK_OVERHEAD: usize = 32;
@@ -46,6 +54,7 @@ impl<'a> To<'a> {
 }
 
 /// What is answered, but for the body.
+#[allow(dead_code, reason = "for answers that routes give themselves")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start<'a> {
     pub(super) status: u16,
@@ -64,10 +73,13 @@ pub(super) struct Serving<'a> {
     out: Buffer,
     framing: Framing,
     keep: bool,
+    /// What the body passes through.
+    filters: Option<Box<Filters>>,
 }
 
 impl<'a> Serving<'a> {
     /// Writes the head, with whole lines by `more`; nothing is sent yet.
+    #[allow(dead_code, reason = "for answers that routes give themselves")]
     pub(super) fn begin(
         to: To<'a>,
         facts: &'a Facts,
@@ -108,7 +120,19 @@ impl<'a> Serving<'a> {
             (true, true) => {}
         }
         tail.extend_from_slice(encode::CRLF);
-        Self { to, facts, out, framing, keep }
+        Self { to, facts, out, framing, keep, filters: None }
+    }
+
+    /// An answer whose head is written already, and perhaps some of its body.
+    pub(super) const fn resume(
+        to: To<'a>,
+        facts: &'a Facts,
+        out: Buffer,
+        framing: Framing,
+        keep: bool,
+        filters: Option<Box<Filters>>,
+    ) -> Self {
+        Self { to, facts, out, framing, keep, filters }
     }
 
     /// Whether a body is sent at all: not to HEAD, nor with 204 and 304.
@@ -120,6 +144,9 @@ impl<'a> Serving<'a> {
     pub(super) async fn push(&mut self, mut data: &[u8]) -> Result<(), Reason> {
         if !self.has_body() {
             return Ok(());
+        }
+        if self.filters.is_some() {
+            return self.push_through(data).await;
         }
         let overhead = if self.framing == Framing::Chunked { CHUNK_OVERHEAD } else { 0 };
         while !data.is_empty() {
@@ -145,6 +172,31 @@ impl<'a> Serving<'a> {
         Ok(())
     }
 
+    /// The same through the filters.
+    async fn push_through(&mut self, data: &[u8]) -> Result<(), Reason> {
+        for (number, piece) in (1..).zip(data.chunks(PIECE.bytes())) {
+            let Some(filters) = &mut self.filters else { return Err(Reason::Internal) };
+            let count = filters.push(piece, &mut self.out).map_err(|lost| lost.reason)?;
+            self.facts.sent.set(self.facts.sent.get() + count);
+            if self.out.len() >= ENOUGH {
+                self.flush().await?;
+            } else if number % PIECES_A_TURN == 0 {
+                // What becomes very small would not pass through the loop for long.
+                sleep(TURN).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more is there for now: sends all that there is.
+    pub(super) async fn pause(&mut self) -> Result<(), Reason> {
+        if let Some(filters) = &mut self.filters {
+            let count = filters.flush(&mut self.out).map_err(|lost| lost.reason)?;
+            self.facts.sent.set(self.facts.sent.get() + count);
+        }
+        self.flush().await
+    }
+
     /// Sends what waits.
     pub(super) async fn flush(&mut self) -> Result<(), Reason> {
         let count = self.out.len() as u64;
@@ -161,7 +213,12 @@ impl<'a> Serving<'a> {
     /// Ends the body and sends the rest; says how the connection goes on. The request's own body,
     /// where it has come whole, is dropped from `received`.
     pub(super) async fn end(mut self, received: &mut Buffer) -> Result<Ending, Reason> {
-        if self.framing == Framing::Chunked {
+        if let Some(filters) = &mut self.filters {
+            let ended = filters.end(&Source::Length(0), &mut self.out);
+            let count = ended.map_err(|lost| lost.reason)?;
+            self.facts.sent.set(self.facts.sent.get() + count);
+            filters.settle(&self.to.context.row, self.facts);
+        } else if self.framing == Framing::Chunked {
             self.out.tail().extend_from_slice(encode::LAST_CHUNK);
         }
         self.flush().await?;
@@ -175,6 +232,7 @@ impl<'a> Serving<'a> {
     }
 }
 
+#[allow(dead_code, reason = "for answers that routes give themselves")]
 /// Answers with a body in hand, which is dropped where there is none to be sent.
 pub(super) async fn serve(
     to: To<'_>,

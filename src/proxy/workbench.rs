@@ -74,6 +74,7 @@ impl HeadBench {
             peer: &self.peer,
             stream: &self.stream,
             grant: None,
+            cache: None,
         })
     }
 

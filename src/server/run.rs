@@ -17,7 +17,7 @@ use crate::control::admin::{self, AdminBindError, AdminListener, Process};
 use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
-use crate::proxy::Guards;
+use crate::proxy::{Guards, SharedCache};
 use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
@@ -108,10 +108,7 @@ impl StartError {
 /// # Errors
 /// The system refused something at the start, or a worker was lost.
 pub fn run(options: Options) -> Result<(), StartError> {
-    log::start();
-    _ = net::descriptors(); // Before anything counts on them.
-    let driver = choose_driver(options.driver)?;
-    let cores = choose_cores(&options.config.server.workers)?;
+    let (driver, cores) = prepare(&options)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
     let auth = load_auth(&config, cores.len())?;
@@ -133,10 +130,11 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(certificates.connectors())
         .with_records(shared.records());
+    let cache = SharedCache::new(&config, cores.len());
     let (started, starts) = bounded(cores.len());
     let datagrams = by_worker(datagrams, cores.len());
     let bound = by_worker(listening, cores.len()).into_iter().zip(datagrams);
-    let (peers, inboxes) = open_inboxes(cores.len()).map_err(StartError::System)?;
+    let (peers, inboxes) = inboxes(cores.len()).map_err(StartError::System)?;
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
         let plan = Plan {
@@ -150,6 +148,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
+            cache: cache.clone(),
             observer: observer.clone(),
             auth: auth.as_ref().map(seat).transpose()?,
             sockets,
@@ -167,7 +166,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            admin.start(process.telling_of(certificates.shelves()).counting(guards));
+            let process = process.telling_of(certificates.shelves()).counting(guards);
+            admin.start(process.with_cache(cache));
         }
         auth.into_iter().for_each(|auth| auth.watch(&config, &control_row));
         certificates.watch(control_row);
@@ -175,6 +175,22 @@ pub fn run(options: Options) -> Result<(), StartError> {
     };
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
     control.map_err(StartError::System)?.block_on(serve).map(say_end)
+}
+
+/// What is chosen before anything is opened: the loop, and a core for each worker.
+fn prepare(options: &Options) -> Result<(Driver, Vec<Option<usize>>), StartError> {
+    log::start();
+    // Before anything counts on them.
+    _ = net::descriptors();
+    Ok((choose_driver(options.driver)?, choose_cores(&options.config.server.workers)?))
+}
+
+/// Both ends of the inboxes of all workers.
+type Inboxes = (Vec<Ringer<Command>>, Vec<Inbox<Command>>);
+
+fn inboxes(workers: usize) -> io::Result<Inboxes> {
+    let inboxes = (0..workers).map(|_| net::inbox(INBOX)).collect::<io::Result<Vec<_>>>();
+    Ok(inboxes?.into_iter().unzip())
 }
 
 fn occupancy(config: &Config, workers: usize) -> Arc<Occupancy> {
@@ -187,13 +203,6 @@ fn say_end(outcome: Outcome) {
         Outcome::Drained => tracing::info!("drained"),
         Outcome::Cut(left) => tracing::warn!(connections = left, "ended before all was finished"),
     }
-}
-
-/// The ends of each worker's inbox.
-type Inboxes = (Vec<Ringer<Command>>, Vec<Inbox<Command>>);
-
-fn open_inboxes(workers: usize) -> io::Result<Inboxes> {
-    (0..workers).map(|_| net::inbox(INBOX)).collect()
 }
 
 fn bind_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {

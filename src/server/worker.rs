@@ -20,7 +20,8 @@ use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::auth::Auth;
 use crate::proxy::{
-    self, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place, Post, auth,
+    self, CacheHand, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place,
+    Post, SharedCache, auth,
 };
 use crate::stats::{Counter, Occupancy, Reason, Row};
 
@@ -41,6 +42,8 @@ pub(super) enum Command {
     Drain,
     /// Another worker freed a slot for a request that waits here.
     SlotFreed(PoolId),
+    /// Another worker's fetch of this number made progress, for those who wait for it here.
+    FlightProgressed(u64),
     /// Another worker has too much to do: this one serves the connection from here on.
     Adopt(Newcomer),
     /// End now: answers under way are cut, and their clients see that they are.
@@ -64,6 +67,8 @@ pub(super) struct Plan {
     pub(super) access_log: Option<proxy::access_log::Sender>,
     /// TLS with clients, by listener.
     pub(super) tls: Arc<[Option<TlsAcceptor>]>,
+    /// The cache, if a route has one.
+    pub(super) cache: Option<Arc<SharedCache>>,
     pub(super) observer: Observer,
     /// Who may send requests, if any route asks; and the way back of passwords' verdicts.
     pub(super) auth: Option<AuthSeat>,
@@ -111,6 +116,7 @@ impl Plan {
     async fn serve(self) {
         let (row, observer) = (&self.row, &self.observer);
         let peers: Rc<[_]> = self.peers.into();
+        let cache = self.cache.map(|cache| CacheHand::new(cache, self.id, telling(&peers)));
         let neighbours = Neighbours {
             me: self.id,
             occupancy: self.occupancy,
@@ -126,7 +132,7 @@ impl Plan {
         let (from_all, log) = ((neighbours, self.post), self.access_log);
         let auth = self.auth.and_then(|(shared, seat)| Auth::new(&self.config, &shared, seat));
         let context = Context::new(self.config, pools, self.row, from_all, log, self.tls);
-        let context = Rc::new(context.with_auth(auth));
+        let context = context.with_auth(auth).with_cache(cache).shared();
         context.open_mirrors();
         net::spawn(auth::serve(Rc::clone(&context)), count_panic(&context));
         let (doors, flows) = open(self.sockets, self.datagrams, &context);
@@ -148,6 +154,11 @@ impl Plan {
                         net::spawn(task, count_panic(&context));
                     }
                     Command::SlotFreed(pool) => context.pools.poke(pool),
+                    Command::FlightProgressed(flight) => {
+                        if let Some(cache) = context.cache() {
+                            cache.wake(flight);
+                        }
+                    }
                     Command::Adopt(newcomer) => adopt(&context, newcomer),
                     Command::Cut => {
                         for _ in 0..context.row.get(Counter::UpstreamActive) {
@@ -166,6 +177,15 @@ impl Plan {
         net::sweep(|tick| housekeep(&context, &doors, &flows, tick)).await;
         context.pools.close_idle();
     }
+}
+
+/// The way of a flight's progress to other workers.
+fn telling(peers: &Rc<[Ringer<Command>]>) -> Box<dyn Fn(WorkerId, u64) -> bool> {
+    let peers = Rc::clone(peers);
+    Box::new(move |worker, flight| {
+        let peer = peers.get(worker.index());
+        peer.is_some_and(|peer| peer.send(Command::FlightProgressed(flight)).is_ok())
+    })
 }
 
 /// The sockets of this worker, those for connections and those for datagrams.
@@ -223,6 +243,9 @@ fn housekeep(
         flows.iter().for_each(|flows| flows.close_when_over());
     }
     context.pools.housekeep(tick);
+    if let Some(cache) = context.cache() {
+        cache.housekeep(&context.row);
+    }
     if tick.is_multiple_of(LOAD_TICKS) {
         context.seek_relief(net::load());
     }

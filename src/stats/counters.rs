@@ -78,6 +78,19 @@ counters! {
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
     Queued, "queued", "Requests that had to wait because every member that could serve them, or the pool, was at its `max_connections`, or others waited already.";
     QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
+    CacheHits, "cache_hits", "Requests answered from the cache with a fresh answer.";
+    CacheStale, "cache_stale", "Requests answered from the cache with a stale answer: while another one was fetched, because none could be had, or because the client took it.";
+    CacheRevalidated, "cache_revalidated", "Requests answered from the cache after a member said that the answer is still good (304).";
+    CacheMisses, "cache_misses", "Requests on routes that cache which were answered by a member, or by what another request had just asked it for.";
+    CachePast, "cache_past", "Requests on routes that cache which went past the cache: by their method, by their own wish or by `bypass`.";
+    CacheCollapsed, "cache_collapsed", "Times that a request waited for what another request had asked for already.";
+    CacheRefreshes, "cache_refreshes", "Fetches in the background for answers that served while they were stale.";
+    CacheStored, "cache_stored", "Answers that were stored.";
+    CacheInvalidated, "cache_invalidated", "Stored answers given up because a request changed what they are of.";
+    CacheEvicted, "cache_evicted", "Keys of the cache that made room for others, with all their answers.";
+    CacheKeys, "cache_keys", "Keys that the cache knows now (a gauge).";
+    CacheBytes, "cache_bytes", "Bytes of memory that stored answers take now (a gauge).";
+    CachePurged, "cache_purged", "Stored answers purged by an operator (control).";
     CompressGzip, "compress_gzip", "Answers encoded with gzip.";
     CompressGzipIn, "compress_gzip_in", "Bytes of their bodies as members sent them.";
     CompressGzipOut, "compress_gzip_out", "Bytes of their bodies as clients got them.";
@@ -164,6 +177,8 @@ mod tests {
             "upstream_idle",
             "upstream_active",
             "queue_waiting",
+            "cache_keys",
+            "cache_bytes",
             "compress_active",
             "flows_active",
             "members_out",

@@ -110,6 +110,7 @@ reasons! {
     HelloTimeout, Client, "hello_timeout", 0, "the TLS ClientHello did not arrive within timeouts.head of the listener";
     TunnelIdle, Client, "tunnel_idle", 0, "no byte passed in either direction for timeouts.tunnel of the listener";
     NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
+    OnlyIfCached, Client, "only_if_cached", 504, "the client takes nothing but a stored answer, and there is none that is fresh";
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
     MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";
     BadPath, Route, "bad_path", 400, "what rewrite of the route makes of the path has no normal form";

@@ -8,7 +8,7 @@ use crate::proxy::access_log::{Record, Text};
 
 /// The "combined" form of Apache and nginx, then ringway's own columns:
 /// `CLIENT - - [TIME] "REQUEST" STATUS BYTES "REFERER" "AGENT" host="H" listener=L pool=P member=M
-/// reason=R us=N`, and for clients that speak TLS ` tls=VERSION`. What is not known is `-`. A line of a
+/// reason=R us=N`, on routes that cache ` cache=WORD`, and for clients that speak TLS ` tls=VERSION`. What is not known is `-`. A line of a
 /// relayed connection has ` in=N` before `us`: the bytes of its client. Where the request was sent
 /// more than once, or a retry was refused, ` tries=N` and ` no_retry=R` follow; where a rule that is run
 /// dry would have refused it, ` dry_run=R`; where ringway encoded the body, ` enc=C plain=N`: how, and
@@ -52,6 +52,9 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record, config: &Config) {
         _ = write!(out, " in={received}");
     }
     _ = write!(out, " us={}", record.took.as_micros());
+    if let Some(word) = record.cache {
+        _ = write!(out, " cache={word}");
+    }
     if let Some(version) = record.tls {
         _ = write!(out, " tls={version}");
     }
@@ -112,6 +115,9 @@ pub(super) fn json(out: &mut Vec<u8>, record: &Record, config: &Config) {
         _ = write!(out, ",\"reason\":\"{}_{}\"", reason.side().word(), reason.code());
     }
     _ = write!(out, ",\"us\":{}", record.took.as_micros());
+    if let Some(word) = record.cache {
+        member_text(out, "cache", word.as_bytes());
+    }
     if let Some(version) = record.tls {
         member_text(out, "tls", version.as_bytes());
     }

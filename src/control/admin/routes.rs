@@ -13,7 +13,7 @@ use hyper::header::CONTENT_TYPE;
 
 use super::refusal::Refusal;
 use super::view::{CertificatesView, ChangeView, EvidenceView, PoolView, PoolsView};
-use super::{Process, metrics};
+use super::{Process, caches, metrics};
 use crate::balancer::health::Admin;
 use crate::config::{PoolConfig, effective};
 use crate::ids::{MemberId, PoolId};
@@ -37,6 +37,8 @@ pub(super) fn router(process: Arc<Process>) -> Router {
         .route("/pools/{pool}/members/{member}", get(member))
         .route("/pools/{pool}/members/{member}/state", post(set_state))
         .route("/certificates", get(certificates))
+        .route("/cache", get(caches::filled))
+        .route("/cache/purge", post(caches::purge))
         .route("/config", get(configuration))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
@@ -49,12 +51,12 @@ async fn nothing_here() -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
         "there are /stats, /metrics, /pools, /pools/NAME, /pools/NAME/members/ADDRESS, \
-         /certificates, /config, /livez and /readyz",
+         /certificates, /cache, /config, /livez and /readyz",
     )
 }
 
 async fn other_method() -> Refusal {
-    let why = "what reads is GET, what changes something (.../state) is POST";
+    let why = "what reads is GET, what changes something (.../state, /cache/purge) is POST";
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, why)
 }
 

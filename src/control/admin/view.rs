@@ -218,6 +218,26 @@ impl CertificatesView {
     }
 }
 
+/// `GET /cache`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CacheView {
+    /// Bytes that stored answers may take.
+    pub memory: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Keys that are known.
+    pub keys: u64,
+}
+
+/// `POST /cache/purge`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PurgeView {
+    /// Answers that were meant.
+    pub purged: u64,
+    /// They are still there, to be validated before their next use.
+    pub soft: bool,
+}
+
 /// `GET /readyz`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReadyView {

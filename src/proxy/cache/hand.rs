@@ -1,0 +1,225 @@
+//! The cache as a whole: what all workers share of it, and one worker's hand in it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use quick_cache::sync::Cache;
+
+use super::flight::{Flight, Landing, Sleepers};
+use super::key::Zone;
+use super::store::{Key, Resource, Selector, Store};
+use crate::clock;
+use crate::config::Config;
+use crate::ids::{PoolId, RouteId, WorkerId};
+use crate::stats::{Counter, Row};
+
+/// Fetches that others can wait for; those beyond are done all the same.
+const FLIGHTS_MOST: usize = 1 << 16;
+
+/// What share of the store's memory answers on their way may take, in parts.
+const FILLING_PART: u64 = 4;
+
+/// The cache, for all workers.
+#[derive(Debug)]
+pub struct SharedCache {
+    pub(super) store: Store,
+    flights: Cache<Key, Arc<Flight>>,
+    zones: Vec<Zone>,
+    /// By route and pool: a split has a zone for each of its pools, so that their answers do not mix.
+    by_route: HashMap<(RouteId, PoolId), u16>,
+    /// Bytes of answers on their way into the store, and how many these may be.
+    filling: AtomicU64,
+    filling_most: u64,
+    workers: usize,
+    missed: Arc<[AtomicBool]>,
+}
+
+impl SharedCache {
+    /// The cache of a configuration, if one of its routes has one.
+    #[must_use]
+    pub fn new(config: &Config, workers: usize) -> Option<Arc<Self>> {
+        let mut zones: Vec<Zone> = Vec::new();
+        let mut object = 0;
+        let mut by_route = HashMap::new();
+        for (route, id) in config.routes.iter().zip((0..=u16::MAX).map(RouteId)) {
+            let Some(cache) = route.cache.as_deref() else { continue };
+            object = object.max(cache.max_object);
+            for pool in route.pools() {
+                let zone = Zone::new(id, pool, route, cache);
+                let at = zones.iter().position(|other| *other == zone).unwrap_or_else(|| {
+                    zones.push(zone);
+                    zones.len() - 1
+                });
+                if let Ok(at) = u16::try_from(at) {
+                    by_route.insert((id, pool), at);
+                }
+            }
+        }
+        let memory = config.server.cache.memory;
+        let missed = (0..workers).map(|_| AtomicBool::new(false)).collect();
+        (!zones.is_empty()).then(|| {
+            Arc::new(Self {
+                store: Store::new(memory, object),
+                flights: Cache::new(FLIGHTS_MOST),
+                zones,
+                by_route,
+                filling: AtomicU64::new(0),
+                filling_most: memory as u64 / FILLING_PART,
+                workers,
+                missed,
+            })
+        })
+    }
+
+    /// Throws answers away, or (`soft`) makes them stale, so that they are validated before their
+    /// next use. How many.
+    #[must_use]
+    pub fn purge(&self, selector: &Selector, soft: bool) -> u64 {
+        self.store.purge(selector, soft, clock::unix().as_secs())
+    }
+
+    /// Bytes of memory that stored answers take, and by how many keys.
+    #[must_use]
+    pub fn filled(&self) -> (u64, u64) {
+        self.store.filled()
+    }
+
+    pub(super) fn zone(&self, route: RouteId, pool: PoolId) -> Option<(u16, &Zone)> {
+        let id = *self.by_route.get(&(route, pool))?;
+        Some((id, self.zones.get(usize::from(id))?))
+    }
+
+    pub(super) fn zones(&self) -> impl Iterator<Item = (u16, &Zone)> {
+        (0u16..).zip(&self.zones)
+    }
+
+    /// Takes room for so many bytes on their way; false: there is none.
+    pub(super) fn take_room(&self, bytes: u64) -> bool {
+        let before = self.filling.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= self.filling_most;
+        if !fits {
+            self.give_room(bytes);
+        }
+        fits
+    }
+
+    pub(super) fn give_room(&self, bytes: u64) {
+        self.filling.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether somebody fetches for this key.
+    pub(super) fn is_fetched(&self, key: &[u8]) -> bool {
+        self.flights.contains_key(key)
+    }
+}
+
+/// Who fetches.
+#[derive(Debug)]
+pub(super) enum Joined {
+    /// This one.
+    Lead(Arc<Flight>),
+    /// Another one.
+    Wait(Arc<Flight>),
+}
+
+/// Buffers that are used again.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) key: Vec<u8>,
+    pub(super) text: Vec<u8>,
+}
+
+/// One worker's hand in the cache.
+#[derive(Debug)]
+pub struct CacheHand {
+    pub(super) shared: Arc<SharedCache>,
+    pub(super) sleepers: Sleepers,
+    pub(super) scratch: RefCell<Scratch>,
+    own: WorkerId,
+}
+
+impl CacheHand {
+    /// The hand of worker `own`. `ring` tells another worker that a flight made progress, and is
+    /// false if it could not.
+    #[must_use]
+    pub fn new(
+        shared: Arc<SharedCache>,
+        own: WorkerId,
+        ring: Box<dyn Fn(WorkerId, u64) -> bool>,
+    ) -> Self {
+        let sleepers = Sleepers::new(own, Arc::clone(&shared.missed), ring);
+        Self { shared, sleepers, scratch: RefCell::default(), own }
+    }
+
+    /// Another worker's flight made progress.
+    pub fn wake(&self, flight: u64) {
+        self.sleepers.wake(flight);
+    }
+
+    /// Once per tick.
+    pub fn housekeep(&self, row: &Row) {
+        self.sleepers.catch_up();
+        if self.own.0 == 0 {
+            let (bytes, keys) = self.shared.filled();
+            row.set(Counter::CacheBytes, bytes);
+            row.set(Counter::CacheKeys, keys);
+            row.set(Counter::CacheEvicted, self.shared.store.evicted());
+        }
+    }
+
+    pub(super) const fn own(&self) -> WorkerId {
+        self.own
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.shared.workers
+    }
+
+    /// A fetch of one's own that nobody waits for.
+    pub(super) fn number(&self) -> u64 {
+        self.shared.store.number()
+    }
+
+    /// Fetches for `key`, or waits for who does. `resource`: what is stored for it.
+    pub(super) fn join(&self, key: &[u8], resource: Option<&Resource>) -> Joined {
+        let flights = &self.shared.flights;
+        let make = || {
+            let number = self.number();
+            Arc::new(Flight::new(number, self.own, self.shared.workers))
+        };
+        let mut made = None;
+        let found = flights.get_or_insert_with(key, || {
+            let flight = make();
+            made = Some(Arc::clone(&flight));
+            Ok::<_, std::convert::Infallible>(flight)
+        });
+        let Ok(flight) = found;
+        if made.is_some() {
+            return Joined::Lead(flight);
+        }
+        let over = matches!(flight.landing(), Some(Landing::Alone | Landing::Again));
+        if over || !self.shared.store.is_current(flight.number, resource) {
+            let flight = make();
+            flights.insert(key.into(), Arc::clone(&flight));
+            return Joined::Lead(flight);
+        }
+        Joined::Wait(flight)
+    }
+
+    /// Tells who waits what became of a fetch.
+    pub(super) fn land(&self, key: &[u8], flight: &Arc<Flight>, landing: Landing) {
+        let goes_on = matches!(landing, Landing::Begun(_));
+        flight.land(landing);
+        if !goes_on {
+            self.close(key, flight);
+        }
+        self.sleepers.progress(flight);
+    }
+
+    /// Nobody joins the fetch any more.
+    pub(super) fn close(&self, key: &[u8], flight: &Arc<Flight>) {
+        self.shared.flights.remove_if(key, |other| Arc::ptr_eq(other, flight));
+    }
+}

@@ -1,0 +1,182 @@
+//! The look into the store, before a request goes on to a member. Waits for nothing, and allocates
+//! nothing where what it finds is fresh.
+
+use super::super::exchange::{Ask, Facts};
+use super::super::hash_key::values;
+use super::hand::CacheHand;
+use super::key::{self, Place};
+use super::send::{Getter, Ready, ready};
+use super::store::{Key, Resource};
+use super::stored::Stored;
+use super::trace::{Forward, Trace, Verdict};
+use crate::clock;
+use crate::config::{CacheConfig, Mark};
+use crate::http::caching::{CacheRequest, Fitness, vary};
+use crate::http::{Framing, Method, RequestHead, ResponseHead};
+use crate::stats::Reason;
+use std::sync::Arc;
+
+/// What the look found.
+#[derive(Debug)]
+pub(in super::super) enum Look {
+    /// The answer.
+    Hit(Ready),
+    /// The answer, and that another one is to be fetched in the background.
+    HitAndRefresh(Ready, Box<Plan>),
+    /// Nothing that could answer.
+    Miss(Box<Plan>),
+    /// The request goes past the cache.
+    Past,
+}
+
+/// How the answer is to be had.
+#[derive(Debug)]
+pub(in super::super) struct Plan {
+    pub(super) key: Key,
+    /// Who asks for the same waits for the same.
+    pub(super) flight_key: Key,
+    pub(super) url: Box<[u8]>,
+    pub(super) resource: Option<Arc<Resource>>,
+    /// What is to be validated.
+    pub(super) stale: Option<Arc<Stored>>,
+    /// It answers where the pool has nothing better.
+    pub(super) if_error: bool,
+    pub(super) forward: Forward,
+    /// Its answers are not stored as a rule: nobody waits for them, and the client's conditions go on.
+    pub(super) alone: bool,
+}
+
+/// Looks for the answer.
+pub(in super::super) fn look(
+    ask: &Ask<'_>,
+    cache: &CacheConfig,
+    hand: &CacheHand,
+    response: &mut ResponseHead,
+    facts: &Facts,
+) -> Result<Look, Reason> {
+    let past = |verdict, forward| {
+        facts.cache.set(Some(Trace::forwarded(verdict, forward)));
+        Ok(Look::Past)
+    };
+    let mut request = ask.cache_request();
+    if cache.ignore_client_directives {
+        request.ignore_directives();
+    }
+    if let Some(forward) = goes_past(ask, cache, &request) {
+        return past(Verdict::Past, forward);
+    }
+    let Some(place) = Place::of(ask) else { return past(Verdict::Past, Forward::Request) };
+    let Some((resource, stored)) = find(ask, hand, &place, facts) else {
+        return past(Verdict::Past, Forward::Request);
+    };
+    let now = clock::unix().as_secs();
+    let fitness = stored.as_ref().map(|stored| stored.fitness(&request, now));
+    if let (Some(stored), Some(fitness)) = (&stored, fitness)
+        && !matches!(fitness, Fitness::Validate { .. })
+    {
+        let fresh = fitness == Fitness::Fresh;
+        let verdict = if fresh { Verdict::Hit } else { Verdict::Stale };
+        let trace = Trace::served(verdict, stored.label.ttl(now));
+        let answer = ready(&Getter { ask, request, hand, facts, now }, stored, response, trace);
+        if fitness != Fitness::StaleWhileRevalidate {
+            return Ok(Look::Hit(answer));
+        }
+        let mut plan = plan(ask, hand, &place, resource, Forward::Stale);
+        plan.stale = Some(Arc::clone(stored));
+        return Ok(Look::HitAndRefresh(answer, plan));
+    }
+    if request.control.only_if_cached {
+        return Err(Reason::OnlyIfCached);
+    }
+    let forward = match (&stored, &resource) {
+        // Without the client's wishes it would have answered.
+        (Some(stored), _) if stored.fitness(&CacheRequest::default(), now) == Fitness::Fresh => {
+            Forward::Request
+        }
+        (Some(_), _) => Forward::Stale,
+        (None, Some(resource)) if !resource.variants.is_empty() => Forward::VaryMiss,
+        (None, _) => Forward::UriMiss,
+    };
+    // A part of what is not stored, and the head alone, are nothing to be stored.
+    if ask.head.method() == Method::Head || (request.range.is_some() && stored.is_none()) {
+        return past(Verdict::Miss, forward);
+    }
+    let passes = |it: &Arc<Resource>| it.variants.is_empty() && it.pass_until > now;
+    let alone = resource.as_ref().is_some_and(passes);
+    let mut plan = plan(ask, hand, &place, resource, forward);
+    plan.if_error = fitness == Some(Fitness::Validate { if_error: true });
+    (plan.stale, plan.alone) = (stored, alone);
+    Ok(Look::Miss(plan))
+}
+
+/// Why a request has nothing to do with the cache, if so.
+fn goes_past(ask: &Ask<'_>, cache: &CacheConfig, request: &CacheRequest<'_>) -> Option<Forward> {
+    if !matches!(ask.head.method(), Method::Get | Method::Head) {
+        return Some(Forward::Method);
+    }
+    if is_marked(ask.head, &cache.bypass) {
+        return Some(Forward::Bypass);
+    }
+    let bare = ask.framing == Framing::None && ask.upgrade().is_none();
+    (!bare || request.guarded || request.control.no_store).then_some(Forward::Request)
+}
+
+/// What is stored for the key of a request, and of that what answers it. Leaves the key in `scratch`.
+#[allow(clippy::type_complexity)]
+fn find(
+    ask: &Ask<'_>,
+    hand: &CacheHand,
+    place: &Place<'_>,
+    facts: &Facts,
+) -> Option<(Option<Arc<Resource>>, Option<Arc<Stored>>)> {
+    let (id, zone) = facts.route.get().and_then(|route| hand.shared.zone(route, ask.pool))?;
+    let mut scratch = hand.scratch.borrow_mut();
+    let scratch = &mut *scratch;
+    zone.key(id, place, ask.head, &mut scratch.key);
+    let resource = hand.shared.store.get(&scratch.key);
+    let found = resource.as_ref();
+    let stored = found.and_then(|it| it.find(ask.head, &mut scratch.text)).map(Arc::clone);
+    Some((resource, stored))
+}
+
+/// The key is the one that [`find`] left.
+fn plan(
+    ask: &Ask<'_>,
+    hand: &CacheHand,
+    place: &Place<'_>,
+    resource: Option<Arc<Resource>>,
+    forward: Forward,
+) -> Box<Plan> {
+    let key = hand.scratch.borrow().key.clone();
+    let mut flight_key = key.clone();
+    if let Some(resource) = resource.as_ref().filter(|resource| !resource.vary.is_empty()) {
+        flight_key.push(b'\n');
+        vary::select(&resource.vary, ask.head, &mut flight_key);
+    }
+    let mut url = Vec::new();
+    place.url(&mut url);
+    Box::new(Plan {
+        key,
+        flight_key,
+        url: url.into(),
+        resource,
+        stale: None,
+        if_error: false,
+        forward,
+        alone: false,
+    })
+}
+
+/// Whether a request has one of the marks.
+fn is_marked(head: &RequestHead, marks: &[Mark]) -> bool {
+    marks.iter().any(|mark| match mark {
+        Mark::Header(name) => {
+            head.fields().any(|field| field.name_bytes.eq_ignore_ascii_case(name.as_bytes()))
+        }
+        Mark::Cookie(name) => key::cookie(head, name.as_bytes()).is_some(),
+        Mark::Query(name) => head.query().is_some_and(|query| {
+            values(query, b'&', name.as_bytes()).next().is_some()
+                || query.split(|byte| *byte == b'&').any(|one| one == name.as_bytes())
+        }),
+    })
+}

@@ -1,0 +1,376 @@
+//! Stored answers on their way to clients: whole, a part of them, or the word that the client has
+//! them already.
+
+use super::super::answer::send_to_client;
+use super::super::body::Sink;
+use super::super::exchange::{Ask, Ending, Facts};
+use super::super::filtered::Filters;
+use super::super::response::{self, BodyField, ConnectionField, Edits};
+use super::super::serve::{Serving, To};
+use super::super::{compress, guard};
+use super::flight::{Begun, Flight};
+use super::growing::{Cursor, Read};
+use super::hand::CacheHand;
+use super::stored::{Label, Stored};
+use super::trace::Trace;
+use crate::clock;
+use crate::http::caching::{CacheField, CacheRequest, Wanted, wanted};
+use crate::http::{FieldRef, Framing, HeadLimits, Method, Name, ResponseHead, Version, encode};
+use crate::net::{Buffer, Size};
+use crate::stats::Reason;
+use std::sync::Arc;
+
+/// Up to this size a head is taken to be smaller than.
+const HEAD_ROOM: u64 = 4 << 10;
+
+/// What of a stored answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Whole,
+    Part(u64, u64),
+    NotModified,
+    Unsatisfiable,
+}
+
+/// An answer that is ready to be sent: its head, and as much of the body as there was room for.
+#[derive(Debug)]
+pub(in super::super) struct Ready {
+    out: Buffer,
+    way: Way,
+    /// What follows: of whose body, from where to where.
+    rest: Option<(Arc<Stored>, u64, u64)>,
+}
+
+fn form(
+    label: &Label,
+    length: Option<u64>,
+    request: &CacheRequest<'_>,
+    get: bool,
+    now: u64,
+) -> Form {
+    let validators = label.validators();
+    if label.status == 200 && validators.are_met_by(request, now) {
+        return Form::NotModified;
+    }
+    match (request.range, length) {
+        (Some(range), Some(length))
+            if get && label.status == 200 && validators.allow_range(request, now) =>
+        {
+            match wanted(range, length) {
+                Wanted::All => Form::Whole,
+                Wanted::Part(first, end) => Form::Part(first, end),
+                Wanted::Nothing => Form::Unsatisfiable,
+            }
+        }
+        _ => Form::Whole,
+    }
+}
+
+/// Reads the head of what is sent into `response`.
+fn read_head(label: &Label, form: Form, text: &mut Vec<u8>, response: &mut ResponseHead) {
+    let limits = HeadLimits { bytes: label.head.len() + 64, fields: 4096 };
+    response.clear();
+    // It was written by us.
+    _ = response.parse(&label.head, &limits);
+    let status = match form {
+        Form::Whole => return,
+        Form::Part(..) => 206,
+        Form::NotModified => 304,
+        Form::Unsatisfiable => 416,
+    };
+    text.clear();
+    encode::status_line(text, status, encode::reason_phrase(status).as_bytes());
+    let tagged = response.fields().any(|field| is(&field, CacheField::Etag));
+    let passes = |field: &FieldRef<'_>| match form {
+        Form::Part(..) => !is(field, CacheField::ContentRange),
+        // What tells of a body that is not sent is left out (RFC 9110 15.4.5).
+        _ => {
+            let of_body = match CacheField::of(field.name_bytes) {
+                Some(CacheField::ContentEncoding | CacheField::ContentRange) => true,
+                Some(CacheField::LastModified) => tagged,
+                _ => field.name_bytes.eq_ignore_ascii_case(b"content-language"),
+            };
+            field.name != Name::ContentType && !of_body
+        }
+    };
+    for field in response.fields().filter(passes) {
+        encode::field_as_sent(text, &field);
+    }
+    text.extend_from_slice(encode::CRLF);
+    response.clear();
+    _ = response.parse(text, &limits);
+}
+
+fn is(field: &FieldRef<'_>, which: CacheField) -> bool {
+    CacheField::of(field.name_bytes) == Some(which)
+}
+
+/// How the body of `length` bytes goes out, and whether the connection may go on.
+fn framing(
+    ask: &Ask<'_>,
+    status: u16,
+    length: Option<u64>,
+    keep: bool,
+) -> (BodyField, Framing, bool) {
+    let modern = ask.head.version() == Version::Http11;
+    if matches!(status, 204 | 304) {
+        return (BodyField::AsSent, Framing::None, keep);
+    }
+    let (body, framing) = match length {
+        Some(length) => (BodyField::Length(length), Framing::Length(length)),
+        None if modern => (BodyField::Chunked, Framing::Chunked),
+        None => (BodyField::Close, Framing::UntilClose),
+    };
+    let framing = if ask.head.method() == Method::Head { Framing::None } else { framing };
+    (body, framing, keep && framing != Framing::UntilClose)
+}
+
+/// How an answer goes on behind its head.
+#[derive(Debug)]
+pub(super) struct Way {
+    framing: Framing,
+    keep: bool,
+    filters: Option<Box<Filters>>,
+}
+
+/// Appends a whole head; `more` appends fields of our own.
+pub(super) fn write_head(
+    ask: &Ask<'_>,
+    out: &mut Vec<u8>,
+    response: &ResponseHead,
+    length: Option<u64>,
+    facts: &Facts,
+    more: impl FnOnce(&mut Vec<u8>),
+) -> Way {
+    let keep = To::from(ask).may_keep(facts);
+    let (coded, encoder) = match &ask.route.compress {
+        None => (None, None),
+        Some(config) => {
+            let coming = length.map_or(Framing::Chunked, Framing::Length);
+            compress::plan(ask, config, response, coming)
+        }
+    };
+    // What comes out of an encoder has no length that is known before.
+    let length = length.filter(|_| encoder.is_none());
+    let (mut body, framing, keep) = framing(ask, response.status(), length, keep);
+    if framing == Framing::None && coded.is_some_and(|coded| coded.encodes()) {
+        body = BodyField::AsSent;
+    }
+    let connection = match (keep, ask.head.version()) {
+        (true, Version::Http11) => ConnectionField::Silent,
+        (true, Version::Http10) => ConnectionField::KeepAlive,
+        (false, _) => ConnectionField::Close,
+    };
+    facts.status.set(response.status());
+    response::write(
+        out,
+        response,
+        body,
+        connection,
+        Edits { coded, ..Edits::of(ask, facts) },
+        |out| {
+            more(out);
+            guard::write_quota(out, ask.context, facts);
+            if let (Some(trace), Some(cache)) = (facts.cache.get(), &ask.route.cache)
+                && cache.status_header
+            {
+                trace.write(out);
+            }
+        },
+    );
+    let sink = if framing == Framing::Chunked { Sink::Chunked } else { Sink::Raw };
+    Way { framing, keep, filters: Filters::of(sink, encoder) }
+}
+
+/// Who gets a stored answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Getter<'a> {
+    pub(super) ask: &'a Ask<'a>,
+    pub(super) request: CacheRequest<'a>,
+    pub(super) hand: &'a CacheHand,
+    pub(super) facts: &'a Facts,
+    pub(super) now: u64,
+}
+
+impl<'a> Getter<'a> {
+    pub(super) fn new(ask: &'a Ask<'a>, hand: &'a CacheHand, facts: &'a Facts) -> Self {
+        let (request, now) = (ask.cache_request(), clock::unix().as_secs());
+        Self { ask, request, hand, facts, now }
+    }
+}
+
+/// Makes the answer of what is stored. Says `trace` to who asks.
+pub(super) fn ready(
+    getter: &Getter<'_>,
+    stored: &Arc<Stored>,
+    response: &mut ResponseHead,
+    trace: Trace,
+) -> Ready {
+    let Getter { ask, request, hand, facts, now } = *getter;
+    facts.cache.set(Some(trace));
+    let (label, length) = (&stored.label, stored.body.length);
+    let get = ask.head.method() == Method::Get;
+    let form = form(label, Some(length), &request, get, now);
+    let mut scratch = hand.scratch.borrow_mut();
+    read_head(label, form, &mut scratch.text, response);
+    let (from, to) = match form {
+        Form::Whole => (0, length),
+        Form::Part(from, to) => (from, to),
+        Form::NotModified | Form::Unsatisfiable => (0, 0),
+    };
+    let sent = if get { to - from } else { 0 };
+    let mut out = Buffer::take(match sent + HEAD_ROOM {
+        small if small <= Size::Medium.bytes() as u64 => Size::Medium,
+        _ => Size::Large,
+    });
+    let told = Some(to - from);
+    let way = write_head(ask, out.tail(), response, told, facts, |out| {
+        out.extend_from_slice(b"Age: ");
+        encode::decimal(out, label.age(now));
+        out.extend_from_slice(encode::CRLF);
+        content_range(out, form, length);
+    });
+    let mut rest = None;
+    if way.framing != Framing::None {
+        if way.filters.is_none() && out.room() as u64 >= sent {
+            for slice in stored.body.slices(from, to) {
+                out.tail().extend_from_slice(slice);
+            }
+            facts.sent.set(sent);
+        } else {
+            rest = Some((Arc::clone(stored), from, to));
+        }
+    }
+    Ready { out, way, rest }
+}
+
+fn content_range(out: &mut Vec<u8>, form: Form, length: u64) {
+    match form {
+        Form::Part(from, to) => {
+            out.extend_from_slice(b"Content-Range: bytes ");
+            encode::decimal(out, from);
+            out.push(b'-');
+            encode::decimal(out, to.saturating_sub(1));
+        }
+        Form::Unsatisfiable => out.extend_from_slice(b"Content-Range: bytes *"),
+        Form::Whole | Form::NotModified => return,
+    }
+    out.push(b'/');
+    encode::decimal(out, length);
+    out.extend_from_slice(encode::CRLF);
+}
+
+/// Sends it; says how the connection goes on.
+pub(in super::super) async fn send(
+    ask: &Ask<'_>,
+    mut ready: Ready,
+    received: &mut Buffer,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    if ready.rest.is_some() {
+        // Large: kept out of every connection's memory.
+        return Box::pin(send_large(ask, ready, received, facts)).await;
+    }
+    facts.begun.set(true);
+    send_to_client(ask, &mut ready.out).await?;
+    received.consume(facts.whole.get().unwrap_or(0));
+    Ok(match ready.way.keep {
+        true => Ending::KeepAlive,
+        false if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
+        false => Ending::Linger,
+    })
+}
+
+async fn send_large(
+    ask: &Ask<'_>,
+    ready: Ready,
+    received: &mut Buffer,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    let Ready { mut out, way, rest } = ready;
+    if way.filters.is_some() && out.capacity() < Size::Large.bytes() {
+        out.grow(Size::Large.bytes());
+    }
+    let Way { framing, keep, filters } = way;
+    let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep, filters);
+    if let Some((stored, from, to)) = rest {
+        for slice in stored.body.slices(from, to) {
+            serving.push(slice).await?;
+        }
+    }
+    serving.end(received).await
+}
+
+/// What an answer that is still growing is sent with.
+pub(super) struct Growing<'a> {
+    pub(super) hand: &'a CacheHand,
+    pub(super) flight: &'a Flight,
+    pub(super) begun: &'a Begun,
+    /// The head as the member sent it, for the one who fetched.
+    pub(super) own: Option<&'a ResponseHead>,
+}
+
+/// Whoever stops reading, for whatever cause, holds nobody up any more.
+struct Leaving<'a>(&'a CacheHand, &'a Flight);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.sleepers.made_room(self.1);
+    }
+}
+
+/// Sends an answer while it grows, from where `cursor` reads.
+pub(super) async fn send_growing(
+    ask: &Ask<'_>,
+    growing: &Growing<'_>,
+    cursor: Cursor,
+    trace: Trace,
+    received: &mut Buffer,
+    facts: &Facts,
+) -> Result<Ending, Reason> {
+    let Growing { hand, flight, begun, own } = *growing;
+    // Dropped behind the cursor.
+    let leaving = Leaving(hand, flight);
+    let mut cursor = cursor;
+    let (label, now) = (&begun.label, clock::unix().as_secs());
+    facts.cache.set(Some(trace));
+    let request = ask.cache_request();
+    let form = form(label, None, &request, true, now);
+    let mut stored = ResponseHead::new();
+    let own = own.filter(|_| form == Form::Whole);
+    let head = match own {
+        Some(own) => own,
+        None => {
+            read_head(label, form, &mut hand.scratch.borrow_mut().text, &mut stored);
+            &stored
+        }
+    };
+    let mut out = Buffer::take(Size::Large);
+    let way = write_head(ask, out.tail(), head, begun.length, facts, |out| {
+        super::super::sticky::write(out, ask, facts);
+        if own.is_none() {
+            out.extend_from_slice(b"Age: ");
+            encode::decimal(out, label.age(now));
+            out.extend_from_slice(encode::CRLF);
+        }
+    });
+    let Way { framing, keep, filters } = way;
+    let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep, filters);
+    while serving.has_body() {
+        match cursor.next() {
+            Read::Piece(piece) => {
+                serving.push(&piece).await?;
+                hand.sleepers.made_room(flight);
+            }
+            Read::Later => {
+                serving.pause().await?;
+                hand.sleepers.sleep(flight, || cursor.is_ready()).await;
+            }
+            Read::End => break,
+            Read::Broken(reason) => return Err(reason),
+        }
+    }
+    drop(cursor);
+    drop(leaving);
+    serving.end(received).await
+}

@@ -1,0 +1,291 @@
+//! Where answers are kept: one store for all workers, bounded in bytes. The crate below it shards
+//! its locks and keeps what is used again and again in front of what is used once.
+//!
+//! Every key has one resource, with its variants. What was invalidated leaves its place behind, with
+//! the number of that event, so that a fetch that began before it cannot bring back the old answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::sync::{Cache, EntryAction, EntryResult};
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+
+use super::stored::Stored;
+use crate::http::RequestHead;
+
+/// Variants of one resource; the one that was stored first goes.
+const VARIANTS_MOST: usize = 32;
+
+/// Shards at the most.
+const SHARDS_MOST: usize = 64;
+
+/// What a resource costs beside its answers, at a guess.
+const OVERHEAD: u64 = 256;
+
+/// For how long it is remembered that the answers of a resource are not stored, in seconds: its
+/// requests do not wait for each other meanwhile.
+const PASS_FOR: u64 = 30;
+
+pub(super) type Key = Vec<u8>;
+
+/// All that is known of a key.
+#[derive(Debug, Default)]
+pub(super) struct Resource {
+    pub(super) url: Box<[u8]>,
+    /// The youngest first.
+    pub(super) variants: Vec<Arc<Stored>>,
+    /// What the youngest depends on.
+    pub(super) vary: Box<[u8]>,
+    /// Until when its answers are taken not to be stored.
+    pub(super) pass_until: u64,
+    /// The number of its last invalidation.
+    pub(super) invalidated: u64,
+}
+
+impl Resource {
+    /// The variant that answers `request`.
+    pub(super) fn find(
+        &self,
+        request: &RequestHead,
+        scratch: &mut Vec<u8>,
+    ) -> Option<&Arc<Stored>> {
+        self.variants.iter().find(|stored| stored.label.fits(request, scratch))
+    }
+
+    fn weight(&self) -> u64 {
+        let variants = self.variants.iter().map(|stored| stored.weight());
+        OVERHEAD + (self.url.len() + self.vary.len()) as u64 + variants.sum::<u64>()
+    }
+
+    fn with(&self, stored: Arc<Stored>) -> Self {
+        let label = &stored.label;
+        let others = self.variants.iter().filter(|other| {
+            (&other.label.vary, &other.label.selected) != (&label.vary, &label.selected)
+        });
+        let (url, vary) = (self.url.clone(), label.vary.clone());
+        let mut variants = vec![Arc::clone(&stored)];
+        variants.extend(others.cloned());
+        variants.truncate(VARIANTS_MOST);
+        Self { url, variants, vary, pass_until: 0, invalidated: self.invalidated }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Weigh;
+
+impl Weighter<Key, Arc<Resource>> for Weigh {
+    fn weight(&self, key: &Key, resource: &Arc<Resource>) -> u64 {
+        key.len() as u64 + resource.weight()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<Key, Arc<Resource>> for Evictions {
+    type RequestState = ();
+
+    fn begin_request(&self) {}
+
+    fn on_evict(&self, (): &mut (), _: Key, _: Arc<Resource>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Which answers are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// All.
+    All,
+    /// Those of this URL: `http://host:port/path?query`, the port left out where it is usual.
+    Url(String),
+    /// Those whose URL begins so.
+    Prefix(String),
+    /// Those that a member marked so, in `Cache-Tag` or `Surrogate-Key`.
+    Tag(String),
+}
+
+impl Selector {
+    fn takes(&self, resource: &Resource) -> bool {
+        match self {
+            Self::All => true,
+            Self::Url(url) => *resource.url == *url.as_bytes(),
+            Self::Prefix(prefix) => resource.url.starts_with(prefix.as_bytes()),
+            Self::Tag(tag) => {
+                resource.variants.iter().any(|stored| stored.label.has_tag(tag.as_bytes()))
+            }
+        }
+    }
+}
+
+/// The store.
+#[derive(Debug)]
+pub(super) struct Store {
+    resources: Cache<Key, Arc<Resource>, Weigh, DefaultHashBuilder, Evictions>,
+    evictions: Evictions,
+    /// Numbers fetches and invalidations in one order.
+    sequence: AtomicU64,
+    /// The number of the last purge.
+    purged: AtomicU64,
+}
+
+impl Store {
+    /// Of `memory` bytes, for answers of up to `object` bytes.
+    pub(super) fn new(memory: usize, object: usize) -> Self {
+        // A shard takes no answer that is larger than itself.
+        let room = (memory / object.max(1) / 4).clamp(1, SHARDS_MOST);
+        let shards = 1 << room.ilog2();
+        let evictions = Evictions::default();
+        let options = OptionsBuilder::new()
+            .weight_capacity(memory as u64)
+            .estimated_items_capacity(memory / 16_384)
+            .shards(shards)
+            .build();
+        let builder = DefaultHashBuilder::default();
+        let resources = match options {
+            Ok(options) => Cache::with_options(options, Weigh, builder, evictions.clone()),
+            Err(_) => {
+                Cache::with(memory / 16_384, memory as u64, Weigh, builder, evictions.clone())
+            }
+        };
+        let (sequence, purged) = (AtomicU64::new(1), AtomicU64::new(0));
+        Self { resources, evictions, sequence, purged }
+    }
+
+    /// Bytes of the largest answer that it takes.
+    pub(super) fn object_most(&self) -> u64 {
+        self.resources.shard_capacity() / 4
+    }
+
+    /// Bytes that are taken, and by how many resources.
+    pub(super) fn filled(&self) -> (u64, u64) {
+        (self.resources.weight(), self.resources.len() as u64)
+    }
+
+    /// Resources that made room for others.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evictions.0.load(Ordering::Relaxed)
+    }
+
+    /// The number of a fetch that begins now.
+    pub(super) fn number(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Whether what a fetch brings may still be used for others. `resource`: as it is now.
+    pub(super) fn is_current(&self, number: u64, resource: Option<&Resource>) -> bool {
+        number > self.purged.load(Ordering::SeqCst)
+            && resource.is_none_or(|resource| number > resource.invalidated)
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<Arc<Resource>> {
+        self.resources.get(key)
+    }
+
+    /// Changes the resource of a key, or makes one; `None`: it stays as it is. `change` is called
+    /// once, and no other change happens in between.
+    fn change(&self, key: &[u8], change: impl FnOnce(&Resource) -> Option<Resource>) -> bool {
+        let mut change = Some(change);
+        let mut next = None;
+        let entry = self.resources.entry(key, None, |_, resource| {
+            next = change.take().and_then(|change| change(resource));
+            if next.is_some() { EntryAction::ReplaceWithGuard } else { EntryAction::Retain(()) }
+        });
+        match entry {
+            EntryResult::Replaced(guard, _) => {
+                next.is_some_and(|next| guard.insert(Arc::new(next)).is_ok())
+            }
+            EntryResult::Vacant(guard) => {
+                let made = change.take().and_then(|change| change(&Resource::default()));
+                made.is_some_and(|made| guard.insert(Arc::new(made)).is_ok())
+            }
+            EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => false,
+        }
+    }
+
+    /// Keeps what the fetch of this number brought; false: it is too old.
+    pub(super) fn put(&self, key: &[u8], url: &[u8], stored: &Arc<Stored>, number: u64) -> bool {
+        self.change(key, |resource| {
+            if !self.is_current(number, Some(resource)) {
+                return None;
+            }
+            let mut next = resource.with(Arc::clone(stored));
+            next.url = url.into();
+            Some(next)
+        })
+    }
+
+    /// A variant is not to be used any more: what it was asked for last is not stored.
+    pub(super) fn forget(&self, key: &[u8], stored: &Arc<Stored>) {
+        self.change(key, |resource| {
+            let mut variants = resource.variants.clone();
+            variants.retain(|other| !Arc::ptr_eq(other, stored));
+            if variants.len() == resource.variants.len() {
+                return None;
+            }
+            let (url, vary) = (resource.url.clone(), resource.vary.clone());
+            let (pass_until, invalidated) = (resource.pass_until, resource.invalidated);
+            Some(Resource { url, variants, vary, pass_until, invalidated })
+        });
+    }
+
+    /// Remembers that the answers of a key are not stored.
+    pub(super) fn pass(&self, key: &[u8], now: u64) {
+        self.change(key, |resource| {
+            let fresh = resource.pass_until >= now + PASS_FOR;
+            (resource.variants.is_empty() && !fresh).then(|| Resource {
+                pass_until: now + PASS_FOR,
+                invalidated: resource.invalidated,
+                vary: resource.vary.clone(),
+                ..Resource::default()
+            })
+        });
+    }
+
+    /// Nobody is to get what is stored for this key, or was asked for until now. Whether there was
+    /// anything.
+    pub(super) fn invalidate(&self, key: &[u8], is_fetched: bool) -> bool {
+        let known = self.resources.peek(key).is_some_and(|resource| !resource.variants.is_empty());
+        if !known && !is_fetched {
+            return false;
+        }
+        let invalidated = self.number();
+        self.change(key, |resource| {
+            let vary = resource.vary.clone();
+            Some(Resource { invalidated, vary, ..Resource::default() })
+        });
+        known
+    }
+
+    /// Throws away, or (`soft`) makes stale; how many answers.
+    pub(super) fn purge(&self, selector: &Selector, soft: bool, now: u64) -> u64 {
+        // What is under way now is not known yet, and so not kept.
+        self.purged.store(self.number(), Ordering::SeqCst);
+        let mut count = 0;
+        for (key, resource) in self.resources.iter() {
+            if resource.variants.is_empty() || !selector.takes(&resource) {
+                continue;
+            }
+            let tagged = |stored: &&Arc<Stored>| match selector {
+                Selector::Tag(tag) => stored.label.has_tag(tag.as_bytes()),
+                _ => true,
+            };
+            for stored in resource.variants.iter().filter(tagged) {
+                count += 1;
+                if soft {
+                    stored.soften(now);
+                } else if matches!(selector, Selector::Tag(_)) {
+                    self.forget(&key, stored);
+                }
+            }
+            if !soft && !matches!(selector, Selector::Tag(_)) {
+                self.resources.remove(&key);
+            }
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
