@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::key_table_auth;
 use super::keys::Kind::{
     self, Cap, Choice, Count, Flag, Form, Percent, Size, Switch, Table, Time, TimeCap,
 };
 use super::keys::Section::{
-    self, Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress, Eject,
-    Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
+    self, Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health,
+    Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
     ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue,
     Redirect, Respond, Retry, Rewrite, Root, Route, RouteAccess, RouteLimits, Server, Slow, Split,
     Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
+use super::{key_table_auth, key_table_cache};
 
 const fn secs(seconds: u64) -> Kind {
     Time { default: Duration::from_secs(seconds), min: TIME_MIN }
@@ -43,11 +43,11 @@ const ENOUGH: &str =
     "Requests within the interval, over all workers, below which a member is not looked at.";
 const MANY: &str = "Members that must have had so many, itself included; else nobody is compared.";
 
-const TYPES: &str = "[\"text/*\", \"application/json\", \"application/*+json\", \"application/javascript\", \"application/xml\", \"application/*+xml\", \"application/wasm\", \"application/x-ndjson\", \"application/yaml\", \"image/svg+xml\", \"image/bmp\", \"image/x-icon\", \"font/otf\", \"font/ttf\", \"application/vnd.ms-fontobject\"]";
-
 /// Every key.
-pub const KEYS: &[Key] =
-    &joined::<{ TABLE.len() + key_table_auth::KEYS.len() }>(&[TABLE, key_table_auth::KEYS]);
+pub const KEYS: &[Key] = &joined::<COUNT>(PARTS);
+
+const PARTS: &[&[Key]] = &[TABLE, key_table_auth::KEYS, key_table_cache::KEYS];
+const COUNT: usize = TABLE.len() + key_table_auth::KEYS.len() + key_table_cache::KEYS.len();
 
 /// Parts of the table in one; `COUNT` is how many keys they have.
 #[allow(clippy::indexing_slicing, reason = "at compile time")]
@@ -294,20 +294,6 @@ const TABLE: &[Key] = &[
         "Encodes answers for clients that accept it, see [compression](compression.md). What members have encoded goes on as it is.",
         "compress = [\"zstd\", \"br\", \"gzip\"]"),
 
-    key(Compress, "encodings", Form("a list of `\"zstd\"`, `\"br\"` and `\"gzip\"`", "[\"zstd\", \"br\", \"gzip\"]"),
-        "What clients may get: the one that a client likes best, and of those that it likes alike the first of this list.",
-        "encodings = [\"br\", \"gzip\"]"),
-    key(Compress, "types", Form("a list of media types such as `\"text/*\"` or `\"application/*+json\"`", TYPES),
-        "Answers of which `Content-Type` are encoded; parameters do not count. `\"*/*\"` is all.",
-        "types = [\"text/*\", \"application/json\"]"),
-    key(Compress, "min_size", Size { default: Some(KIB), min: 0, max: 1 << 30 },
-        "Answers of a known length below this go as they are: it would save no packet.", "min_size = \"512B\""),
-    key(Compress, "gzip_level", Count { default: 2, min: 2, max: 9 },
-        "How hard `gzip` tries. Time doubles from 2 to 4, and again to 7.", "gzip_level = 4"),
-    key(Compress, "br_level", Count { default: 4, min: 1, max: 7 },
-        "How hard `br` tries. The higher levels that brotli has are for files that are compressed once.", "br_level = 5"),
-    key(Compress, "zstd_level", Count { default: 3, min: 1, max: 9 },
-        "How hard `zstd` tries.", "zstd_level = 1"),
 
     key(Split, "pool", Form("the name of a pool", ""), "The pool.", "pool = \"api\""),
     key(Split, "weight", Count { default: 1, min: 0, max: 1_000_000 }, "Its share, in proportion to the others.", "weight = 95"),
@@ -335,34 +321,8 @@ const TABLE: &[Key] = &[
         "Keeps answers and gives them to later requests, see [caching](caching.md). `{}` keeps to what answers say of themselves (RFC 9111).",
         "cache = { max_age = { 200 = \"10m\" } }"),
 
-    key(Cache, "key", Form("a list of `\"scheme\"`, `\"host\"`, `\"path\"`, `\"query\"`, `\"header:NAME\"` and `\"cookie:NAME\"`", "[\"scheme\", \"host\", \"path\", \"query\"]"),
-        "What tells answers apart, beside their `Vary`. `host` is with its port, `path` in normal form.", "key = [\"path\", \"query\"]"),
-    key(Cache, "max_age", Form("a table of durations (up to a year) by status or class of statuses", "{}"),
-        "How long answers are fresh that do not say so themselves. A status comes before its class.", "max_age = { 200 = \"10m\", 404 = \"1m\", 5xx = \"5s\" }"),
-    key(Cache, "overrule", Flag { default: false },
-        "Whether `max_age` also replaces what answers say of their freshness. `no-store`, `private` and `no-cache` hold in any case.", "overrule = false"),
-    key(Cache, "max_object", Size { default: Some(8 * MIB), min: KIB, max: 1024 * MIB },
-        "Bytes of the largest body that is stored.", "max_object = \"32MiB\""),
-    key(Cache, "stale_while_revalidate", Time { default: Duration::ZERO, min: Duration::ZERO },
-        "How long after its freshness an answer still serves while another one is fetched in the background, unless it says itself.", "stale_while_revalidate = \"30s\""),
-    key(Cache, "stale_if_error", Time { default: Duration::from_secs(60), min: Duration::ZERO },
-        "How long after its freshness an answer still serves when the pool has none: no member answers, or with 500, 502, 503 or 504. Unless it says itself.", "stale_if_error = \"1h\""),
-    key(Cache, "heuristics", Percent { default: 10 },
-        "Where nothing says how long an answer is fresh: this share of the time since its `Last-Modified`, a day at the most. `\"0%\"`: not at all.", "heuristics = \"0%\""),
-    key(Cache, "set_cookie", Choice(&["if-shared", "store", "refuse"]),
-        "What becomes of answers that set cookies, which the next client would get as well: stored if they say `public` or `s-maxage`, stored as others, or never.", "set_cookie = \"refuse\""),
-    key(Cache, "bypass", Form("a list of `\"header:NAME\"`, `\"cookie:NAME\"` and `\"query:NAME\"`", "none"),
-        "Requests that have one of these go past the cache: they are not answered from it, and their answers are not stored.", "bypass = [\"cookie:session\"]"),
-    key(Cache, "ignore_client_directives", Flag { default: false },
-        "Whether `Cache-Control` and `Pragma` of requests count for nothing.", "ignore_client_directives = true"),
-    key(Cache, "status_header", Flag { default: false },
-        "Whether answers tell in `Cache-Status` (RFC 9211) what the cache did.", "status_header = true"),
-    key(Cache, "wait", Time { default: Duration::from_secs(5), min: Duration::ZERO },
-        "How long a request waits for the answer that another request has asked for already. Then it asks itself.", "wait = \"1s\""),
 
     key(Server, "cache", Table(CacheStore), "The store of all routes that have a `cache`.", "cache = { memory = \"1GiB\" }"),
-    key(CacheStore, "memory", Size { default: Some(256 * MIB), min: MIB, max: 1 << 40 },
-        "Bytes of memory that stored answers take at the most, over all workers. What was used once goes before what is used again and again.", "memory = \"1GiB\""),
 
     key(Pool, "balance", Form("`\"round-robin\"`, `\"least-connections\"`, `\"least-time\"`, `\"random-two\"`, or `{ hash = \"...\" }`", "\"round-robin\""),
         "How a member is chosen: in turn (smooth and by weight); the one with the fewest exchanges in flight for its weight, counted over all workers; the one with the best latency for its load and weight; the less loaded of two drawn by weight; or by a hash, so that the same key goes to the same member.",

@@ -232,6 +232,7 @@ fn of_route(key: &Key) -> String {
         (Section::Respond, _) => format!("respond.{line}"),
         (Section::RouteLimits, _) => format!("limits.{line}"),
         (Section::Compress, _) => format!("compress.{line}"),
+        (Section::Cache, _) => format!("cache.{line}"),
         (Section::Rewrite, "to") => format!("rewrite.match = \"^/old/(.*)$\"\nrewrite.{line}"),
         (Section::Rewrite, _) => format!("rewrite.to = \"/\"\nrewrite.{line}"),
         _ => line.to_owned(),

@@ -58,6 +58,7 @@ pub mod fuzz;
 mod host;
 mod key_table;
 mod key_table_auth;
+mod key_table_cache;
 mod key_table_rewrite;
 pub mod keys;
 mod load;

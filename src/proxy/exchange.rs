@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::access_log;
 use super::auth::{self, Grant};
-use super::cache::{self, Look, Part, Trace};
+use super::cache::{self, Part, Trace};
 use super::conditions::Asked;
 use super::context::{Context, Scratch};
 use super::forwarded::{self, Peer, TlsVersion};
@@ -21,9 +21,9 @@ use super::serve::To;
 use super::{cors, deliver, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
-use crate::config::{Action, ListenerConfig, RouteConfig};
+use crate::config::{ListenerConfig, RouteConfig};
 use crate::http::caching::CacheRequest;
-use crate::http::{Coding, Framing, Method, RequestHead, ResponseHead, request_framing};
+use crate::http::{Coding, Framing, Method, RequestHead, request_framing};
 use crate::ids::{ListenerId, MemberId, PoolId, RouteId};
 use crate::net::{Buffer, Stream};
 use crate::stats::{Counter, Reason};
@@ -325,7 +325,7 @@ async fn run(
     let id = find_route(context, client, head, facts)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
-    let pool = pool_of(&route.action, context, listener, client, head);
+    let pool = split::pool_of(&route.action, context, listener, client, head);
     facts.pool.set(pool);
     is_within(framing, route.limits.body(listener.limits.body))?;
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
@@ -340,15 +340,12 @@ async fn run(
             }
         }
     }
-    let mut made = None;
-    if let Some(edit) = context.path_edit(id) {
-        edited.make(edit, head)?;
-        made = Some(&*edited);
-    }
+    let edit = context.path_edit(id);
+    edit.map(|edit| edited.make(edit, head)).transpose()?;
+    let made = edit.map(|_| &*edited);
     let Some(pool) = pool else {
         let to = To { context, listener, stream: &client.stream, head };
-        let received = &mut client.received;
-        let fixed = fixed::answer(to, &route.action, made, received, facts);
+        let fixed = fixed::answer(to, &route.action, made, &mut client.received, facts);
         return Box::pin(fixed).await;
     };
     let pools = &context.pools;
@@ -374,7 +371,7 @@ async fn run(
     };
     if route.cache.is_some()
         && let Some(ending) =
-            ask_cache(&ask, client.listener, &mut client.received, response, facts).await?
+            cache::ask(&ask, client.listener, &mut client.received, response, facts).await?
     {
         return Ok(ending);
     }
@@ -426,21 +423,6 @@ fn is_within(framing: Framing, bound: Option<u64>) -> Result<(), Reason> {
     }
 }
 
-/// The pool that a request goes to, if it goes to members.
-fn pool_of(
-    action: &Action,
-    context: &Context,
-    listener: &ListenerConfig,
-    client: &Client,
-    head: &RequestHead,
-) -> Option<PoolId> {
-    match action {
-        Action::Pool(pool) => Some(*pool),
-        Action::Split(split) => split::pool(split, context, client, listener, head),
-        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
-    }
-}
-
 /// The methods that the request could have had instead, as `Allow` lists them.
 fn allowed(context: &Context, client: &Client, head: &RequestHead, facts: &Facts) -> Vec<u8> {
     let address = || facts.client.get();
@@ -456,33 +438,6 @@ fn whole_body(framing: Framing, received: &Buffer) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-/// The cache may answer, or fetch what does; else it is not for the cache.
-async fn ask_cache(
-    ask: &Ask<'_>,
-    listener: ListenerId,
-    received: &mut Buffer,
-    response: &mut ResponseHead,
-    facts: &Facts,
-) -> Result<Option<Ending>, Reason> {
-    let (Some(cache), Some(hand)) = (&ask.route.cache, ask.context.cache()) else {
-        return Ok(None);
-    };
-    let ready = match cache::look(ask, cache, hand, response, facts)? {
-        Look::Hit(ready) => ready,
-        Look::HitAndRefresh(ready, plan) => {
-            cache::refresh(ask, listener, facts, plan);
-            ready
-        }
-        Look::Miss(plan) => {
-            // Large, and not for hits: kept out of every connection's memory.
-            let fetch = Box::pin(cache::fetch(*ask, cache, hand, plan, received, response, facts));
-            return fetch.await.map(Some);
-        }
-        Look::Past => return Ok(None),
-    };
-    cache::send(ask, ready, received, facts).await.map(Some)
 }
 
 /// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.

@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::exchange::Client;
 use super::{forwarded, hash_key};
-use crate::config::{ListenerConfig, SplitBy, SplitConfig};
+use crate::config::{Action, ListenerConfig, SplitBy, SplitConfig};
 use crate::http::RequestHead;
 use crate::ids::PoolId;
 use crate::rng::mix;
@@ -39,6 +39,21 @@ fn at(parts: &[(PoolId, u32)], point: u64) -> Option<PoolId> {
         here
     });
     found.map(|(pool, _)| *pool)
+}
+
+/// The pool that a request goes to, if it goes to members.
+pub(super) fn pool_of(
+    action: &Action,
+    context: &Context,
+    listener: &ListenerConfig,
+    client: &Client,
+    head: &RequestHead,
+) -> Option<PoolId> {
+    match action {
+        Action::Pool(pool) => Some(*pool),
+        Action::Split(split) => pool(split, context, client, listener, head),
+        Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
+    }
 }
 
 #[cfg(test)]

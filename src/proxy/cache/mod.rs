@@ -3,6 +3,7 @@
 //!
 //! A hit is served by [`look`] alone. Everything else fetches, or waits for who does, in `fetch.rs`.
 
+mod ask;
 mod fetch;
 mod fill;
 mod filling;
@@ -26,11 +27,9 @@ pub use hand::{CacheHand, SharedCache};
 pub use store::Selector;
 pub use trace::Verdict;
 
-pub(super) use fetch::{Fetch, fetch};
+pub(super) use ask::ask;
+pub(super) use fetch::Fetch;
 pub(super) use fill::{Taken, take};
-pub(super) use look::{Look, look};
-pub(super) use refresh::refresh;
-pub(super) use send::send;
 pub(super) use trace::Trace;
 
 /// What the cache has to do with a request on its way to a member.
