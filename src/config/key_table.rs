@@ -13,7 +13,7 @@ use super::keys::Section::{
     Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
-use super::{key_table_auth, key_table_cache};
+use super::{key_table_auth, key_table_cache, key_table_rewrite};
 
 const fn secs(seconds: u64) -> Kind {
     Time { default: Duration::from_secs(seconds), min: TIME_MIN }
@@ -43,27 +43,9 @@ const ENOUGH: &str =
     "Requests within the interval, over all workers, below which a member is not looked at.";
 const MANY: &str = "Members that must have had so many, itself included; else nobody is compared.";
 
-/// Every key.
-pub const KEYS: &[Key] = &joined::<COUNT>(PARTS);
-
-const PARTS: &[&[Key]] = &[TABLE, key_table_auth::KEYS, key_table_cache::KEYS];
-const COUNT: usize = TABLE.len() + key_table_auth::KEYS.len() + key_table_cache::KEYS.len();
-
-/// Parts of the table in one; `COUNT` is how many keys they have.
-#[allow(clippy::indexing_slicing, reason = "at compile time")]
-const fn joined<const COUNT: usize>(parts: &[&[Key]]) -> [Key; COUNT] {
-    let mut all = [parts[0][0]; COUNT];
-    let (mut part, mut at, mut to) = (0, 0, 0);
-    while part < parts.len() {
-        if at < parts[part].len() {
-            all[to] = parts[part][at];
-            (at, to) = (at + 1, to + 1);
-        } else {
-            (part, at) = (part + 1, 0);
-        }
-    }
-    all
-}
+/// Every key, in parts.
+pub(super) const PARTS: &[&[Key]] =
+    &[TABLE, key_table_auth::KEYS, key_table_cache::KEYS, key_table_rewrite::KEYS];
 
 #[rustfmt::skip]
 const TABLE: &[Key] = &[

@@ -18,12 +18,12 @@ use Section::{
     Tracing,
 };
 
-pub use super::key_table::{FUTURE, KEYS};
-use super::key_table_rewrite;
+pub use super::key_table::FUTURE;
+use super::key_table::PARTS;
 
 /// Every key.
 pub fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(key_table_rewrite::KEYS)
+    PARTS.iter().copied().flatten()
 }
 
 /// A table of the file.

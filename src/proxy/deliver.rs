@@ -46,7 +46,8 @@ pub(super) async fn deliver(
     let (row, pools, pool) = (&ask.context.row, &ask.context.pools, ask.pool);
     pools.count_request(pool);
     let named = sticky::named(ask);
-    let wish = Wish { key: hash_key::of(ask, pools.hashes_by(pool)), member: named };
+    let wish =
+        Wish { key: hash_key::of(ask, facts.client.get(), pools.hashes_by(pool)), member: named };
     let keeps = pools.is_sticky(pool);
     let mut lost: Option<Reason> = None;
     let mut fresh = false;

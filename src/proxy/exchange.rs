@@ -325,7 +325,7 @@ async fn run(
     let id = find_route(context, client, head, facts)?;
     facts.route.set(Some(id));
     let route = context.config.routes.get(id.index()).ok_or(Reason::Internal)?;
-    let pool = split::pool_of(&route.action, context, listener, client, head);
+    let pool = split::pool_of(&route.action, context, facts.client.get(), head);
     facts.pool.set(pool);
     is_within(framing, route.limits.body(listener.limits.body))?;
     guard::route(guard::Visit { context, client, head, facts }, id).await?;

@@ -3,20 +3,19 @@
 use std::net::IpAddr;
 
 use super::exchange::Ask;
-use super::forwarded;
 use crate::balancer;
 use crate::config::HashKey;
 use crate::http::{Name, RequestHead};
 
 /// The hash of the request's key; 0 where the pool needs none. A request without the header, cookie
 /// or parameter goes by its client's address.
-pub(super) fn of(ask: &Ask<'_>, hashed: Option<&HashKey>) -> u64 {
+pub(super) fn of(ask: &Ask<'_>, client: IpAddr, hashed: Option<&HashKey>) -> u64 {
     let Some(hashed) = hashed else { return 0 };
-    of_key(ask.head, || forwarded::client(ask.head, ask.peer, ask.listener), hashed)
+    of_key(ask.head, client, hashed)
 }
 
-/// The hash of one key of a request, of a client that `client` tells.
-pub(super) fn of_key(head: &RequestHead, client: impl FnOnce() -> IpAddr, hashed: &HashKey) -> u64 {
+/// The hash of one key of a request from `client`.
+pub(super) fn of_key(head: &RequestHead, client: IpAddr, hashed: &HashKey) -> u64 {
     let found = match hashed {
         HashKey::ClientIp => None,
         HashKey::Path => Some(head.path()),
@@ -34,7 +33,7 @@ pub(super) fn of_key(head: &RequestHead, client: impl FnOnce() -> IpAddr, hashed
     };
     match found {
         Some(text) => balancer::hash_key(text),
-        None => of_address(client()),
+        None => of_address(client),
     }
 }
 

@@ -54,7 +54,6 @@ impl<'a> To<'a> {
 }
 
 /// What is answered, but for the body.
-#[allow(dead_code, reason = "for answers that routes give themselves")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start<'a> {
     pub(super) status: u16,
@@ -79,7 +78,6 @@ pub(super) struct Serving<'a> {
 
 impl<'a> Serving<'a> {
     /// Writes the head, with whole lines by `more`; nothing is sent yet.
-    #[allow(dead_code, reason = "for answers that routes give themselves")]
     pub(super) fn begin(
         to: To<'a>,
         facts: &'a Facts,
@@ -232,7 +230,6 @@ impl<'a> Serving<'a> {
     }
 }
 
-#[allow(dead_code, reason = "for answers that routes give themselves")]
 /// Answers with a body in hand, which is dropped where there is none to be sent.
 pub(super) async fn serve(
     to: To<'_>,

@@ -1,10 +1,11 @@
 //! Which pool of a split a request goes to. The same key goes to the same pool on every core and
 //! host, and as the first pools' shares shrink, none but theirs move.
 
+use std::net::IpAddr;
+
 use super::context::Context;
-use super::exchange::Client;
-use super::{forwarded, hash_key};
-use crate::config::{Action, ListenerConfig, SplitBy, SplitConfig};
+use super::hash_key;
+use crate::config::{Action, SplitBy, SplitConfig};
 use crate::http::RequestHead;
 use crate::ids::PoolId;
 use crate::rng::mix;
@@ -15,16 +16,12 @@ const SALT: u64 = 0x7c5b_1f6e_93d2_0a48;
 pub(super) fn pool(
     split: &SplitConfig,
     context: &Context,
-    client: &Client,
-    listener: &ListenerConfig,
+    client: IpAddr,
     head: &RequestHead,
 ) -> Option<PoolId> {
     let point = match &split.by {
         SplitBy::Request => context.chance(),
-        SplitBy::Key(key) => {
-            let address = || forwarded::client(head, &client.peer, listener);
-            mix(hash_key::of_key(head, address, key) ^ SALT)
-        }
+        SplitBy::Key(key) => mix(hash_key::of_key(head, client, key) ^ SALT),
     };
     at(&split.parts, point)
 }
@@ -41,17 +38,16 @@ fn at(parts: &[(PoolId, u32)], point: u64) -> Option<PoolId> {
     found.map(|(pool, _)| *pool)
 }
 
-/// The pool that a request goes to, if it goes to members.
+/// The pool that a request of `client` goes to, if it goes to members.
 pub(super) fn pool_of(
     action: &Action,
     context: &Context,
-    listener: &ListenerConfig,
-    client: &Client,
+    client: IpAddr,
     head: &RequestHead,
 ) -> Option<PoolId> {
     match action {
         Action::Pool(pool) => Some(*pool),
-        Action::Split(split) => pool(split, context, client, listener, head),
+        Action::Split(split) => pool(split, context, client, head),
         Action::Redirect(_) | Action::Respond(_) | Action::Probe(_) => None,
     }
 }
