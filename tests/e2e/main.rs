@@ -22,6 +22,7 @@ mod auth_request;
 mod balancing;
 mod basic;
 mod cache;
+mod cache_encodings;
 mod cache_stale;
 mod cache_waiting;
 mod compress;
