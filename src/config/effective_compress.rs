@@ -1,7 +1,7 @@
 //! `compress` of a route as TOML, with every default filled in.
 
-use super::{CompressConfig, CompressLevels};
 use super::effective::{line, list, quote, size, table};
+use super::{CompressConfig, CompressLevels};
 
 pub(super) fn route(out: &mut String, compress: Option<&CompressConfig>) {
     line(out, "compress", compress.map_or_else(|| quote("off"), compressed));

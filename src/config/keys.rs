@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
-    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress, CompressStored, Cors, Eject,
-    Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
-    ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond, ResponseHeaders, Retry,
-    Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders,
-    RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls,
-    Tracing,
+    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress,
+    CompressStored, Cors, Eject, Health, Hsts, Keepalive, Limits, Listener, ListenerAccess,
+    ListenerLimits, ListenerRate, ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool,
+    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond,
+    ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate,
+    RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky, SuccessRate,
+    Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::FUTURE;
@@ -305,10 +305,9 @@ impl Section {
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
             | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
             | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
-            | CompressStored
-            | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors | Auth
-            | AuthCertificate | AuthJwt | AuthBasic | AuthRequest | AuthRemember
-            | AuthRequestRemember | Mirror | Cache => Hat::ReverseProxy,
+            | CompressStored | RouteRequestHeaders | RouteResponseHeaders | Location
+            | SetCookie | Cors | Auth | AuthCertificate | AuthJwt | AuthBasic | AuthRequest
+            | AuthRemember | AuthRequestRemember | Mirror | Cache => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

@@ -182,7 +182,7 @@ impl Encoder {
         SHELF.with_borrow_mut(|shelf| {
             let free = shelf.used < most;
             shelf.used += usize::from(free);
-            free.then_some(Self { quality, state: None, holds: false })
+            free.then(|| Self { quality, state: None, holds: false })
         })
     }
 

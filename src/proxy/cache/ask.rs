@@ -3,8 +3,8 @@
 use super::super::exchange::{Ask, Ending, Facts};
 use super::encodings::prepare;
 use super::fetch::fetch;
-use super::look::{Look, look};
 use super::hand::CacheHand;
+use super::look::{Look, look};
 use super::refresh::refresh;
 use super::send::{Getter, Ready, ready as make_ready, send};
 use super::store::Key;

@@ -72,6 +72,12 @@ impl Encodings {
         }
     }
 
+    /// From now on there is a form, for good.
+    pub(super) fn keep(&self, coding: Coding, made: Made) {
+        // Made by another one already: that is as good.
+        _ = self.slot(coding).form.set(Box::new(made));
+    }
+
     /// Bytes of all of them.
     pub(super) fn weight(&self) -> u64 {
         let bodies = Coding::ALL.into_iter().filter_map(|coding| self.body(coding));
@@ -127,7 +133,7 @@ impl Making {
             row.add(Counter::CacheEncodingBytes, body.length);
         }
         // First there, then counted: what is put into the store from now on counts it anyway.
-        _ = self.stored.encodings.slot(self.coding).form.set(Box::new(form));
+        self.stored.encodings.keep(self.coding, form);
         if let Some(hand) = self.context.cache() {
             hand.shared.store.weigh_again(&self.key, &self.stored);
         }

@@ -18,7 +18,9 @@ use super::stored::{Body, Label, Stored};
 use super::trace::Trace;
 use crate::clock;
 use crate::http::caching::{CacheField, CacheRequest, Wanted, wanted};
-use crate::http::{Coding, FieldRef, Framing, HeadLimits, Method, Name, ResponseHead, Version, encode};
+use crate::http::{
+    Coding, FieldRef, Framing, HeadLimits, Method, Name, ResponseHead, Version, encode,
+};
 use crate::net::{Buffer, Size};
 use crate::stats::{Counter, Reason};
 use std::sync::Arc;
