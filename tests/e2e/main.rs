@@ -18,6 +18,7 @@ mod admin_places;
 mod auth_basic;
 mod auth_certificate;
 mod auth_jwt;
+mod auth_listener;
 mod auth_request;
 mod balancing;
 mod basic;
