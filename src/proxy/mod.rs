@@ -35,6 +35,7 @@ mod mirror;
 mod named;
 mod passthrough;
 mod path_edit;
+mod prefixes;
 mod patience;
 mod rate;
 mod reasons;
