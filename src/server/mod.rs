@@ -1,6 +1,7 @@
 //! The process: start order, the workers, drain.
 
 pub mod demo;
+mod cache;
 mod drain;
 mod run;
 mod worker;

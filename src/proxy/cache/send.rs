@@ -8,6 +8,7 @@ use super::super::filtered::Filters;
 use super::super::response::{self, BodyField, ConnectionField, Edits};
 use super::super::serve::{Serving, To};
 use super::super::{compress, guard};
+use super::disk;
 use super::flight::{Begun, Flight};
 use super::growing::{Cursor, Read};
 use super::hand::CacheHand;
@@ -232,7 +233,8 @@ pub(super) fn ready(
     });
     let mut rest = None;
     if way.framing != Framing::None {
-        if way.filters.is_none() && out.room() as u64 >= sent {
+        let at_hand = stored.body.opened().is_none();
+        if at_hand && way.filters.is_none() && out.room() as u64 >= sent {
             for slice in stored.body.slices(from, to) {
                 out.tail().extend_from_slice(slice);
             }
@@ -294,8 +296,12 @@ async fn send_large(
     let Way { framing, keep, filters } = way;
     let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep, filters);
     if let Some((stored, from, to)) = rest {
-        for slice in stored.body.slices(from, to) {
-            serving.push(slice).await?;
+        if let (Some(opened), Some(hand)) = (stored.body.opened(), ask.context.cache()) {
+            disk::pump(hand, opened, (from, to), &mut serving).await?;
+        } else {
+            for slice in stored.body.slices(from, to) {
+                serving.push(slice).await?;
+            }
         }
     }
     serving.end(received).await

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::disk::Opened;
 use crate::http::caching::{
     CacheAnswer, CacheField, CacheRequest, Fitness, Lifetime, Validators, values, vary, withholds,
 };
@@ -20,6 +21,8 @@ const CHUNK: usize = 256 << 10;
 pub(super) struct Body {
     pub(super) chunks: Vec<Arc<[u8]>>,
     pub(super) length: u64,
+    /// Where it is if it is not in memory: then there are no chunks. What is in the store never is.
+    file: Option<Arc<Opened>>,
 }
 
 impl Body {
@@ -28,7 +31,7 @@ impl Body {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
         let full = |piece: &Arc<[u8]>| piece.len() >= CHUNK / 8;
         if pieces.len() <= 1 || pieces.iter().rev().skip(1).all(full) {
-            return Self { chunks: pieces, length };
+            return Self { chunks: pieces, length, file: None };
         }
         let mut chunks = Vec::new();
         let mut open: Vec<u8> = Vec::with_capacity(CHUNK.min(usize::try_from(length).unwrap_or(0)));
@@ -46,11 +49,22 @@ impl Body {
         if !open.is_empty() {
             chunks.push(Arc::from(open.as_slice()));
         }
-        Self { chunks, length }
+        Self { chunks, length, file: None }
     }
 
-    /// The pieces of the bytes from `start` to `end`.
+    /// In a file.
+    pub(super) const fn on_disk(length: u64, file: Arc<Opened>) -> Self {
+        Self { chunks: Vec::new(), length, file: Some(file) }
+    }
+
+    /// The file that it is in, if it is not in memory.
+    pub(super) const fn opened(&self) -> Option<&Arc<Opened>> {
+        self.file.as_ref()
+    }
+
+    /// The pieces of the bytes from `start` to `end`, if they are in memory.
     pub(super) fn slices(&self, start: u64, end: u64) -> impl Iterator<Item = &[u8]> {
+        debug_assert!(self.file.is_none() || start == end, "a body in a file has no pieces");
         let mut at = 0;
         self.chunks.iter().filter_map(move |chunk| {
             let (first, last) = (at, at + chunk.len() as u64);
@@ -68,9 +82,9 @@ pub(super) struct Label {
     pub(super) status: u16,
     /// The head as it is sent, but for what speaks of connections, of lengths and of age.
     pub(super) head: Box<[u8]>,
-    etag: Option<Box<[u8]>>,
-    last_modified: Option<Box<[u8]>>,
-    date: u64,
+    pub(super) etag: Option<Box<[u8]>>,
+    pub(super) last_modified: Option<Box<[u8]>>,
+    pub(super) date: u64,
     pub(super) lifetime: Lifetime,
     /// When it came, in seconds since 1970.
     pub(super) came_at: u64,
@@ -79,7 +93,7 @@ pub(super) struct Label {
     /// What the request had in them, see [`vary::select`].
     pub(super) selected: Box<[u8]>,
     /// `Cache-Tag` and `Surrogate-Key`, each tag with a space on both sides.
-    tags: Box<[u8]>,
+    pub(super) tags: Box<[u8]>,
 }
 
 /// A whole answer.
@@ -89,6 +103,8 @@ pub(super) struct Stored {
     pub(super) body: Arc<Body>,
     /// Since when it is stale by an operator's word; 0: it is not.
     stale_since: AtomicU64,
+    /// When the tier on disk is to hear of its next use, in seconds since 1970.
+    due: AtomicU64,
 }
 
 impl Label {
@@ -158,11 +174,7 @@ impl Label {
     }
 
     pub(super) fn has_tag(&self, tag: &[u8]) -> bool {
-        let mut found = memchr::memmem::find_iter(&self.tags, tag);
-        found.any(|at| {
-            let before = at.checked_sub(1).and_then(|at| self.tags.get(at));
-            before == Some(&b' ') && self.tags.get(at + tag.len()) == Some(&b' ')
-        })
+        has_tag(&self.tags, tag)
     }
 
     pub(super) const fn resident(&self, now: u64) -> u64 {
@@ -180,7 +192,22 @@ impl Label {
 
 impl Stored {
     pub(super) const fn new(label: Arc<Label>, body: Arc<Body>) -> Self {
-        Self { label, body, stale_since: AtomicU64::new(0) }
+        Self { label, body, stale_since: AtomicU64::new(0), due: AtomicU64::new(0) }
+    }
+
+    /// Whether the tier on disk is to hear of this use.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        now >= self.due.load(Ordering::Relaxed)
+    }
+
+    /// When it is to hear of the next one.
+    pub(super) fn set_due(&self, at: u64) {
+        self.due.store(at, Ordering::Relaxed);
+    }
+
+    /// Since when it is stale by an operator's word; 0: it is not.
+    pub(super) fn stale_since(&self) -> u64 {
+        self.stale_since.load(Ordering::Relaxed)
     }
 
     /// From now on it must be validated.
@@ -234,6 +261,14 @@ impl Stored {
         out.extend_from_slice(encode::CRLF);
         out
     }
+}
+
+/// Whether `tag` is one of `tags`, see [`Label::tags`].
+pub(super) fn has_tag(tags: &[u8], tag: &[u8]) -> bool {
+    memchr::memmem::find_iter(tags, tag).any(|at| {
+        let before = at.checked_sub(1).and_then(|at| tags.get(at));
+        before == Some(&b' ') && tags.get(at + tag.len()) == Some(&b' ')
+    })
 }
 
 /// Whether a field is stored (RFC 9111 3.1).
