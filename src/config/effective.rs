@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::scalar::{show_duration as time, show_size};
 use super::{
-    AccessLog, AccessLogFormat, Config, HostPattern, RouteConfig, Workers, effective_cache, effective_listener,
-    effective_pool, effective_route,
+    AccessLog, AccessLogFormat, Config, HostPattern, RouteConfig, Workers, effective_cache,
+    effective_listener, effective_pool, effective_route,
 };
 
 /// The whole configuration as a file that says everything.

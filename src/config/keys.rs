@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
-    Balance, Cache, CacheDisk, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject,
-    Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
-    ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond, ResponseHeaders, Retry,
-    Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders,
+    Balance, Cache, CacheDisk, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress,
+    Cors, Eject, Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits,
+    ListenerRate, ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool, PoolTimeouts,
+    PoolTls, ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond, ResponseHeaders,
+    Retry, Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders,
     RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls,
     Tracing,
 };

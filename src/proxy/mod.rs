@@ -54,11 +54,11 @@ mod tunnel;
 mod upload;
 mod workbench;
 
+#[doc(hidden)]
+pub use cache::fuzz_cache_file;
 pub use cache::{
     CacheHand, DiskFolder, DiskSeat, FolderError, Selector, SharedCache, Verdict, serve_disk,
 };
-#[doc(hidden)]
-pub use cache::fuzz_cache_file;
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Neighbours, Place};
 pub use flows::Flows;

@@ -9,7 +9,10 @@ use crate::proxy::{DiskFolder, DiskSeat, FolderError, SharedCache};
 
 /// The cache, if a route has one. A folder that another process uses, or others can write to, is no
 /// reason not to serve: it is left alone.
-pub(super) fn open(config: &Config, workers: usize) -> Result<Option<Arc<SharedCache>>, StartError> {
+pub(super) fn open(
+    config: &Config,
+    workers: usize,
+) -> Result<Option<Arc<SharedCache>>, StartError> {
     let caches = config.routes.iter().any(|route| route.cache.is_some());
     let folder = match config.server.cache.disk.as_ref().filter(|_| caches) {
         None => None,

@@ -1,7 +1,7 @@
 //! The process: start order, the workers, drain.
 
-pub mod demo;
 mod cache;
+pub mod demo;
 mod drain;
 mod run;
 mod worker;

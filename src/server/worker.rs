@@ -20,8 +20,8 @@ use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::auth::Auth;
 use crate::proxy::{
-    self, CacheHand, Context, DiskSeat, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place,
-    Post, SharedCache, auth,
+    self, CacheHand, Context, DRAIN_PATIENCE, DiskSeat, Flows, Give, Neighbours, Newcomer, Origin,
+    Place, Post, SharedCache, auth,
 };
 use crate::stats::{Counter, Occupancy, Reason, Row};
 

@@ -25,8 +25,11 @@ pub(super) async fn filled(
     let (cache, config) = (cache(&process)?, &process.config.server.cache);
     let (bytes, keys) = cache.filled();
     let on_disk = cache.filled_on_disk().zip(config.disk.as_ref());
-    let disk = on_disk.map(|((bytes, files, read), disk)| {
-        CacheDiskView { size: disk.size, bytes, files, read }
+    let disk = on_disk.map(|((bytes, files, read), disk)| CacheDiskView {
+        size: disk.size,
+        bytes,
+        files,
+        read,
     });
     Ok(Json(CacheView { memory: config.memory as u64, bytes, keys, disk }))
 }

@@ -3,9 +3,9 @@
 
 use super::super::exchange::{Ask, Facts};
 use super::super::hash_key::values;
+use super::disk::OnDisk;
 use super::hand::CacheHand;
 use super::key::{self, Place};
-use super::disk::OnDisk;
 use super::send::{Getter, Ready, ready};
 use super::store::{Key, Resource};
 use super::stored::Stored;

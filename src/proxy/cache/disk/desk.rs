@@ -21,8 +21,9 @@ const BROUGHT: usize = READS * 2;
 /// How long a worker waits for the file system. A disk that takes longer is as good as none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a stream waits for a place in the queue before it tries again.
+/// How long a stream waits for a place in the queue before it tries again, and how often.
 const AGAIN: Duration = Duration::from_millis(5);
+const TRIES: usize = 2000;
 
 /// A worker's end of the way back.
 #[derive(Debug)]
@@ -125,7 +126,7 @@ impl Desk {
         number: u64,
     ) -> Option<Vec<u8>> {
         let mut wanted = Wanted::Block { opened: Arc::clone(opened), number };
-        loop {
+        for _ in 0..TRIES {
             match self.read(disk, wanted).await {
                 Ok(Some(Brought::Block(block))) => return Some(block),
                 Ok(_) => return None,
@@ -134,5 +135,6 @@ impl Desk {
             }
             sleep(AGAIN).await;
         }
+        None
     }
 }

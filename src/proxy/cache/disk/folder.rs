@@ -304,7 +304,7 @@ impl Blocks {
 
 #[cfg(test)]
 #[path = "folder_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 /// Bytes in front of which nothing of a file can be told.
 const _: () = assert!(PLAN <= FIRST_READ);

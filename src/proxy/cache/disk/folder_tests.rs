@@ -11,10 +11,10 @@ use crate::http::{HeadLimits, RequestHead, ResponseHead};
 const LIMITS: HeadLimits = HeadLimits { bytes: 8192, fields: 50 };
 
 /// A folder that goes with the test.
-struct Place(PathBuf);
+pub(in super::super) struct Place(pub(in super::super) PathBuf);
 
 impl Place {
-    fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("ringway-folder-{}-{number}", std::process::id());
@@ -30,7 +30,7 @@ impl Drop for Place {
     }
 }
 
-fn label(fields: &str) -> Label {
+pub(in super::super) fn label(fields: &str) -> Label {
     let (mut answer, mut request) = (ResponseHead::new(), RequestHead::new());
     let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
     answer.parse(text.as_bytes(), &LIMITS).expect("an answer");

@@ -215,8 +215,11 @@ fn read_page(bytes: &[u8]) -> Option<Page> {
     let (came_at, date, stale_since) = (fields.u64()?, fields.u64()?, fields.u64()?);
     let (key, url, head) = (fields.text()?, fields.text()?, fields.text()?);
     let (vary, selected, tags) = (fields.text()?, fields.text()?, fields.text()?);
-    let etag = fields.text().map(|text| flag(2).then_some(text))?;
-    let last_modified = fields.text().map(|text| flag(3).then_some(text))?;
+    let mut optional = |is_there: bool| {
+        let text = fields.text()?;
+        (is_there || text.is_empty()).then_some(is_there.then_some(text))
+    };
+    let (etag, last_modified) = (optional(flag(2))?, optional(flag(3))?);
     let label =
         Label { status, head, etag, last_modified, date, lifetime, came_at, vary, selected, tags };
     fields.0.is_empty().then_some(Page { key, url, stale_since, label })

@@ -19,9 +19,12 @@ fn file(plan: &Plan, slots: [&[u8]; 2], body: &[u8]) -> Vec<u8> {
     file
 }
 
-/// What the file says: its numbers, its texts and its body. Reads one byte after the other, and
+/// What a file says: its numbers, its texts and its body.
+type Said = (Vec<u64>, Vec<Vec<u8>>, Vec<u8>);
+
+/// What the file says. Reads one byte after the other, and
 /// trusts nothing but the checksums.
-fn naive(file: &[u8]) -> Option<(Vec<u64>, Vec<Vec<u8>>, Vec<u8>)> {
+fn naive(file: &[u8]) -> Option<Said> {
     let number = |at: usize, width: usize| -> Option<u64> {
         let mut number = 0;
         for byte in (at..at + width).rev() {
@@ -37,7 +40,8 @@ fn naive(file: &[u8]) -> Option<(Vec<u64>, Vec<Vec<u8>>, Vec<u8>)> {
     let mut best: Option<(u64, usize, usize)> = None;
     for start in [48, 48 + slot] {
         let length = number(start + 4, 4)? as usize;
-        let whole = 16 + length <= slot && number(start, 4)? == sum(start + 4, start + 16 + length)?;
+        let whole =
+            16 + length <= slot && number(start, 4)? == sum(start + 4, start + 16 + length)?;
         let generation = number(start + 8, 8)?;
         if whole && best.is_none_or(|(other, ..)| generation > other) {
             best = Some((generation, start + 16, start + 16 + length));
@@ -71,7 +75,7 @@ fn naive(file: &[u8]) -> Option<(Vec<u64>, Vec<Vec<u8>>, Vec<u8>)> {
 }
 
 /// The same by the format.
-fn read(file: &[u8]) -> Option<(Vec<u64>, Vec<Vec<u8>>, Vec<u8>)> {
+fn read(file: &[u8]) -> Option<Said> {
     let plan = Plan::read(file).ok().filter(|plan| plan.length() == file.len() as u64)?;
     let (page, ..) = read_front(&plan, &file[..plan.front()]).ok()?;
     let start = usize::try_from(plan.block_at(0)).unwrap();
@@ -120,7 +124,16 @@ fn label() -> impl Strategy<Value = Label> {
         |(lifetime, (head, vary, selected, tags), (etag, last_modified), numbers)| {
             let (status, date, came_at) = numbers;
             Label {
-                status, head, etag, last_modified, date, lifetime, came_at, vary, selected, tags,
+                status,
+                head,
+                etag,
+                last_modified,
+                date,
+                lifetime,
+                came_at,
+                vary,
+                selected,
+                tags,
             }
         },
     )
@@ -190,7 +203,7 @@ proptest! {
             let page = write_page(b"k", b"http://a/b", 5, label);
             let Some(written) = write_slot(&plan, generation + 1, &page) else { continue };
             let at = usize::try_from(plan.slot_at(slot.other())).unwrap();
-            let count = if torn % 2 == 0 { written.len() } else { torn % written.len() };
+            let count = if torn.is_multiple_of(2) { written.len() } else { torn % written.len() };
             file[at..at + count].copy_from_slice(&written[..count]);
             let now = read(&file);
             prop_assert!(now.is_some());

@@ -33,8 +33,8 @@ use index::{Digest, Entry, Index, NAMES_MOST};
 use seen::Seen;
 use threads::{Read, Write};
 
-pub use desk::DiskSeat;
 pub(super) use desk::Desk;
+pub use desk::DiskSeat;
 pub use folder::FolderError;
 pub(super) use index::Variant;
 pub(super) use recall::{OnDisk, pump, recall};

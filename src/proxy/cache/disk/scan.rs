@@ -48,13 +48,7 @@ pub(super) fn scan(disk: &Disk, zones: &[Digest]) {
     );
 }
 
-fn take(
-    disk: &Disk,
-    id: u64,
-    zones: &[Digest],
-    given_up: &mut HashSet<Digest>,
-    left: &mut Left,
-) {
+fn take(disk: &Disk, id: u64, zones: &[Digest], given_up: &mut HashSet<Digest>, left: &mut Left) {
     let refused = match disk.folder.front(id) {
         Ok(front) => match take_in(disk, &front, zones, given_up) {
             true => None,
@@ -92,3 +86,7 @@ fn take_in(disk: &Disk, front: &Front, zones: &[Digest], given_up: &mut HashSet<
     }
     true
 }
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

@@ -34,7 +34,7 @@ impl Seen {
     pub(super) fn mark(&self, digest: &Digest) -> bool {
         let turn = self.marks.load(Ordering::Relaxed) / self.most;
         let [even, odd] = &self.generations;
-        let (young, old) = if turn % 2 == 0 { (even, odd) } else { (odd, even) };
+        let (young, old) = if turn.is_multiple_of(2) { (even, odd) } else { (odd, even) };
         let mut known = [true; 2];
         for (word, bit) in places(digest, young.len()) {
             let (Some(young), Some(old)) = (young.get(word), old.get(word)) else { return false };
