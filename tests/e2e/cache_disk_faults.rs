@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -239,4 +240,27 @@ fn many_who_ask_for_the_same_file_cost_one_read() {
     }
     assert_eq!(origin.requests().len(), 1);
     proxy.wait_idle();
+}
+
+#[test]
+fn a_disk_that_hangs_holds_nobody_up_for_long() {
+    let (origin, folder) = (counting(&[("Cache-Control", "max-age=600")]), Directory::new());
+    let proxy = start(&origin, &folder, ALWAYS);
+    get(&proxy, "/a", "");
+    get(&proxy, "/b", "");
+    proxy.wait_stat("cache_disk_writes", 2);
+    drop(proxy);
+    let proxy = start(&origin, &folder, ALWAYS);
+    proxy.wait_stat("cache_disk_files", 2);
+    for path in files(&folder) {
+        fs::remove_file(&path).expect("a file");
+        // Whoever opens it waits for somebody who writes.
+        let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(made.success());
+    }
+    assert_eq!(get(&proxy, "/a", "").text(), "answer 3");
+    // After the first time nobody waits.
+    assert_eq!(get(&proxy, "/b", "").text(), "answer 4");
+    proxy.wait_stat("cache_disk_errors", 1);
+    assert!(proxy.log.all().iter().any(|line| line.contains("reads nothing for 30 s")));
 }

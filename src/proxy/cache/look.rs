@@ -87,16 +87,8 @@ pub(in super::super) fn look(
     };
     let now = clock::unix().as_secs();
     let recalled = matches!(tier, Tier::Recalled(_));
-    if hand.shared.disk.is_some() {
-        match (tier, &stored) {
-            (Tier::Recalled(it), _) => stored = Some(it),
-            (Tier::All, None) => {
-                if let Some(found) = tiers::find(ask, hand) {
-                    return Ok(Look::OnDisk(Box::new(found)));
-                }
-            }
-            (Tier::All | Tier::Memory, _) => {}
-        }
+    if let Some(found) = tiers::second(ask, hand, tier, &mut stored) {
+        return Ok(Look::OnDisk(found));
     }
     let fitness = stored.as_ref().map(|stored| stored.fitness(&request, now));
     if let (Some(stored), Some(fitness)) = (&stored, fitness)
@@ -106,7 +98,7 @@ pub(in super::super) fn look(
         let verdict = if fresh { Verdict::Hit } else { Verdict::Stale };
         let mut trace = Trace::served(verdict, stored.label.ttl(now));
         trace.disk = recalled;
-        if !recalled && hand.shared.disk.is_some() && stored.is_due(now) {
+        if !recalled {
             hand.note_use(resource.as_deref(), stored, now);
         }
         let answer = ready(&Getter { ask, request, hand, facts, now }, stored, response, trace);

@@ -127,7 +127,7 @@ impl CacheHand {
     /// An answer in memory is used.
     pub(super) fn note_use(&self, resource: Option<&Resource>, stored: &Arc<Stored>, now: u64) {
         let (Some(disk), Some(resource)) = (&self.shared.disk, resource) else { return };
-        if disk.is_open() {
+        if stored.is_due(now) && disk.is_open() {
             stored.set_due(now + TOUCH);
             let key = &self.scratch.borrow().key;
             self.shared.offer(key, &resource.url, stored, false);
@@ -135,8 +135,27 @@ impl CacheHand {
     }
 }
 
-/// What there is on disk for the key that is in `scratch`.
-pub(super) fn find(ask: &Ask<'_>, hand: &CacheHand) -> Option<OnDisk> {
+/// What there is on disk, where memory has nothing and the disk was not asked yet; what came from
+/// there is taken as `stored`.
+pub(super) fn second(
+    ask: &Ask<'_>,
+    hand: &CacheHand,
+    tier: Tier,
+    stored: &mut Option<Arc<Stored>>,
+) -> Option<Box<OnDisk>> {
+    hand.shared.disk.as_ref()?;
+    match tier {
+        Tier::All if stored.is_none() => find(ask, hand).map(Box::new),
+        Tier::All | Tier::Memory => None,
+        Tier::Recalled(recalled) => {
+            *stored = Some(recalled);
+            None
+        }
+    }
+}
+
+/// For the key that is in `scratch`.
+fn find(ask: &Ask<'_>, hand: &CacheHand) -> Option<OnDisk> {
     // Before the look: what is given up from now on does not come back.
     let number = hand.number();
     let mut scratch = hand.scratch.borrow_mut();

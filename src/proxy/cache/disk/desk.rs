@@ -18,8 +18,11 @@ use crate::net::{Either, Inbox, Ringer, inbox, race, sleep};
 /// the threads, of which there are fewer than that.
 const BROUGHT: usize = READS * 2;
 
-/// How long a worker waits for the file system. A disk that takes longer is as good as none.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request waits for the beginning of an answer. A disk that takes longer is worse than none.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an answer that has begun waits for more of it.
+const PATIENCE_IN_BODY: Duration = Duration::from_secs(10);
 
 /// How long a stream waits for a place in the queue before it tries again, and how often.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -90,6 +93,8 @@ impl Desk {
     async fn read(&self, disk: &Disk, wanted: Wanted) -> Result<Option<Brought>, Wanted> {
         let ticket = self.next.replace(self.next.get().wrapping_add(1));
         let waited = Rc::<Waited>::default();
+        let begins = matches!(wanted, Wanted::Answer { .. });
+        let patience = if begins { PATIENCE } else { PATIENCE_IN_BODY };
         let read = Read { wanted, ticket, reply: self.reply.clone() };
         disk.reads.try_send(read).map_err(|back| back.into_inner().wanted)?;
         self.waited.borrow_mut().insert(ticket, Rc::clone(&waited));
@@ -101,9 +106,12 @@ impl Desk {
                 Poll::Pending
             }
         }));
-        match race(done, pin!(sleep(PATIENCE))).await {
+        match race(done, pin!(sleep(patience))).await {
             Either::First(brought) => Ok(brought),
-            Either::Second(()) => Ok(None),
+            Either::Second(()) => {
+                disk.note_slow();
+                Ok(None)
+            }
         }
     }
 

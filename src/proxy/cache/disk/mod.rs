@@ -52,7 +52,8 @@ const WRITE_BYTES: u64 = 64 << 20;
 /// Keys that may be given up while the folder is read; with more of them all of it is given up.
 const GIVEN_UP: usize = 1 << 16;
 
-/// How long nothing is written behind a write that failed, in seconds.
+/// How long nothing is written behind a write that failed, or read behind a read that took too long,
+/// in seconds.
 const PAUSE: u64 = 30;
 
 /// The least time between two words to the log, in seconds.
@@ -143,6 +144,8 @@ pub(super) struct Disk {
     queued: AtomicU64,
     /// Until when nothing is written.
     paused: AtomicU64,
+    /// Until when nothing is read, but for what is being sent.
+    rests: AtomicU64,
     /// When the log was told of something.
     said: AtomicU64,
     streams: Arc<AtomicUsize>,
@@ -176,6 +179,7 @@ impl Disk {
             next: AtomicU64::new(first),
             queued: AtomicU64::new(0),
             paused: AtomicU64::new(0),
+            rests: AtomicU64::new(0),
             said: AtomicU64::new(0),
             streams: Arc::default(),
             streams_most,
@@ -374,6 +378,16 @@ impl Disk {
         let folder = self.config.folder.display();
         self.say(|| {
             tracing::warn!(%folder, "the cache writes nothing for {PAUSE} s, as it could not: {error}");
+        });
+    }
+
+    /// A read takes too long: requests do without for a while.
+    fn note_slow(&self) {
+        self.tally.errors.fetch_add(1, Ordering::Relaxed);
+        self.rests.store(clock::unix().as_secs() + PAUSE, Ordering::Relaxed);
+        let folder = self.config.folder.display();
+        self.say(|| {
+            tracing::warn!(%folder, "the cache reads nothing for {PAUSE} s, as the disk does not answer");
         });
     }
 

@@ -15,7 +15,9 @@ use super::format::{BLOCK, Page};
 use super::index::Entry;
 use super::threads::{Brought, Opened, Wanted};
 use super::{Disk, Name};
+use crate::clock;
 use crate::config::CacheConfig;
+use crate::http::RequestHead;
 use crate::net::spawn;
 use crate::stats::{Counter, Reason};
 
@@ -43,9 +45,12 @@ impl Disk {
     pub(in super::super) fn find(
         &self,
         name: &Name,
-        request: &crate::http::RequestHead,
+        request: &RequestHead,
         scratch: &mut Vec<u8>,
     ) -> Option<Arc<Entry>> {
+        if clock::unix().as_secs() < self.rests.load(Ordering::Relaxed) {
+            return None;
+        }
         self.index.find(&name.digest, request, scratch)
     }
 
