@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::proxy::{DiskFolder, DiskSeat, FolderError, SharedCache};
 
 /// The cache, if a route has one. A folder that another process uses, or others can write to, is no
-/// reason not to serve: it is left alone.
+/// reason not to serve: it is left alone, or taken over later.
 pub(super) fn open(
     config: &Config,
     workers: usize,
@@ -17,7 +17,14 @@ pub(super) fn open(
     let folder = match config.server.cache.disk.as_ref().filter(|_| caches) {
         None => None,
         Some(disk) => match DiskFolder::open(disk) {
-            Ok(folder) => Some(folder),
+            Ok(folder) => {
+                if !folder.is_ours() {
+                    let folder = disk.folder.display();
+                    let why = "until the other process that uses it ends";
+                    tracing::warn!(%folder, "the cache runs without its folder {why}");
+                }
+                Some(folder)
+            }
             Err(FolderError::System(error)) => {
                 return Err(StartError::CacheFolder(disk.folder.clone(), error));
             }

@@ -206,15 +206,28 @@ fn a_second_process_leaves_the_folder_alone() {
     assert_eq!(get(&first, "/a", "").text(), "answer 1");
     first.wait_stat("cache_disk_writes", 1);
     let second = setup(&origin, &folder, ALWAYS, "").start();
-    let said = "the cache runs without its folder: another process uses it";
+    let said = "the cache runs without its folder until the other process that uses it ends";
     assert!(second.log.all().iter().any(|line| line.contains(said)), "{:?}", second.log.all());
-    assert_eq!(get(&second, "/a", "").text(), "answer 2");
-    assert_eq!(get(&second, "/a", "").text(), "answer 2");
+    assert_eq!(get(&second, "/b", "").text(), "answer 2");
+    assert_eq!(get(&second, "/b", "").text(), "answer 2");
     assert_eq!(files(&folder).len(), 1);
+    assert_eq!(get(&first, "/b", "").text(), "answer 3");
+    first.wait_stat("cache_disk_writes", 2);
+    stop(first);
+    // It takes the folder over, but for what it knows better.
+    assert!(second.log.wait(0, |line| line.contains("cache folder read")).is_some());
+    assert_eq!(files(&folder).len(), 1);
+    assert_eq!(get(&second, "/a", "").text(), "answer 1");
+    // And it writes: this one is used again, and that one is new.
+    assert_eq!(get(&second, "/b", "").text(), "answer 2");
+    second.wait_stat("cache_disk_writes", 1);
+    get(&second, "/c", "");
+    second.wait_stat("cache_disk_writes", 2);
     drop(second);
-    drop(first);
     let third = start(&origin, &folder, ALWAYS);
-    assert_eq!(get(&third, "/a", "").text(), "answer 1");
+    for (path, expected) in [("/a", "answer 1"), ("/b", "answer 2"), ("/c", "answer 4")] {
+        assert_eq!(get(&third, path, "").text(), expected);
+    }
 }
 
 #[test]

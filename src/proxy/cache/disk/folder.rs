@@ -27,12 +27,12 @@ const LOCK: &str = "lock";
 /// Bytes of a file that are read first: plan and slots, as a rule.
 const FIRST_READ: usize = 4096;
 
-/// A folder that is this process's alone.
+/// A folder that is one process's alone.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     /// The system lets go of it when the process ends, whatever ended it.
-    _lock: File,
+    lock: File,
 }
 
 /// Why a folder cannot be used.
@@ -40,8 +40,6 @@ pub(super) struct Folder {
 pub enum FolderError {
     /// The system refused.
     System(io::Error),
-    /// Another process has it.
-    Taken,
     /// Others could put answers there.
     Open,
 }
@@ -50,7 +48,6 @@ impl fmt::Display for FolderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => write!(f, "{error}"),
-            Self::Taken => f.write_str("another process uses it"),
             Self::Open => f.write_str("others can write to it: chmod go-w"),
         }
     }
@@ -138,7 +135,7 @@ impl Draft<'_> {
 }
 
 impl Folder {
-    /// Takes a folder, or makes it.
+    /// Opens a folder, or makes it. It is to be taken before anything is done to its files.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
         make(path, true)?;
         if fs::metadata(path)?.permissions().mode() & 0o022 != 0 {
@@ -150,16 +147,21 @@ impl Folder {
             .truncate(false)
             .mode(0o600)
             .open(path.join(LOCK))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => FolderError::Taken,
-            TryLockError::Error(error) => FolderError::System(error),
-        })?;
-        let folder = Self { path: path.to_owned(), _lock: lock };
+        let folder = Self { path: path.to_owned(), lock };
         make(&path.join(UNFINISHED), false)?;
         for part in 0..PARTS {
             make(&folder.part(part), false)?;
         }
         Ok(folder)
+    }
+
+    /// Takes the folder for this process; false: another one has it.
+    pub(super) fn take(&self) -> io::Result<bool> {
+        match self.lock.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     fn part(&self, part: u64) -> PathBuf {

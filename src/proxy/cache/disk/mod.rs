@@ -64,11 +64,12 @@ const SILENCE: u64 = 10;
 const STREAMS_MOST: usize = 1024;
 const STREAMS_PART: usize = 8;
 
-/// A folder that this process has for itself.
+/// A folder that this process has for itself, or will have.
 #[derive(Debug)]
 pub struct DiskFolder {
     folder: Folder,
     config: CacheDiskConfig,
+    taken: bool,
 }
 
 impl DiskFolder {
@@ -77,7 +78,15 @@ impl DiskFolder {
     /// # Errors
     /// It cannot be used.
     pub fn open(config: &CacheDiskConfig) -> Result<Self, FolderError> {
-        Ok(Self { folder: Folder::open(&config.folder)?, config: config.clone() })
+        let folder = Folder::open(&config.folder)?;
+        let taken = folder.take()?;
+        Ok(Self { folder, config: config.clone(), taken })
+    }
+
+    /// Whether it is ours; else another process has it until it ends.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        self.taken
     }
 }
 
@@ -133,6 +142,8 @@ pub(super) struct Disk {
     given_up: (Sender<Digest>, Receiver<Digest>),
     /// There were too many of these.
     gave_all_up: AtomicBool,
+    /// The folder is ours; nothing is read before.
+    ours: AtomicBool,
     /// The folder is read; nothing is written before.
     open: AtomicBool,
     /// Has no sender any more once it is. For those who may wait.
@@ -153,7 +164,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn new(DiskFolder { folder, config }: DiskFolder) -> Arc<Self> {
+    pub(super) fn new(DiskFolder { folder, config, taken }: DiskFolder) -> Arc<Self> {
         let (reads, reads_end) = bounded(READS);
         let (writes, writes_end) = bounded(WRITES);
         let (trash, trash_end) = unbounded();
@@ -173,6 +184,7 @@ impl Disk {
             ends: (reads_end, writes_end, trash_end),
             given_up: bounded(GIVEN_UP),
             gave_all_up: AtomicBool::new(false),
+            ours: AtomicBool::new(taken),
             open: AtomicBool::new(false),
             scanned,
             scanning: arc_swap::ArcSwapOption::from_pointee(scanning),
@@ -327,8 +339,15 @@ impl Disk {
         self.index.remove_all(&name.digest)
     }
 
-    /// Throws away, or (`soft`) makes stale; which answers. Blocks until the folder was read.
+    /// Throws away, or (`soft`) makes stale; which answers. Blocks until the folder was read. Where it
+    /// is not ours yet, nothing of what is there will be taken in.
     pub(super) fn purge(&self, selector: &Selector, soft: bool, now: u64) -> HashSet<Variant> {
+        if !self.ours.load(Ordering::SeqCst) {
+            self.gave_all_up.store(true, Ordering::SeqCst);
+            if !self.ours.load(Ordering::SeqCst) {
+                return HashSet::new();
+            }
+        }
         // Nothing is ever sent.
         _ = self.scanned.recv();
         let meant = self.index.meant(selector);

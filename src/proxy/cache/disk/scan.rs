@@ -3,11 +3,14 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::never;
 
 use super::folder::{Fault, Front, PARTS};
 use super::format::Bad;
 use super::index::Digest;
-use super::{Disk, digest_of};
+use super::{Disk, GIVEN_UP, digest_of};
 
 /// Files that were not taken.
 #[derive(Debug, Default)]
@@ -16,6 +19,25 @@ struct Left {
     other_version: u64,
     unknown: u64,
     unreadable: u64,
+}
+
+/// How often it is tried to take a folder that another process has.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Keys that are remembered as given up, at the most; with more of them nothing is taken in.
+const REMEMBERED: usize = GIVEN_UP * 16;
+
+/// Waits until the folder is this process's.
+pub(super) fn wait(disk: &Disk) {
+    while !disk.ours.load(Ordering::SeqCst) {
+        match disk.folder.take() {
+            Ok(true) => disk.ours.store(true, Ordering::SeqCst),
+            Ok(false) | Err(_) => {
+                // A pause: nothing ever comes.
+                _ = never::<()>().recv_timeout(LOOK);
+            }
+        }
+    }
 }
 
 /// Reads the folder, then opens the tier for writing.
@@ -83,6 +105,10 @@ fn take_in(disk: &Disk, front: &Front, zones: &[Digest], given_up: &mut HashSet<
     for digest in disk.given_up.1.try_iter() {
         disk.index.remove_all(&digest);
         given_up.insert(digest);
+    }
+    if given_up.len() > REMEMBERED {
+        disk.gave_all_up.store(true, Ordering::SeqCst);
+        given_up.clear();
     }
     true
 }

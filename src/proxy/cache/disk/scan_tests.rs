@@ -7,7 +7,7 @@ use super::super::super::store::Selector;
 use super::super::super::stored::{Body, Label, Stored};
 use super::super::folder::tests::{Place, label};
 use super::super::folder::{Draft, Folder};
-use super::super::{DiskFolder, GIVEN_UP, Name};
+use super::super::{DiskFolder, Name};
 use super::*;
 use crate::config::CacheDiskConfig;
 use crate::http::{HeadLimits, RequestHead};
@@ -128,5 +128,30 @@ fn a_purge_waits_until_all_is_known() {
     assert_eq!(there(&disk, &[&one, &other]), [false, false]);
     for id in [1, 2] {
         assert!(matches!(disk.folder.front(id), Err(Fault::Gone)));
+    }
+}
+
+#[test]
+fn a_folder_of_another_process_is_taken_over_but_for_what_was_given_up() {
+    for purged in [false, true] {
+        let (place, plain) = (Place::new(), label(""));
+        let (one, other) = (name("one"), name("other"));
+        let first = open(&place);
+        filled(&place, &[(&one, &plain), (&other, &plain)]);
+        let second = open(&place);
+        second.give_up(&other);
+        if purged {
+            // It does not wait: that may take long.
+            assert!(second.purge(&Selector::All, false, 9).is_empty());
+        }
+        let waiting = Arc::clone(&second);
+        let thread = thread::spawn(move || {
+            wait(&waiting);
+            scan(&waiting, &[ZONE]);
+        });
+        assert!(!second.is_open() && second.filled() == (0, 0));
+        drop(first);
+        thread.join().expect("the scan");
+        assert_eq!(there(&second, &[&one, &other]), [!purged, false]);
     }
 }

@@ -90,6 +90,7 @@ pub(super) fn start(disk: &Arc<Disk>, zones: Vec<Digest>) -> io::Result<()> {
     // Dropped with that thread, whatever becomes of it.
     let scanning = disk.scanning.swap(None);
     Builder::new().name("ringway-scan".to_owned()).spawn(move || {
+        scan::wait(&reader);
         scan::scan(&reader, &zones);
         drop(scanning);
     })?;
