@@ -134,6 +134,9 @@ counters! {
     TlsReloads, "tls_reloads", "Certificates and files of ticket keys taken, or given up, because their files changed (control).";
     TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates and ticket keys that were not taken because they are not good (control).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
+    FileJobs, "file_jobs", "Operations on files that workers handed over to the threads for them.";
+    FileJobsRefused, "file_jobs_refused", "Operations on files that were not begun because too many of the worker waited.";
+    FileJobsWaiting, "file_jobs_waiting", "Operations on files that wait or are under way now (a gauge).";
     Panics, "panics", "Connections ended by a bug in ringway; please report them.";
     Completions, "completions", "Operations on sockets that the worker has done (receives, sends, connects, waits).";
     Wakes, "wakes", "Times that the worker's loop slept and was woken (voluntary context switches).";
@@ -183,6 +186,7 @@ mod tests {
             "flows_active",
             "members_out",
             "names_failing",
+            "file_jobs_waiting",
         ];
         assert_eq!(gauges, expected);
         assert!(Counter::Probes.is_of_control() && Counter::MembersOut.is_of_control());
