@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::address;
 use super::admin_address::AdminAddress;
+use super::check_buffer;
 use super::checked::{AccessLog, AccessLogFormat, LimitsConfig, ServerConfig, Workers};
 use super::checked_cache::CacheStoreConfig;
 use super::document::{Findings, Table, integer, span_of, wrong_type};
@@ -32,6 +33,7 @@ pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig
         cache: CacheStoreConfig {
             memory: table.table("cache", findings).bounded("memory", findings),
         },
+        buffers: check_buffer::buffers(table, findings),
         spread: table.flag("spread", findings),
     }
 }

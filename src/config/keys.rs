@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
-    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject,
-    Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
-    ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond, ResponseHeaders, Retry,
-    Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders,
-    RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls,
-    Tracing,
+    Balance, BufferRequest, BufferResponse, Buffers, Cache, CacheStore, Certificate, ClientAuth,
+    ClientCertificate, Compress, Cors, Eject, Health, Hsts, Keepalive, Limits, Listener,
+    ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Location, Member, Mirror,
+    Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, RequestHeaders,
+    RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess, RouteLimits,
+    RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky,
+    SuccessRate, Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::FUTURE;
@@ -35,6 +35,8 @@ pub enum Section {
     Server,
     /// `cache = {...}` of `[server]`.
     CacheStore,
+    /// `buffers = {...}` of `[server]`.
+    Buffers,
     /// `[limits]`
     Limits,
     /// `[listener.NAME]`
@@ -81,6 +83,10 @@ pub enum Section {
     Rewrite,
     /// `cache = {...}` of a route.
     Cache,
+    /// `buffer_request = {...}` of a route.
+    BufferRequest,
+    /// `buffer_response = {...}` of a route.
+    BufferResponse,
     /// `access = {...}` of a route.
     RouteAccess,
     /// One `rate` of a route.
@@ -168,10 +174,11 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 60] = [
         Root,
         Server,
         CacheStore,
+        Buffers,
         Limits,
         Listener,
         ListenerTimeouts,
@@ -195,6 +202,8 @@ impl Section {
         Respond,
         Rewrite,
         Cache,
+        BufferRequest,
+        BufferResponse,
         RouteAccess,
         RouteRate,
         RouteLimits,
@@ -235,6 +244,7 @@ impl Section {
             Root => "the top level",
             Server => "[server]",
             CacheStore => "[server.cache]",
+            Buffers => "[server.buffers]",
             Limits => "[limits]",
             Listener => "[listener.NAME]",
             ListenerTimeouts => "[listener.NAME.timeouts]",
@@ -258,6 +268,8 @@ impl Section {
             Respond => "[route.respond]",
             Rewrite => "[route.rewrite]",
             Cache => "[route.cache]",
+            BufferRequest => "[route.buffer_request]",
+            BufferResponse => "[route.buffer_response]",
             RouteAccess => "[route.access]",
             RouteRate => "[[route.rate]]",
             RouteLimits => "[route.limits]",
@@ -296,14 +308,16 @@ impl Section {
     #[must_use]
     pub const fn hat(self) -> Hat {
         match self {
-            Root | Server | CacheStore | Limits => Hat::Process,
+            Root | Server | CacheStore | Buffers | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
             | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
             | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
             | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors | Auth
             | AuthCertificate | AuthJwt | AuthBasic | AuthRequest | AuthRemember
-            | AuthRequestRemember | Mirror | Cache => Hat::ReverseProxy,
+            | AuthRequestRemember | Mirror | Cache | BufferRequest | BufferResponse => {
+                Hat::ReverseProxy
+            }
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

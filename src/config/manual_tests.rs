@@ -8,7 +8,7 @@ use crate::config::{effective, load};
 
 const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
 const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
-const ROUTE: &str = "set_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
+const ROUTE: &str = "buffer_request = {}\nbuffer_response = {}\nset_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
 const RULING: [Section; 6] = [
     Section::AuthCertificate,
     Section::AuthJwt,
@@ -118,6 +118,8 @@ fn the_defaults_of_the_manual_are_those_of_the_check() {
             | Section::RouteRate
             | Section::Tickets
             | Section::Cache
+            | Section::BufferRequest
+            | Section::BufferResponse
             | Section::Compress => find(&more, section),
             Section::ClientCertificate
             | Section::ClientAuth
@@ -233,6 +235,8 @@ fn of_route(key: &Key) -> String {
         (Section::RouteLimits, _) => format!("limits.{line}"),
         (Section::Compress, _) => format!("compress.{line}"),
         (Section::Cache, _) => format!("cache.{line}"),
+        (Section::BufferRequest, _) => format!("buffer_request.{line}"),
+        (Section::BufferResponse, _) => format!("buffer_response.{line}"),
         (Section::Rewrite, "to") => format!("rewrite.match = \"^/old/(.*)$\"\nrewrite.{line}"),
         (Section::Rewrite, _) => format!("rewrite.to = \"/\"\nrewrite.{line}"),
         _ => line.to_owned(),
@@ -354,7 +358,9 @@ fn every_example_is_understood() {
             (of_tls(key), of_fields(key), of_auth(key));
         let (listener, route, pool, member) = match key.section {
             Section::Root => continue,
-            Section::Server | Section::CacheStore | Section::Limits => ("", "", "", ""),
+            Section::Server | Section::CacheStore | Section::Buffers | Section::Limits => {
+                ("", "", "", "")
+            }
             Section::Listener if key.name == "hsts" => (&*in_listener, "", "", ""),
             Section::Listener => (line, "", "", ""),
             Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),
@@ -391,7 +397,11 @@ fn every_example_is_understood() {
             Section::Retry => ("", "", &*below("retry"), ""),
             _ => ("", "", "", line),
         };
-        let text = file_with(key, [listener, route, pool, member]);
+        let mut text = file_with(key, [listener, route, pool, member]);
+        if route.contains("buffer_") {
+            // What goes to disk needs a place there.
+            text.insert_str(0, "[server]\nbuffers = { folder = \"/f\" }\n");
+        }
         load(&text, key.name).unwrap_or_else(|report| panic!("{report}\n{text}"));
     }
 }

@@ -219,6 +219,12 @@ impl Files {
         Ok(one)
     }
 
+    /// Whether a job may be handed over now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.waited.borrow().len() < FILE_JOBS_MOST
+    }
+
     /// Hands a job over, which then runs whether or not its result is waited for.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub mod access_log;
 mod answer;
 pub mod auth;
 mod body;
+mod buffering;
 mod cache;
 mod call;
 mod compress;
@@ -54,6 +55,7 @@ mod tunnel;
 mod upload;
 mod workbench;
 
+pub use buffering::{BufferHand, SharedBuffers};
 pub use cache::{CacheHand, Selector, SharedCache, Verdict};
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Neighbours, Place};

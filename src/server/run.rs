@@ -16,8 +16,10 @@ use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, AdminListener, Process};
 use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
-use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
-use crate::proxy::{Guards, SharedCache};
+use crate::net::{
+    self, BindError, Driver, DriverChoice, DriverError, FileThreads, Inbox, Listening, Ringer,
+};
+use crate::proxy::{Guards, SharedBuffers, SharedCache};
 use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
@@ -43,6 +45,8 @@ pub enum StartError {
     Admin(AdminBindError),
     /// The access log's file.
     AccessLog(PathBuf, io::Error),
+    /// The folder of `server.buffers`.
+    Folder(PathBuf, io::Error),
     /// Files of certificates and keys, of users and secrets.
     Tls(Vec<TlsFileFault>),
     /// A thread, a ring, or another resource.
@@ -66,6 +70,9 @@ impl fmt::Display for StartError {
                 };
                 write!(f, "cannot open server.access_log {}: {error}{hint}", path.display())
             }
+            Self::Folder(path, error) => {
+                write!(f, "cannot write in server.buffers.folder {}: {error}", path.display())
+            }
             Self::Tls(faults) => {
                 let faults: Vec<_> = faults.iter().map(TlsFileFault::to_string).collect();
                 f.write_str(&faults.join("\nringway: "))
@@ -85,7 +92,7 @@ impl std::error::Error for StartError {
             Self::Driver(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Admin(error) => Some(error),
-            Self::AccessLog(_, error) | Self::System(error) => Some(error),
+            Self::AccessLog(_, error) | Self::Folder(_, error) | Self::System(error) => Some(error),
             Self::Tls(_) | Self::Core(_) | Self::WorkerLost(_) => None,
         }
     }
@@ -131,6 +138,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
         .with_tls(certificates.connectors())
         .with_records(shared.records());
     let cache = SharedCache::new(&config, cores.len());
+    let (files, buffers) = (start_files(&config, cores.len())?, SharedBuffers::new(&config));
     let (started, starts) = bounded(cores.len());
     let datagrams = by_worker(datagrams, cores.len());
     let bound = by_worker(listening, cores.len()).into_iter().zip(datagrams);
@@ -149,6 +157,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
             cache: cache.clone(),
+            files: files.as_ref().map(FileThreads::seat).transpose().map_err(StartError::System)?,
+            buffers: buffers.clone(),
             observer: observer.clone(),
             auth: auth.as_ref().map(seat).transpose()?,
             sockets,
@@ -160,7 +170,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
         };
         crew.add(plan.start().map_err(StartError::System)?, ringer);
     }
-    drop((log_sender, started, ended, observer));
+    drop((log_sender, started, ended, observer, files));
     let (draining, desk) = (crew.draining(), monitor.desk());
     let process = Process::new(&config, &shared, (rows, occupancy), &control_row, draining, desk);
     let serve = async {
@@ -246,6 +256,14 @@ fn load_auth(config: &Config, workers: usize) -> Result<Option<AuthFiles>, Start
 /// One worker's part of it.
 fn seat(auth: &AuthFiles) -> Result<AuthSeat, StartError> {
     auth.seat().map_err(StartError::System)
+}
+
+/// The threads that work with files, if anything goes to disk; and whether it can.
+fn start_files(config: &Config, workers: usize) -> Result<Option<FileThreads>, StartError> {
+    let Some(folder) = config.spills_to() else { return Ok(None) };
+    // Whoever cannot write hears of it now, not when the first body is large.
+    net::nameless_file(folder).map_err(|error| StartError::Folder(folder.to_owned(), error))?;
+    FileThreads::start(workers).map(Some).map_err(StartError::System)
 }
 
 /// Waits until every worker's loop runs.

@@ -179,7 +179,7 @@ pub(super) fn write_head(
         },
     );
     let sink = if framing == Framing::Chunked { Sink::Chunked } else { Sink::Raw };
-    Way { framing, keep, filters: Filters::of(sink, encoder) }
+    Way { framing, keep, filters: Filters::of(sink, encoder, None) }
 }
 
 /// Who gets a stored answer.
