@@ -21,6 +21,8 @@ mod auth_jwt;
 mod auth_request;
 mod balancing;
 mod basic;
+mod buffer_request;
+mod buffer_response;
 mod cache;
 mod cache_stale;
 mod cache_waiting;
