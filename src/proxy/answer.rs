@@ -127,10 +127,8 @@ pub(super) async fn answer<'a>(
     write_head(ask, head, body, connection, coded, buffers.out.tail(), facts);
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     let silence = patience.silence;
-    let hold = match ask.route.buffer_response {
-        None => None,
-        Some(room) => buffering::hold(ask, room, head, framing, &buffers.input),
-    };
+    let place = |room| buffering::hold(ask, room, head, framing, &buffers.input);
+    let hold = ask.route.buffer_response.and_then(place);
     let mut rest = None;
     match Filters::of(sink, encoder, hold) {
         None => relay(ask, upstream, silence, framing, sink, buffers, facts).await?,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use crate::control::admin::{self, AdminBindError, AdminListener, Process};
 use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{
-    self, BindError, Driver, DriverChoice, DriverError, FileThreads, Inbox, Listening, Ringer,
+    self, BindError, Driver, DriverChoice, DriverError, FileSeat, FileThreads, Inbox, Listening,
+    Ringer,
 };
 use crate::proxy::{Guards, SharedBuffers, SharedCache};
 use crate::stats::{Occupancy, Row};
@@ -125,14 +126,14 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
-    let timeout = config.server.drain_timeout;
     let guards = Arc::new(Guards::new(&config, cores.len()));
     let occupancy = occupancy(&config, cores.len());
     let counts = (rows.clone(), Arc::clone(&occupancy));
+    let timeout = config.server.drain_timeout;
     let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
         .counting(Arc::clone(&guards));
-    let shared = SharedPools::new(&config.pools, cores.len());
-    let shared = Arc::new(shared.with_tls(certificates.connectors()));
+    let shared = SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors());
+    let shared = Arc::new(shared);
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(certificates.connectors())
@@ -140,8 +141,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let cache = SharedCache::new(&config, cores.len());
     let (files, buffers) = (start_files(&config, cores.len())?, SharedBuffers::new(&config));
     let (started, starts) = bounded(cores.len());
-    let datagrams = by_worker(datagrams, cores.len());
-    let bound = by_worker(listening, cores.len()).into_iter().zip(datagrams);
+    let bound = deal((listening, datagrams), cores.len());
     let (peers, inboxes) = inboxes(cores.len()).map_err(StartError::System)?;
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
@@ -157,7 +157,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
             cache: cache.clone(),
-            files: files.as_ref().map(FileThreads::seat).transpose().map_err(StartError::System)?,
+            files: file_seat(files.as_ref())?,
             buffers: buffers.clone(),
             observer: observer.clone(),
             auth: auth.as_ref().map(seat).transpose()?,
@@ -183,8 +183,13 @@ pub fn run(options: Options) -> Result<(), StartError> {
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };
+    control_loop()?.block_on(serve).map(say_end)
+}
+
+/// The event loop of the control thread.
+fn control_loop() -> Result<tokio::runtime::Runtime, StartError> {
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    control.map_err(StartError::System)?.block_on(serve).map(say_end)
+    control.map_err(StartError::System)
 }
 
 /// What is chosen before anything is opened: the loop, and a core for each worker.
@@ -266,6 +271,11 @@ fn start_files(config: &Config, workers: usize) -> Result<Option<FileThreads>, S
     FileThreads::start(workers).map(Some).map_err(StartError::System)
 }
 
+/// One worker's part of them.
+fn file_seat(files: Option<&FileThreads>) -> Result<Option<FileSeat>, StartError> {
+    files.map(FileThreads::seat).transpose().map_err(StartError::System)
+}
+
 /// Waits until every worker's loop runs.
 fn wait_for(
     starts: &crossbeam_channel::Receiver<io::Result<()>>,
@@ -327,6 +337,14 @@ fn bind_all(config: &Config, workers: usize) -> Result<Bound, StartError> {
         }
     }
     Ok((all, datagrams))
+}
+
+/// A worker's sockets, those for connections and those for datagrams.
+type Hand = (Vec<(ListenerId, TcpListener)>, Vec<(ListenerId, UdpSocket)>);
+
+/// Deals all sockets out to the workers.
+fn deal((listening, datagrams): Bound, workers: usize) -> impl Iterator<Item = Hand> {
+    by_worker(listening, workers).into_iter().zip(by_worker(datagrams, workers))
 }
 
 /// Deals each address's sockets out to the workers.

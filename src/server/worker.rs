@@ -136,14 +136,11 @@ impl Plan {
         let (from_all, log) = ((neighbours, self.post), self.access_log);
         let auth = self.auth.and_then(|(shared, seat)| Auth::new(&self.config, &shared, seat));
         let files = self.files.map(|seat| Files::new(seat, Arc::clone(row)));
-        let buffers = self
-            .buffers
-            .map(|shared| BufferHand::new(shared, files.clone(), Arc::clone(row), self.id));
+        let hand = |shared| BufferHand::new(shared, files.clone(), Arc::clone(row), self.id);
+        let buffers = self.buffers.map(hand);
         let context = Context::new(self.config, pools, Arc::clone(row), from_all, log, self.tls);
         let context = context.with_auth(auth).with_cache(cache).with_buffers(buffers).shared();
-        if let Some(files) = files {
-            net::spawn(files.serve(), count_panic(&context));
-        }
+        files.into_iter().for_each(|files| net::spawn(files.serve(), count_panic(&context)));
         context.open_mirrors();
         net::spawn(auth::serve(Rc::clone(&context)), count_panic(&context));
         let (doors, flows) = open(self.sockets, self.datagrams, &context);
