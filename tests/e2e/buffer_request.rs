@@ -352,3 +352,45 @@ fn copies_are_whole_too() {
         assert!(copy.body == body(copy.body.len()));
     }
 }
+
+#[test]
+fn an_answer_may_come_before_the_body_is_read() {
+    let origin = Origin::scripted(|conn| {
+        conn.wire.head()?;
+        conn.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")?;
+        conn.wire.finish()?;
+        // What still comes is dropped.
+        conn.wire.rest().map(|_| ())
+    });
+    let proxy = one_at_a_time(&origin).start();
+    let mut client = Client::connect(proxy.address());
+    for _ in 0..2 {
+        client.send(of_length(30_000_000));
+        client.send(body(30_000_000));
+        let answer = client.answer();
+        assert_eq!((answer.status(), &*answer.text()), (403, "no"));
+        if answer.head.closes() {
+            client = Client::connect(proxy.address());
+        }
+    }
+    proxy.wait_stat("upstream_active", 0);
+    expect_nothing_left(&proxy);
+}
+
+#[test]
+fn both_ways_at_once_and_older_clients() {
+    let origin = Origin::serving(|request| ok(&request.body));
+    let proxy = one_at_a_time(&origin)
+        .route("buffer_response = { memory = \"128KiB\", disk = \"64MiB\" }")
+        .start();
+    for version in ["1.1", "1.0"] {
+        let mut client = Client::connect(proxy.address());
+        client.send(of_length(20_000_000).replace("1.1", version));
+        client.send(body(20_000_000));
+        let head = client.head();
+        assert_eq!(Client::connect(proxy.address()).get("/").text(), "");
+        let framing = head.answer_framing("PUT");
+        assert!(client.wire.message(head, framing).unwrap().body == body(20_000_000));
+    }
+    expect_nothing_left(&proxy);
+}

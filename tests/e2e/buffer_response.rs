@@ -432,3 +432,34 @@ fn a_folder_that_cannot_be_written_is_told_at_the_start() {
         ended.log
     );
 }
+
+#[test]
+fn who_takes_nothing_of_what_waits_is_cut_off() {
+    let origin = big("length");
+    let proxy = one_at_a_time(&origin)
+        .listener("limits.min_rate = \"10KB/s\"\ntimeouts = { slow = \"1s\", write = \"60s\" }")
+        .start();
+    let mut slow = Client::connect_narrow(proxy.address(), 4096);
+    slow.send(GET);
+    slow.head();
+    proxy.wait_stat("answers_buffered", 1);
+    proxy.wait_stat("error_client_slow_reader", 1);
+    proxy.wait_idle();
+    expect_nothing_left(&proxy);
+    assert!(slow.rest().0.len() < BIG);
+}
+
+#[test]
+fn a_drain_waits_for_what_is_left() {
+    let origin = big("chunked");
+    let mut proxy = one_at_a_time(&origin).start();
+    let mut slow = Client::connect(proxy.address());
+    slow.send(GET);
+    let head = slow.head();
+    proxy.wait_stat("answers_buffered", 1);
+    proxy.signal(libc::SIGTERM);
+    assert!(proxy.log.wait(0, |line| line.contains("draining")).is_some());
+    assert!(slow.wire.message(head, Framing::Chunked).unwrap().body == body(BIG));
+    slow.expect_close();
+    assert_eq!(proxy.wait_exit(), Some(0));
+}

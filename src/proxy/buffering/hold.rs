@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use super::super::answer::send_to_client;
 use super::super::deliver::Lost;
 use super::super::exchange::{Ask, Facts};
-use super::memory::{Full, Memory, Piece};
+use super::memory::{Full, LARGE, Memory, Piece};
 use super::spill::{NoSpill, Spill};
 use crate::config::BodyRoom;
 use crate::http::{Framing, ResponseHead, may_be_buffered};
@@ -95,7 +95,7 @@ pub(in super::super) fn hold(
         return None;
     }
     Some(Rc::new(Hold {
-        memory: RefCell::new(hand.memory(room)),
+        memory: RefCell::new(hand.memory(room, LARGE)),
         spill: hand.spill(room),
         last: RefCell::default(),
         complete: Cell::new(false),
@@ -214,6 +214,7 @@ impl Hold {
             }
             // With its room, before the member may go on.
             drop(next);
+            self.memory.borrow_mut().dropped();
             self.went.give();
         }
         Ok(())

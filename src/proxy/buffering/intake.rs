@@ -11,7 +11,7 @@ use super::super::mirror;
 use super::super::replay::Upload;
 use super::super::upload::receive;
 use super::BufferHand;
-use super::memory::{Full, Memory};
+use super::memory::{Full, Memory, SMALL};
 use super::spill::{NoSpill, Spill};
 use crate::config::{BufferRequestConfig, Over};
 use crate::http::{Framing, encode};
@@ -109,7 +109,7 @@ async fn invite(ask: &Ask<'_>, received: &Buffer) -> Result<(), Reason> {
 
 impl Intake {
     fn new(hand: &BufferHand, config: &BufferRequestConfig) -> Self {
-        let (memory, spill) = (hand.memory(config.room), hand.spill(config.room));
+        let (memory, spill) = (hand.memory(config.room, SMALL), hand.spill(config.room));
         Self { memory, spill, staged: Buffer::default(), whole: false }
     }
 

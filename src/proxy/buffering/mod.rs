@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::config::{BodyRoom, Config};
 use crate::ids::WorkerId;
-use crate::net::Files;
+use crate::net::{Files, Size};
 use crate::stats::{Counter, Row};
 
 use memory::{Full, Memory};
@@ -75,8 +75,8 @@ impl BufferHand {
         }
     }
 
-    fn memory(&self, room: BodyRoom) -> Memory {
-        Memory::new(&self.shared.room, room.memory)
+    fn memory(&self, room: BodyRoom, first: Size) -> Memory {
+        Memory::new(&self.shared.room, room.memory, first)
     }
 
     fn spill(&self, room: BodyRoom) -> Option<Spill> {

@@ -142,6 +142,8 @@ impl Spill {
         let Some(disk) = &self.disk else { return Err(NoSpill::Failed) };
         self.admit(disk, data.len() as u64)?;
         if !self.has_a_job_within(LOOKS).await {
+            // The disk is too slow. It may be faster later.
+            self.row.add(Counter::SpillFailures, 1);
             return Err(NoSpill::Failed);
         }
         let (buffer, disk, folder) =
