@@ -196,12 +196,16 @@ pub(super) async fn give_way() {
 /// Lets others run now and then: an operation that is done at once does not pass through the loop,
 /// and a peer that is always ready would keep the worker to itself.
 pub(super) async fn share() {
-    let spent = REACTOR.with(|reactor| {
-        let left = reactor.share.get();
-        reactor.share.set(left.saturating_sub(1));
-        left == 0
-    });
-    if spent {
+    if !may_go_on() {
         give_way().await;
     }
+}
+
+/// Whether the task that runs may do one more operation at once; it counts as done.
+pub(super) fn may_go_on() -> bool {
+    REACTOR.with(|reactor| {
+        let left = reactor.share.get();
+        reactor.share.set(left.saturating_sub(1));
+        left > 0
+    })
 }
