@@ -85,7 +85,7 @@ impl Filters {
     ) -> Result<(), Reason> {
         match &self.hold {
             None => buffers.send_out(ask, facts).await,
-            Some(hold) => hold.put(&mut buffers.out, ask).await,
+            Some(hold) => hold.put(&mut buffers.out).await,
         }
     }
 
@@ -208,7 +208,7 @@ pub(super) async fn relay<'a>(
     };
     filters.settle(&ask.context.row, facts);
     let rest = moved?;
-    Ok(rest.filter(|_| hold.is_some_and(|hold| hold.end(&mut buffers.out, ask))))
+    Ok(rest.filter(|_| hold.is_some_and(|hold| hold.end(&mut buffers.out))))
 }
 
 async fn move_body(

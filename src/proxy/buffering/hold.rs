@@ -9,17 +9,19 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::super::answer::send_to_client;
 use super::super::deliver::Lost;
 use super::super::exchange::{Ask, Facts};
+use super::count_full;
 use super::memory::{Full, LARGE, Memory, Piece};
 use super::spill::{NoSpill, Spill};
 use crate::config::BodyRoom;
 use crate::http::{Framing, ResponseHead, may_be_buffered};
 use crate::net::{Buffer, Either, race};
-use crate::stats::{Counter, Reason};
+use crate::stats::{Counter, Reason, Row};
 
 /// What a client has not got yet of an answer, as it will be sent.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(in super::super) struct Hold {
     over: Cell<bool>,
     came: Signal,
     went: Signal,
+    row: Arc<Row>,
 }
 
 /// Something that one half of a task waits for, and the other one does.
@@ -94,19 +97,24 @@ pub(in super::super) fn hold(
     if has_come || !may_be_buffered(head) {
         return None;
     }
-    Some(Rc::new(Hold {
-        memory: RefCell::new(hand.memory(room, LARGE)),
-        spill: hand.spill(room),
-        last: RefCell::default(),
-        complete: Cell::new(false),
-        used: Cell::new(false),
-        over: Cell::new(false),
-        came: Signal::default(),
-        went: Signal::default(),
-    }))
+    Some(Rc::new(Hold::new(hand.memory(room, LARGE), hand.spill(room), &hand.row)))
 }
 
 impl Hold {
+    fn new(memory: Memory, spill: Option<Spill>, row: &Arc<Row>) -> Self {
+        Self {
+            memory: RefCell::new(memory),
+            spill,
+            last: RefCell::default(),
+            complete: Cell::new(false),
+            used: Cell::new(false),
+            over: Cell::new(false),
+            came: Signal::default(),
+            went: Signal::default(),
+            row: Arc::clone(row),
+        }
+    }
+
     fn on_disk(&self) -> u64 {
         self.spill.as_ref().map_or(0, Spill::len)
     }
@@ -117,11 +125,7 @@ impl Hold {
     }
 
     /// Takes all of `out`, and waits where there is no room for it.
-    pub(in super::super) async fn put(
-        &self,
-        out: &mut Buffer,
-        ask: &Ask<'_>,
-    ) -> Result<(), Reason> {
+    pub(in super::super) async fn put(&self, out: &mut Buffer) -> Result<(), Reason> {
         while !out.is_empty() {
             self.used.set(true);
             let went = self.went.times.get();
@@ -132,10 +136,8 @@ impl Hold {
             match full {
                 None => self.came.give(),
                 Some(full) => {
-                    if !self.over.replace(true)
-                        && let Some(hand) = ask.context.buffers()
-                    {
-                        hand.count_full(Counter::AnswersOver, full);
+                    if !self.over.replace(true) {
+                        count_full(&self.row, Counter::AnswersOver, full);
                     }
                     self.went.after(went).await;
                 }
@@ -171,14 +173,14 @@ impl Hold {
 
     /// The member has sent all; `out` has the last bytes. False: it has all of the answer, of which
     /// nothing was put in before.
-    pub(in super::super) fn end(&self, out: &mut Buffer, ask: &Ask<'_>) -> bool {
+    pub(in super::super) fn end(&self, out: &mut Buffer) -> bool {
         if !self.used.get() {
             return false;
         }
         self.last.replace(std::mem::take(out));
         self.complete.set(true);
         self.came.give();
-        ask.context.row.add(Counter::AnswersBuffered, 1);
+        self.row.add(Counter::AnswersBuffered, 1);
         true
     }
 
@@ -202,6 +204,13 @@ impl Hold {
         }
     }
 
+    /// This has been sent: its room is free, and the member may go on.
+    fn sent(&self, next: Next) {
+        drop(next);
+        self.memory.borrow_mut().dropped();
+        self.went.give();
+    }
+
     /// Sends all to the client.
     async fn drain(self: Rc<Self>, ask: &Ask<'_>, facts: &Facts) -> Result<(), Reason> {
         while let Some(mut next) = self.next().await? {
@@ -212,10 +221,7 @@ impl Hold {
                 facts.sent.set(facts.sent.get().saturating_sub(unsent));
                 return Err(reason);
             }
-            // With its room, before the member may go on.
-            drop(next);
-            self.memory.borrow_mut().dropped();
-            self.went.give();
+            self.sent(next);
         }
         Ok(())
     }
@@ -253,3 +259,7 @@ pub(in super::super) async fn relay<'a>(
         Either::Second(Ok(())) => Err(Reason::Internal.into()),
     }
 }
+
+#[cfg(test)]
+#[path = "hold_tests.rs"]
+mod tests;

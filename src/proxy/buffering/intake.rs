@@ -10,9 +10,9 @@ use super::super::exchange::{Ask, Facts};
 use super::super::mirror;
 use super::super::replay::Upload;
 use super::super::upload::receive;
-use super::BufferHand;
 use super::memory::{Full, Memory, SMALL};
 use super::spill::{NoSpill, Spill};
+use super::{BufferHand, count_full};
 use crate::config::{BufferRequestConfig, Over};
 use crate::http::{Framing, encode};
 use crate::net::{Buffer, Size, Stream};
@@ -89,7 +89,7 @@ fn is_whole(ask: &Ask<'_>, upload: &mut Upload, facts: &Facts) {
 }
 
 fn has_no_room(hand: &BufferHand, over: Over, full: Full) -> Result<(), Reason> {
-    hand.count_full(Counter::RequestsOver, full);
+    count_full(&hand.row, Counter::RequestsOver, full);
     match (over, full) {
         (Over::Stream, _) => Ok(()),
         (Over::Refuse, Full::Body) => Err(Reason::BodyOverBuffer),

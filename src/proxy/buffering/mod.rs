@@ -84,12 +84,12 @@ impl BufferHand {
         let place = place.filter(|_| room.disk > 0)?;
         Some(Spill::new(place, &self.shared.room, room.disk, &self.row))
     }
+}
 
-    /// There was no room for a body.
-    fn count_full(&self, over: Counter, full: Full) {
-        self.row.add(over, 1);
-        if full == Full::All {
-            self.row.add(Counter::BuffersFull, 1);
-        }
+/// There was no room for a body.
+fn count_full(row: &Row, over: Counter, full: Full) {
+    row.add(over, 1);
+    if full == Full::All {
+        row.add(Counter::BuffersFull, 1);
     }
 }
