@@ -87,6 +87,14 @@ pub(super) fn is_quiet(fd: RawFd) -> bool {
     peek(fd).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
+/// Whether nothing is left to be received, now: no data.
+pub(super) fn is_empty(fd: RawFd) -> bool {
+    match peek(fd) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
 /// Whether nothing more can come: the end of the stream, or an error.
 pub(super) fn is_over(fd: RawFd) -> bool {
     match peek(fd) {

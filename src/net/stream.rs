@@ -444,6 +444,16 @@ impl Stream {
         }
     }
 
+    /// Whether all that the peer sent so far was received, be it still there or not: closing the connection then
+    /// does not reset it.
+    #[must_use]
+    pub fn is_read_out(&self) -> bool {
+        match &self.tls {
+            None => socket::is_empty(self.fd()),
+            Some(tls) => matches!(tls.pull(self.fd()), Pulled::Nothing | Pulled::Over),
+        }
+    }
+
     /// As [`Stream::is_quiet`], as far as the kernel has told this worker already, which costs no
     /// system call: what came before whatever the worker is busy with now has been told.
     #[must_use]

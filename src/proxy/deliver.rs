@@ -358,7 +358,7 @@ async fn finish(
     Ok(match (keep_client, facts.uploaded.get()) {
         (true, _) => Ending::KeepAlive,
         // Closing on bytes that nobody read would reset the connection, and the answer with it.
-        (false, true) if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
+        (false, true) if received.is_empty() && ask.stream.is_read_out() => Ending::Close,
         (false, _) => Ending::Linger,
     })
 }
