@@ -1,15 +1,20 @@
 //! What all bodies together may take, over all workers: bytes of memory and of disk, counted exactly.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::config::BuffersConfig;
+
+/// Ticks between two lines in the log on a disk that fails, which every body may find out: 10 s.
+const TELL_EVERY: u32 = 100;
 
 /// The room of the process.
 #[derive(Debug)]
 pub(super) struct Room {
     memory: Tally,
     disk: Tally,
+    /// The tick, and one, at which the log was told last that the disk fails; 0: never.
+    told: AtomicU32,
 }
 
 /// Bytes that are taken, and may be.
@@ -40,7 +45,18 @@ impl Tally {
 
 impl Room {
     pub(super) const fn new(config: &BuffersConfig) -> Self {
-        Self { memory: Tally::new(config.memory), disk: Tally::new(config.disk) }
+        let (memory, disk) = (Tally::new(config.memory), Tally::new(config.disk));
+        Self { memory, disk, told: AtomicU32::new(0) }
+    }
+
+    /// Whether the log may be told now that the disk fails.
+    pub(super) fn may_tell(&self, tick: u32) -> bool {
+        let (now, told) = (tick.saturating_add(1), self.told.load(Ordering::Relaxed));
+        let due = told == 0 || now.saturating_sub(told) >= TELL_EVERY;
+        // Of several at once one does.
+        let swap =
+            |told| self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed);
+        due && swap(told).is_ok()
     }
 
     const fn tally(&self, of: Of) -> &Tally {
@@ -110,6 +126,15 @@ mod tests {
         assert_eq!(room.taken(), (100, 10));
         drop((second, disk));
         assert_eq!(room.taken(), (0, 0));
+    }
+
+    #[test]
+    fn the_log_is_told_now_and_then() {
+        let room = room(0, 0);
+        let told: Vec<_> = (0..250).filter(|tick| room.may_tell(*tick)).collect();
+        assert_eq!(told, [0, 100, 200]);
+        // Workers' ticks are not quite the same.
+        assert!(!room.may_tell(199));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::memory::Full;
 use super::room::{Charge, Of, Room};
-use crate::net::{Buffer, Files, Size, nameless_file, sleep};
+use crate::net::{Buffer, Files, Size, Stream, nameless_file, sleep};
 use crate::stats::{Counter, Row};
 
 /// Between two looks whether a job may be handed over.
@@ -45,6 +45,7 @@ pub(super) struct Unread;
 pub(super) struct Spill {
     files: Rc<Files>,
     folder: Arc<Path>,
+    room: Arc<Room>,
     row: Arc<Row>,
     /// Taken when the body is over, so that the file is never closed here.
     disk: Option<Arc<OnDisk>>,
@@ -100,6 +101,7 @@ impl Spill {
         Self {
             files: Rc::clone(files),
             folder: Arc::clone(folder),
+            room: Arc::clone(room),
             row: Arc::clone(row),
             disk: Some(Arc::new(OnDisk { file: OnceLock::new(), charge })),
             most,
@@ -175,7 +177,9 @@ impl Spill {
     fn fail(&self, error: &io::Error) {
         self.failed.set(true);
         self.row.add(Counter::SpillFailures, 1);
-        tracing::warn!(folder = %self.folder.display(), %error, "a body on disk failed");
+        if self.room.may_tell(Stream::tick()) {
+            tracing::warn!(folder = %self.folder.display(), %error, "a body on disk failed");
+        }
     }
 
     /// Reads bytes from `at` on, which must be needed still; at least one, as there is.
