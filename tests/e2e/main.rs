@@ -22,6 +22,8 @@ mod auth_listener;
 mod auth_request;
 mod balancing;
 mod basic;
+mod buffer_request;
+mod buffer_response;
 mod cache;
 mod cache_disk;
 mod cache_disk_faults;

@@ -251,7 +251,7 @@ pub(super) fn write_head(
     );
     let sink = if framing == Framing::Chunked { Sink::Chunked } else { Sink::Raw };
     let kept = kept.map(|(coding, _)| coding);
-    Way { framing, keep, filters: Filters::of(sink, encoder), kept, unkept }
+    Way { framing, keep, filters: Filters::of(sink, encoder, None), kept, unkept }
 }
 
 /// Who gets a stored answer.
