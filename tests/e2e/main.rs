@@ -22,6 +22,8 @@ mod auth_request;
 mod balancing;
 mod basic;
 mod cache;
+mod cache_head;
+mod cache_parts;
 mod cache_stale;
 mod cache_waiting;
 mod compress;

@@ -32,6 +32,8 @@ pub struct SharedCache {
     /// Bytes of answers on their way into the store, and how many these may be.
     filling: AtomicU64,
     filling_most: u64,
+    /// Fetches under way that are not in `flights`.
+    lone: AtomicU64,
     workers: usize,
     missed: Arc<[AtomicBool]>,
 }
@@ -66,6 +68,7 @@ impl SharedCache {
                 zones,
                 by_route,
                 filling: AtomicU64::new(0),
+                lone: AtomicU64::new(0),
                 filling_most: memory as u64 / FILLING_PART,
                 workers,
                 missed,
@@ -109,9 +112,27 @@ impl SharedCache {
         self.filling.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Whether somebody fetches for this key.
+    /// Whether somebody may be fetching for this key.
     pub(super) fn is_fetched(&self, key: &[u8]) -> bool {
-        self.flights.contains_key(key)
+        self.lone.load(Ordering::SeqCst) > 0 || self.flights.contains_key(key)
+    }
+}
+
+/// A fetch that nobody can wait for, as long as it may still be stored: what is invalidated meanwhile
+/// must be remembered, or it would bring back what was there before.
+#[derive(Debug)]
+pub(super) struct Lone(Arc<SharedCache>);
+
+impl Lone {
+    pub(super) fn new(shared: &Arc<SharedCache>) -> Self {
+        shared.lone.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Lone {
+    fn drop(&mut self) {
+        self.0.lone.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::exchange::Ask;
 use super::hand::CacheHand;
 use super::key::{Place, relative};
+use super::parts;
 use crate::http::caching::CacheField;
 use crate::http::{Name, ResponseHead};
 use crate::stats::Counter;
@@ -29,7 +30,10 @@ fn invalidate(ask: &Ask<'_>, hand: &CacheHand, place: &Place<'_>) {
     for (id, zone) in hand.shared.zones() {
         zone.key(id, place, ask.head, &mut scratch.key);
         let is_fetched = hand.shared.is_fetched(&scratch.key);
-        if hand.shared.store.invalidate(&scratch.key, is_fetched) {
+        let whole = hand.shared.store.invalidate(&scratch.key, is_fetched);
+        scratch.key.extend_from_slice(parts::MARK);
+        let parts = hand.shared.store.invalidate(&scratch.key, is_fetched);
+        if whole || parts {
             ask.context.row.add(Counter::CacheInvalidated, 1);
         }
     }
