@@ -24,6 +24,7 @@ mod basic;
 mod cache;
 mod cache_head;
 mod cache_parts;
+mod cache_random;
 mod cache_stale;
 mod cache_waiting;
 mod compress;

@@ -131,7 +131,7 @@ mod tests {
             let mut written = Vec::new();
             one.write(&mut written);
             let value = written.strip_prefix(b"Content-Range: ").expect("its name");
-            prop_assert_eq!(Extent::of(value), Some(one));
+            prop_assert_eq!(Extent::of(value.trim_ascii_end()), Some(one));
         }
     }
 }
