@@ -16,8 +16,8 @@ const LOOK_EVERY: u32 = 10;
 
 impl Pool {
     /// An idle connection that is still open as far as this host knows, and on which nothing was
-    /// sent unasked: that must never pass for an answer (RFC 9112 section 9.3). Looking costs a
-    /// system call, about 130 ns. None if another server than `site` has the place by now.
+    /// sent unasked: that must never pass for an answer (RFC 9112 section 9.3). None if another server
+    /// than `site` has the place by now.
     pub(super) fn take_idle(&self, member: MemberId, site: &Rc<Site>) -> Option<Connection> {
         if !self.is_there(member, site) {
             return None;
@@ -28,7 +28,7 @@ impl Pool {
             self.row.sub(Counter::UpstreamIdle, 1);
             if list.is_worn(&connection, Stream::tick()) {
                 self.row.add(Counter::UpstreamRetired, 1);
-            } else if connection.stream.is_quiet() {
+            } else if connection.stream.was_quiet() {
                 return Some(connection);
             } else {
                 self.row.add(Counter::UpstreamStale, 1);

@@ -27,23 +27,17 @@ pub fn chunk_size_line(out: &mut Vec<u8>, size: usize) {
 
 /// `number` in decimal.
 pub fn decimal(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let first = write_digits(&mut digits, number);
-    out.extend_from_slice(digits.get(first..).unwrap_or_default());
-}
-
-/// Writes `number` at the end of `digits` and returns where it begins.
-#[inline]
-fn write_digits(digits: &mut [u8; 20], number: u64) -> usize {
-    let mut left = number;
-    for (at, place) in digits.iter_mut().enumerate().rev() {
-        *place = b'0' + (left % 10) as u8;
-        left /= 10;
+    let (mut pairs, mut left, mut first) = ([[b'0'; 2]; 10], number, 20);
+    for pair in pairs.iter_mut().rev() {
+        let ends = (left % 100) as u8;
+        *pair = [b'0' + ends / 10, b'0' + ends % 10];
+        left /= 100;
+        first -= if left == 0 && ends < 10 { 1 } else { 2 };
         if left == 0 {
-            return at;
+            break;
         }
     }
-    0
+    out.extend_from_slice(pairs.as_flattened().get(first..).unwrap_or_default());
 }
 
 /// `bytes` as hexadecimal digits, in lower case.

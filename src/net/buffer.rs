@@ -183,19 +183,27 @@ impl Buffer {
 }
 
 impl Drop for Buffer {
+    // Many own nothing when they are dropped: that is seen where they are.
+    #[inline]
     fn drop(&mut self) {
-        let Some(size) = Size::of(self.bytes.capacity()) else { return };
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        // While the thread ends there is no list any more: the buffer is freed.
-        _ = FREE.try_with(|free| {
-            if let Some(list) = free.borrow_mut().get_mut(size as usize)
-                && list.len() < size.kept()
-            {
-                list.push(bytes);
-            }
-        });
+        if self.bytes.capacity() > 0 {
+            give_back(&mut self.bytes);
+        }
     }
+}
+
+/// Keeps the memory of a buffer for the next one, if it is of a class that has room.
+fn give_back(bytes: &mut Vec<u8>) {
+    let Some(size) = Size::of(bytes.capacity()) else { return };
+    // While the thread ends there is no list any more: the buffer is freed.
+    _ = FREE.try_with(|free| {
+        if let Some(list) = free.borrow_mut().get_mut(size as usize)
+            && list.len() < size.kept()
+        {
+            bytes.clear();
+            list.push(std::mem::take(bytes));
+        }
+    });
 }
 
 #[cfg(test)]

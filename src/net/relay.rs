@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::buffer::{Buffer, Size};
 use super::socket;
-use super::splice::{PIPE_BYTES, Pipe, ROUNDS, call};
+use super::splice::{PIPE_BYTES, Pipe, ROUNDS, Short, call};
 use super::stream::{Failure, Stream};
 
 /// What a flood brings each time that it is waited for, at the least.
@@ -182,6 +182,7 @@ impl Direction<'_> {
             *floods = false;
             return Ebb::Calm;
         };
+        let _short = Short::new(self.to);
         let mut flood = Flood { pipe, inside: 0, since: 0, failed: None };
         let (mut rounds, mut ebbs) = (0, 0);
         loop {

@@ -130,6 +130,7 @@ impl<F: Future<Output = ()>, P: FnOnce()> Future for Guarded<F, P> {
 }
 
 /// Starts a task on this worker. A panic in it ends only the task; `panicked` is then called.
+#[inline]
 pub fn spawn(task: impl Future<Output = ()> + 'static, panicked: impl FnOnce() + 'static) {
     reactor::spawn(Guarded { task, panicked: Some(panicked) });
 }

@@ -87,6 +87,14 @@ pub(super) fn is_quiet(fd: RawFd) -> bool {
     peek(fd).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
+/// Whether nothing is left to be received, now: no data.
+pub(super) fn is_empty(fd: RawFd) -> bool {
+    match peek(fd) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
 /// Whether nothing more can come: the end of the stream, or an error.
 pub(super) fn is_over(fd: RawFd) -> bool {
     match peek(fd) {
@@ -95,32 +103,52 @@ pub(super) fn is_over(fd: RawFd) -> bool {
     }
 }
 
+/// recv(2) without waiting, and without the C library: its own is a point where a thread can be
+/// cancelled, which takes two atomic operations a call.
+///
+/// # Safety
+/// `room` bytes from `at` on are writable, and nobody else looks at them during the call.
+unsafe fn recv(fd: RawFd, at: *mut u8, room: usize, flags: libc::c_int) -> io::Result<usize> {
+    let (flags, nobody) = (flags | libc::MSG_DONTWAIT, std::ptr::null_mut::<libc::c_void>());
+    // SAFETY: as the caller says; the address of the sender is not asked for.
+    let got =
+        unsafe { libc::syscall(libc::SYS_recvfrom, fd, at, room, flags, nobody, nobody) };
+    usize::try_from(got).map_err(|_| io::Error::last_os_error())
+}
+
 /// How many bytes of the next one can be received; 0: the end of the stream.
-fn peek(fd: RawFd) -> io::Result<isize> {
+fn peek(fd: RawFd) -> io::Result<usize> {
     let mut byte = 0u8;
-    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: one writable byte, length one.
-    let got = unsafe { libc::recv(fd, (&raw mut byte).cast(), 1, flags) };
-    if got < 0 { Err(io::Error::last_os_error()) } else { Ok(got) }
+    unsafe { recv(fd, &raw mut byte, 1, libc::MSG_PEEK) }
 }
 
 /// Receives what is there into the room of `buffer`, without waiting.
 pub(super) fn receive_now(fd: RawFd, buffer: &mut Buffer) -> io::Result<usize> {
     let (at, room) = (buffer.room_ptr(), buffer.room());
     // SAFETY: `room` bytes from `at` on are writable, and `buffer` is not touched meanwhile.
-    let got = unsafe { libc::recv(fd, at.cast(), room, libc::MSG_DONTWAIT) };
-    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    let got = unsafe { recv(fd, at.cast(), room, 0)? };
     // SAFETY: the kernel wrote so many bytes there.
     unsafe { buffer.filled(got) };
     Ok(got)
 }
 
-/// Sends as much as the socket takes without waiting.
+/// Sends as much as the socket takes without waiting. Not by the C library, as receiving.
 pub(super) fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: pointer and length are of one live slice.
-    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+    let (at, length, nobody) = (bytes.as_ptr(), bytes.len(), std::ptr::null::<libc::c_void>());
+    // SAFETY: pointer and length are of one live slice; the socket is connected.
+    let sent = unsafe { libc::syscall(libc::SYS_sendto, fd, at, length, flags, nobody, 0usize) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Sending takes bytes, and is possible, only while fewer than so many have not left yet; `None`:
+/// as the host has it.
+pub(super) fn limit_unsent(fd: RawFd, bytes: Option<u32>) {
+    // SAFETY: the caller owns the descriptor, which outlives the call.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    // Refused by what is not of TCP, for which nothing is gained by it.
+    _ = SockRef::from(&borrowed).set_tcp_notsent_lowat(bytes.unwrap_or(0));
 }
 
 /// Bytes that were sent and that the peer's system has not acknowledged yet.

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use super::socket;
 use super::stream::{Failure, Stream};
 
 /// Bytes that a pipe holds: what a slow reader of an endless answer costs in the kernel.
@@ -18,6 +19,14 @@ const KEPT: usize = 16;
 
 /// Rounds without waiting after which others get their turn.
 pub(super) const ROUNDS: u32 = 8;
+
+/// From so many bytes on a destination is kept short of them, see [`UNSENT`].
+const LONG: u64 = 256 << 10;
+
+/// Bytes of a long body that the kernel holds for the destination beyond those under way, about. It would
+/// take megabytes, which are out of the caches of the processor by the time that they leave, and
+/// which a slow reader keeps from others.
+const UNSENT: u32 = 32 << 10;
 
 /// A pipe of this worker.
 pub(super) struct Pipe {
@@ -85,6 +94,22 @@ pub(super) fn call(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
+/// A destination that the kernel holds little for, while it lives.
+pub(super) struct Short<'a>(&'a Stream);
+
+impl<'a> Short<'a> {
+    pub(super) fn new(to: &'a Stream) -> Self {
+        socket::limit_unsent(to.fd(), Some(UNSENT));
+        Self(to)
+    }
+}
+
+impl Drop for Short<'_> {
+    fn drop(&mut self) {
+        socket::limit_unsent(self.0.fd(), None);
+    }
+}
+
 /// Moves `count` bytes. The source must deliver something every `silence`, the destination take
 /// something every `stall`; `moved` is told of bytes that reached the destination.
 pub async fn splice(
@@ -97,6 +122,7 @@ pub async fn splice(
     let Some(pipe) = able.then(Pipe::take).and_then(Result::ok) else {
         return Relayed::Unavailable;
     };
+    let _short = (count >= LONG).then(|| Short::new(to));
     let (mut left, mut inside, mut rounds) = (count, 0usize, 0);
     loop {
         if left > 0 && inside < PIPE_BYTES {

@@ -227,6 +227,22 @@ impl Stream {
         }
     }
 
+    /// Sends what goes without waiting, which mostly is all; false if something is left to be sent.
+    fn send_at_once(&self, buffer: &mut Buffer) -> Result<bool, Failure> {
+        if self.tls.is_some() || buffer.is_empty() || !reactor::may_go_on() {
+            return Ok(false);
+        }
+        match socket::send_now(self.fd(), buffer.data()) {
+            Ok(count) => {
+                buffer.consume(count);
+                runtime::completed();
+                Ok(buffer.is_empty())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(self.explain(Failure::of(&error))),
+        }
+    }
+
     /// Sends at least one of the bytes in hand.
     async fn send_some(&self, buffer: &mut Buffer) -> Result<(), Failure> {
         reactor::share().await;
@@ -359,6 +375,9 @@ impl Stream {
     /// # Errors
     /// As [`Stream::send`].
     pub async fn send_within(&self, buffer: &mut Buffer, stall: Duration) -> Result<(), Failure> {
+        if self.send_at_once(buffer)? {
+            return Ok(());
+        }
         self.arm_write(stall);
         let sent = self.send(buffer).await;
         self.disarm_write();
@@ -423,6 +442,23 @@ impl Stream {
             None => socket::is_quiet(self.fd()),
             Some(tls) => tls.pull(self.fd()) == Pulled::Nothing,
         }
+    }
+
+    /// Whether all that the peer sent so far was received, be it still there or not: closing the connection then
+    /// does not reset it.
+    #[must_use]
+    pub fn is_read_out(&self) -> bool {
+        match &self.tls {
+            None => socket::is_empty(self.fd()),
+            Some(tls) => matches!(tls.pull(self.fd()), Pulled::Nothing | Pulled::Over),
+        }
+    }
+
+    /// As [`Stream::is_quiet`], as far as the kernel has told this worker already, which costs no
+    /// system call: what came before whatever the worker is busy with now has been told.
+    #[must_use]
+    pub fn was_quiet(&self) -> bool {
+        (self.tls.is_none() && self.source.is_told_quiet()) || self.is_quiet()
     }
 
     /// The address that the client connected to.

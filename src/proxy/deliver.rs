@@ -10,7 +10,7 @@ use super::exchange::{Ask, Ending, Facts};
 use super::patience::Patience;
 use super::replay::Body;
 use super::{greeting, hash_key, reasons, request, sticky, tunnel, upload};
-use crate::balancer::{Attempted, Connection, Lease, Outcome, Refusal, Tried, Wish};
+use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried, Wish};
 use crate::http::ResponseHead;
 use crate::ids::PoolId;
 use crate::net::{Buffer, Either, Failure, Size, Stream, TICK, race, sleep};
@@ -97,7 +97,7 @@ pub(super) async fn deliver(
     }
 }
 
-/// Waits for a member if there must be waiting, unless the client of `stream` leaves.
+/// A member, at once if there is one; else waits, unless the client of `stream` leaves.
 pub(super) async fn lease(
     context: &Context,
     pool: PoolId,
@@ -105,12 +105,25 @@ pub(super) async fn lease(
     wish: Wish,
     tried: &Tried,
 ) -> Result<Lease, Reason> {
+    match context.pools.lease_now(pool, wish, tried) {
+        // Rare, and large: kept out of every connection's memory.
+        Err(LeaseError::QueueFull) => Box::pin(wait(context, pool, stream, wish, tried)).await,
+        leased => leased.map_err(reasons::unleased),
+    }
+}
+
+/// Waits for a member, unless the client of `stream` leaves.
+async fn wait(
+    context: &Context,
+    pool: PoolId,
+    stream: &Stream,
+    wish: Wish,
+    tried: &Tried,
+) -> Result<Lease, Reason> {
     let leased = pin!(context.pools.lease(pool, wish, tried));
-    // Not looked at where there is a member at once.
     let left = pin!(stream.ended());
     match race(leased, left).await {
-        Either::First(Ok(lease)) => Ok(lease),
-        Either::First(Err(error)) => Err(reasons::unleased(error)),
+        Either::First(leased) => leased.map_err(reasons::unleased),
         Either::Second(()) => Err(Reason::ClientGone),
     }
 }
@@ -338,7 +351,7 @@ async fn finish(
     Ok(match (keep_client, facts.uploaded.get()) {
         (true, _) => Ending::KeepAlive,
         // Closing on bytes that nobody read would reset the connection, and the answer with it.
-        (false, true) if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
+        (false, true) if received.is_empty() && ask.stream.is_read_out() => Ending::Close,
         (false, _) => Ending::Linger,
     })
 }

@@ -224,7 +224,7 @@ impl<'a> Serving<'a> {
         Ok(match self.keep {
             true => Ending::KeepAlive,
             // Closing on bytes that nobody read would reset the connection, and the answer with it.
-            false if received.is_empty() && self.to.stream.is_quiet() => Ending::Close,
+            false if received.is_empty() && self.to.stream.is_read_out() => Ending::Close,
             false => Ending::Linger,
         })
     }

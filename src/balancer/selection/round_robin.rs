@@ -38,8 +38,14 @@ impl RoundRobin {
         if !are_equal(candidates.weights) {
             return self.turn(candidates.eligible());
         }
-        let (chosen, _) = candidates.eligible_from(self.next).next()?;
-        self.next = MemberId(chosen.0.wrapping_add(1));
+        let chosen = if candidates.is_eligible(self.next) {
+            self.next
+        } else {
+            candidates.eligible_from(self.next).next()?.0
+        };
+        let behind = chosen.0.wrapping_add(1);
+        let is_last = usize::from(behind) >= candidates.weights.len();
+        self.next = MemberId(if is_last { 0 } else { behind });
         Some(chosen)
     }
 

@@ -130,7 +130,11 @@ fn run<F: Future>(mut main: Pin<&mut F>, waker: &tasks::MainWaker) -> Option<F::
     for _ in 0..TURN {
         let key = REACTOR.with(|reactor| {
             reactor.share.set(SHARE);
-            reactor.ready.pop()
+            let key = reactor.ready.pop();
+            if let Some(next) = reactor.ready.next() {
+                reactor.tasks.borrow().prefetch(next);
+            }
+            key
         })?;
         if key != MAIN {
             run_task(key);
@@ -169,11 +173,13 @@ fn turn(reactor: &Reactor) -> io::Result<()> {
 }
 
 /// Starts a task. It runs when its turn comes, and never if the loop has ended.
+#[inline]
 pub(super) fn spawn(task: impl Future<Output = ()> + 'static) {
+    // Here: each time that it is handed on, all of it is copied.
+    let task = Box::pin(task);
     REACTOR.with(|reactor| {
         let id = reactor.id.get();
         if id != 0 {
-            let task = Box::pin(task);
             let key = reactor.tasks.borrow_mut().add(id, task);
             reactor.ready.push(key);
         }
@@ -196,12 +202,16 @@ pub(super) async fn give_way() {
 /// Lets others run now and then: an operation that is done at once does not pass through the loop,
 /// and a peer that is always ready would keep the worker to itself.
 pub(super) async fn share() {
-    let spent = REACTOR.with(|reactor| {
-        let left = reactor.share.get();
-        reactor.share.set(left.saturating_sub(1));
-        left == 0
-    });
-    if spent {
+    if !may_go_on() {
         give_way().await;
     }
+}
+
+/// Whether the task that runs may do one more operation at once; it counts as done.
+pub(super) fn may_go_on() -> bool {
+    REACTOR.with(|reactor| {
+        let left = reactor.share.get();
+        reactor.share.set(left.saturating_sub(1));
+        left > 0
+    })
 }

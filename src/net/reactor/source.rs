@@ -226,6 +226,11 @@ impl Source {
         self.with(|entry| entry.read.ready).unwrap_or(true)
     }
 
+    /// Whether the kernel would have told of something to receive, and has not.
+    pub(in crate::net) fn is_told_quiet(&self) -> bool {
+        self.with(|entry| entry.read.watch != Watch::No && !entry.read.ready).unwrap_or(false)
+    }
+
     /// A call found nothing to do: `EAGAIN`.
     pub(in crate::net) fn exhausted(&self, side: Side) {
         _ = self.with(|entry| {

@@ -298,7 +298,7 @@ pub(in super::super) async fn send(
     received.consume(facts.whole.get().unwrap_or(0));
     Ok(match ready.way.keep {
         true => Ending::KeepAlive,
-        false if received.is_empty() && ask.stream.is_quiet() => Ending::Close,
+        false if received.is_empty() && ask.stream.is_read_out() => Ending::Close,
         false => Ending::Linger,
     })
 }
