@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use super::cache::{cached, status};
+use super::cache_stale::post as purge;
 use crate::support::client::exchange;
-use crate::support::{Client, Message, Origin, Proxy, answer_with, eventually};
+use crate::support::{Client, Message, Origin, Proxy, Setup, answer_with, eventually};
 
 const WHOLE: &str = "0123456789abcdefghij";
 
@@ -190,13 +191,21 @@ fn parts_of_a_changed_answer_are_not_mixed() {
 #[test]
 fn an_invalidation_and_a_purge_take_parts_along() {
     let origin = ranging(TAGGED);
-    let proxy = cached(&origin, "");
+    let proxy = Setup::to(&[&origin])
+        .server("admin = \"127.0.0.1:0\"")
+        .route("cache = { status_header = true }")
+        .start();
     assert_eq!(range(&proxy, "0-9").2, "fwd=uri-miss");
     assert_eq!(range(&proxy, "0-9").2, "hit");
     let post = "POST /a HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(exchange(proxy.address(), post).status(), 200);
     assert_eq!(range(&proxy, "0-9").2, "fwd=uri-miss");
     proxy.wait_stat("cache_invalidated", 1);
+    for (asked, gone) in [("url=http%3A%2F%2Ft%2Fa&soft=true", true), ("all=true", false)] {
+        assert_eq!(range(&proxy, "0-9").2, "hit");
+        assert_eq!(purge(&proxy, asked), format!("{{\"purged\":1,\"soft\":{gone}}}"));
+        assert_eq!(range(&proxy, "0-9").2, "fwd=uri-miss", "{asked}");
+    }
 }
 
 /// What was asked for before an invalidation is not stored behind it, even where nobody can wait for

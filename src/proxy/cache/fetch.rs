@@ -46,7 +46,7 @@ pub(in super::super) struct Fetch<'a> {
     pub(super) asked_at: Cell<u64>,
     pub(super) decision: RefCell<Option<Decision>>,
     landed: Cell<bool>,
-    /// Where nobody waits for it, it is known to who invalidates.
+    /// Who invalidates knows that there is such a fetch.
     pub(super) lone: RefCell<Option<Lone>>,
 }
 
@@ -58,7 +58,8 @@ impl<'a> Fetch<'a> {
         flight: Option<Arc<Flight>>,
         background: bool,
     ) -> Self {
-        let lone = flight.is_none().then(|| Lone::new(&hand.shared));
+        // Of all others the store knows something, or a flight.
+        let lone = (plan.asks == Asks::Part).then(|| Lone::new(&hand.shared));
         // Behind that: what is invalidated from here on has a greater number.
         let number = flight.as_ref().map_or_else(|| hand.number(), |flight| flight.number);
         Self {

@@ -32,7 +32,7 @@ pub struct SharedCache {
     /// Bytes of answers on their way into the store, and how many these may be.
     filling: AtomicU64,
     filling_most: u64,
-    /// Fetches under way that are not in `flights`.
+    /// Fetches of parts under way: they are not in `flights`.
     lone: AtomicU64,
     workers: usize,
     missed: Arc<[AtomicBool]>,
@@ -112,14 +112,19 @@ impl SharedCache {
         self.filling.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Whether somebody may be fetching for this key.
+    /// Whether somebody fetches for this key.
     pub(super) fn is_fetched(&self, key: &[u8]) -> bool {
-        self.lone.load(Ordering::SeqCst) > 0 || self.flights.contains_key(key)
+        self.flights.contains_key(key)
+    }
+
+    /// Whether somebody may be fetching for a key of which nothing is known.
+    pub(super) fn has_lone(&self) -> bool {
+        self.lone.load(Ordering::SeqCst) > 0
     }
 }
 
-/// A fetch that nobody can wait for, as long as it may still be stored: what is invalidated meanwhile
-/// must be remembered, or it would bring back what was there before.
+/// A fetch of a part, which nobody can wait for, as long as it may still be stored: what is invalidated
+/// meanwhile must be remembered, or it would bring back what was there before.
 #[derive(Debug)]
 pub(super) struct Lone(Arc<SharedCache>);
 

@@ -29,10 +29,12 @@ fn invalidate(ask: &Ask<'_>, hand: &CacheHand, place: &Place<'_>) {
     let mut scratch = hand.scratch.borrow_mut();
     for (id, zone) in hand.shared.zones() {
         zone.key(id, place, ask.head, &mut scratch.key);
-        let is_fetched = hand.shared.is_fetched(&scratch.key);
+        // A member that is asked for a part may send the whole.
+        let lone = hand.shared.has_lone();
+        let is_fetched = lone || hand.shared.is_fetched(&scratch.key);
         let whole = hand.shared.store.invalidate(&scratch.key, is_fetched);
         scratch.key.extend_from_slice(parts::MARK);
-        let parts = hand.shared.store.invalidate(&scratch.key, is_fetched);
+        let parts = hand.shared.store.invalidate(&scratch.key, lone);
         if whole || parts {
             ask.context.row.add(Counter::CacheInvalidated, 1);
         }
