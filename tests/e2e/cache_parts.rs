@@ -136,6 +136,18 @@ fn a_member_that_knows_no_ranges_fills_the_store() {
 }
 
 #[test]
+fn a_part_that_is_all_there_is_serves_as_the_whole() {
+    let origin = ranging(TAGGED);
+    let proxy = cached(&origin, "");
+    assert_eq!(range(&proxy, "0-").1, "bytes 0-19/20");
+    let whole = get(&proxy, "");
+    assert_eq!((whole.status(), whole.text().as_str()), (200, WHOLE));
+    assert_eq!((whole.head.get("content-range"), whole.head.get("age").is_some()), (None, true));
+    assert_eq!(range(&proxy, "3-4").0, "34");
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
 fn parts_that_are_not_kept() {
     let lie = |request: &Message| {
         let text = String::from_utf8(part_of(request, WHOLE, TAGGED)).expect("text");

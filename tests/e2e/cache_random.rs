@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Client, Message, Origin, Setup, answer_with};
+use crate::support::{Client, Message, Origin, Proxy, Setup, answer_with};
 
 /// xorshift: the same numbers each time.
 struct Chance(u64);
@@ -51,7 +51,7 @@ fn answer(request: &Message, versions: &Versions) -> Vec<u8> {
         let version = versions.entry(path.clone()).or_default();
         if request.head.method() == "POST" {
             *version += 1;
-            return answer_with("200 OK", &[], b"changed");
+            return answer_with("200 OK", &[], version.to_string().as_bytes());
         }
         *version
     };
@@ -194,5 +194,73 @@ fn clients_get_what_the_member_has_or_had() {
         assert!(stats.total(counter) > 10, "{counter} {}", stats.total(counter));
     }
     drop(clients);
+    proxy.wait_idle();
+}
+
+/// What one of several clients that are busy at the same time sees, and what it does.
+fn be_busy(proxy: &Proxy, seed: u64, versions: &Versions, told: &Versions) {
+    let mut client = Client::connect(proxy.address());
+    let mut chance = Chance(seed);
+    let mut tags: HashMap<String, Seen> = HashMap::new();
+    for round in 0..600 {
+        let path = format!("/{}{}", chance.of(&KINDS).0, chance.below(2));
+        // What was changed through the proxy until now nobody may see any more.
+        let oldest = told.lock().expect("all").get(&path).copied().unwrap_or_default();
+        if chance.below(12) == 0 {
+            let post = format!("POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+            let version: usize = client.ask(post).text().parse().expect("a version");
+            let mut told = told.lock().expect("all");
+            let known = told.entry(path).or_default();
+            *known = version.max(*known);
+            continue;
+        }
+        let seen = tags.entry(path.clone()).or_default();
+        let (method, text, _) = request(&mut chance, &path, seen);
+        client.send(&text);
+        let got = client.answer_to(method);
+        let newest = versions.lock().expect("the versions").get(&path).copied().unwrap_or_default();
+        let tag = got.head.get("etag").map(str::to_owned);
+        let tagged = tag.as_deref().map(|tag| tag.trim_matches('"').parse::<usize>().expect("one"));
+        let what = || format!("seed {seed}, round {round}: {text}{got:?} ({oldest} to {newest})");
+        assert!(matches!(got.status(), 200 | 206 | 304), "{}", what());
+        if let Some(version) = tagged {
+            assert!((oldest..=newest).contains(&version), "{}", what());
+        }
+        if method == "GET" && got.status() != 304 {
+            let found = version_of(&path, &got.text(), first_of(&got), newest);
+            let good = |version: &usize| {
+                *version >= oldest && tagged.is_none_or(|tagged| tagged == *version)
+            };
+            assert!(found.iter().any(good), "{}: {found:?}", what());
+        }
+        seen.tag = tag.or(seen.tag.take());
+    }
+}
+
+#[test]
+fn nobody_sees_what_was_changed_before_it_asked() {
+    let (versions, told) = (Versions::default(), Versions::default());
+    let of_origin = Arc::clone(&versions);
+    let origin = Origin::serving(move |request| {
+        let answer = answer(request, &of_origin);
+        // Others have their turn between an answer that is made and its way.
+        for _ in 0..50 {
+            std::thread::yield_now();
+        }
+        answer
+    });
+    let proxy = Setup::to(&[&origin]).route("cache = {}").start();
+    std::thread::scope(|scope| {
+        for seed in 1..=8 {
+            let (proxy, versions, told) = (&proxy, &versions, &told);
+            scope.spawn(move || be_busy(proxy, seed * 0x9E37_79B9, versions, told));
+        }
+    });
+    let stats = proxy.stats();
+    for counter in
+        ["cache_hits", "cache_stale", "cache_revalidated", "cache_misses", "cache_collapsed"]
+    {
+        assert!(stats.total(counter) > 10, "{counter} {}", stats.total(counter));
+    }
     proxy.wait_idle();
 }

@@ -124,7 +124,9 @@ pub(super) fn keep(
         }
     }
     if extent.is_whole() {
-        return store.put(key, url, &stored, number);
+        let label = Arc::new(label(&stored.label, extent));
+        let whole = Arc::new(Stored::new(label, Arc::clone(&stored.body)));
+        return store.put(key, url, &whole, number);
     }
     let room = store.object_most();
     store.change(&own, |resource| {
@@ -151,16 +153,20 @@ fn joined(new: &Stored, at: Extent, old: &Stored, there: Extent, union: Extent) 
     if there.end > at.end {
         shared(&old.body, at.end - there.first, there.length(), &mut pieces);
     }
-    let label = new.label.with_head(if union.is_whole() { 200 } else { 206 }, |own, out| {
+    Stored::new(Arc::new(label(&new.label, union)), Arc::new(Body::of(pieces)))
+}
+
+/// That of a part, for another part, or for the whole.
+fn label(part: &Label, extent: Extent) -> Label {
+    part.with_head(if extent.is_whole() { 200 } else { 206 }, |own, out| {
         let passes = |name| CacheField::of(name) != Some(CacheField::ContentRange);
         for field in own.fields().filter(|field| passes(field.name_bytes)) {
             encode::field_as_sent(out, &field);
         }
-        if !union.is_whole() {
-            union.write(out);
+        if !extent.is_whole() {
+            extent.write(out);
         }
-    });
-    Stored::new(Arc::new(label), Arc::new(Body::of(pieces)))
+    })
 }
 
 /// Appends the bytes of a body from `start` to `end`; pieces that are wanted whole are not copied.
