@@ -135,10 +135,18 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
     if !findings.has_errors() {
         let spans: Vec<_> = written.iter().map(|table| table.span).collect();
         check_route::shadowed(&config.routes, &spans, findings);
-        check_auth::listeners(&config, &spans, findings);
+        check_auth::of_routes(&config, &spans, findings);
+        check_auth::of_listeners(&config, &auth_spans(&named_listeners), findings);
         unused(&config, &named_listeners, &named_pools, findings);
     }
     config
+}
+
+/// Where each listener says `auth`.
+fn auth_spans(listeners: &[Named<'_>]) -> Vec<Span> {
+    let of =
+        |named: &Named<'_>| named.table.get("auth").map_or(named.name.span, |it| span_of(it.1));
+    listeners.iter().map(of).collect()
 }
 
 /// The tables of `listener` or `pool`.
@@ -219,9 +227,8 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
     let mut pool_used = vec![false; pools.len()];
     let mut listener_used = vec![false; listeners.len()];
     for route in &config.routes {
-        let asked = route.auth.as_ref().and_then(|auth| Some(auth.request.as_ref()?.pool));
         let mirror = route.mirror.map(|mirror| mirror.pool);
-        for pool in route.pools().chain(asked).chain(mirror) {
+        for pool in route.pools().chain(mirror) {
             if let Some(used) = pool_used.get_mut(pool.index()) {
                 *used = true;
             }
@@ -235,6 +242,11 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
                     }
                 }
             }
+        }
+    }
+    for asked in config.rules().flatten().filter_map(|rules| rules.request.as_ref()) {
+        if let Some(used) = pool_used.get_mut(asked.pool.index()) {
+            *used = true;
         }
     }
     for (listener, used) in config.listeners.iter().zip(&mut listener_used) {

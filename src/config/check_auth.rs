@@ -1,4 +1,4 @@
-//! `auth` of a route. The files that it names are not looked at here, but for those of secrets.
+//! `auth` of routes and listeners. The files that it names are not looked at here, but for those of secrets.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::check::Names;
 use super::check_auth_jwt::jwt;
-use super::check_route::{Names, is_token, push_once};
-use super::checked::Config;
+use super::check_route::{is_token, push_once};
+use super::checked::{Config, ListenerConfig, RouteConfig};
 use super::checked_auth::{
     Algorithm, AuthConfig, AuthRequestConfig, BasicConfig, CertificateRules, Pattern,
-    RememberConfig,
+    RememberConfig, RouteAuth,
 };
-use super::document::{At, Findings, Table, in_order, span_of, text, wrong_type};
+use super::document::{At, Findings, Table, in_order, not_a_choice, span_of, text, wrong_type};
 use super::error::{Mistake, Span};
 use super::keys::{Key, Section};
 use crate::http::{Name, is_identity};
-use crate::ids::PoolId;
+use crate::ids::{ListenerId, PoolId};
 
 /// What the service gets of the client's fields, where nothing is said.
 const SENT: [&str; 2] = ["Authorization", "Cookie"];
@@ -59,6 +60,10 @@ pub enum AuthError {
     Fingerprint,
     /// No listener of the route asks for certificates.
     NoClientAuth(String),
+    /// A listener that sends every request on to https, unasked.
+    AllRedirected,
+    /// A listener no route of which takes its rules.
+    NobodyAsked,
     /// Nothing that can be requested.
     Path,
 }
@@ -84,6 +89,12 @@ impl fmt::Display for AuthError {
             Self::Fingerprint => "this is no fingerprint",
             Self::NoClientAuth(listener) => {
                 return write!(f, "the listener {listener:?} does not ask for certificates");
+            }
+            Self::AllRedirected => {
+                "nobody is asked here: \"redirect_https\" sends every request on before that"
+            }
+            Self::NobodyAsked => {
+                "nobody is asked by this: every route of the listener has an \"auth\" of its own"
             }
             Self::Path => "nothing can be requested by this",
         })
@@ -112,24 +123,48 @@ impl AuthError {
             Self::NoClientAuth(_) => {
                 "give its tls client_auth = { ca = \"...\" }, or name other \"listeners\""
             }
+            Self::AllRedirected => "write it for the listener that has \"tls\"",
+            Self::NobodyAsked => "leave it out here, or in one of the routes",
             Self::Path => "write a path, as in \"/check\"",
         };
         help.to_owned()
     }
 }
 
-pub(super) fn auth(
-    route: &Table<'_>,
-    names: &Names<'_>,
+/// `auth` of a route.
+pub(super) fn route(route: &Table<'_>, pools: &Names<'_>, findings: &mut Findings) -> RouteAuth {
+    let Some((key, value)) = route.get("auth") else { return RouteAuth::Listener };
+    let mistake = match value.get_ref() {
+        DeValue::Table(table) => {
+            let table = route.child(Section::Auth, span_of(value), table, findings);
+            return rules(&table, pools, findings).map_or(RouteAuth::Off, RouteAuth::Own);
+        }
+        DeValue::String(word) if word == "listener" => return RouteAuth::Listener,
+        DeValue::String(word) if word == "off" => return RouteAuth::Off,
+        DeValue::String(word) => not_a_choice(key, word, &["listener", "off"]),
+        _ => wrong_type(key, value),
+    };
+    findings.add(span_of(value), mistake);
+    RouteAuth::Off
+}
+
+/// `auth` of a listener.
+pub(super) fn listener(
+    listener: &Table<'_>,
+    pools: &Names<'_>,
     findings: &mut Findings,
 ) -> Option<Box<AuthConfig>> {
-    let table = route.switch("auth", findings)?;
+    let table = listener.switch("auth", findings)?;
+    rules(&table, pools, findings)
+}
+
+fn rules(table: &Table<'_>, pools: &Names<'_>, findings: &mut Findings) -> Option<Box<AuthConfig>> {
     let auth = AuthConfig {
         any: table.choice("require", findings) == 1,
-        certificate: certificate(&table, findings),
-        jwt: jwt(&table, findings),
-        basic: basic(&table, findings),
-        request: request(&table, names, findings),
+        certificate: certificate(table, findings),
+        jwt: jwt(table, findings),
+        basic: basic(table, findings),
+        request: request(table, pools, findings),
     };
     let methods = ["client_certificate", "jwt", "basic", "request"];
     if !methods.iter().any(|method| table.get(method).is_some()) {
@@ -246,7 +281,7 @@ fn fields(table: &Table<'_>, key: &str, default: &[&str], findings: &mut Finding
 
 fn request(
     auth: &Table<'_>,
-    names: &Names<'_>,
+    pools: &Names<'_>,
     findings: &mut Findings,
 ) -> Option<AuthRequestConfig> {
     let table = auth.switch("request", findings)?;
@@ -254,7 +289,7 @@ fn request(
     if table.required("pool", findings).is_some()
         && let Some(name) = table.text("pool", findings)
     {
-        pool = names.pools.find(name, findings);
+        pool = pools.find(name, findings);
     }
     let path = table.text("path", findings).map_or("/", |text| {
         if !is_target(text.value) {
@@ -308,23 +343,45 @@ pub(super) fn pairs<'a>(
     entries.filter_map(|(name, value)| Some((name, text(key, value, findings)?))).collect()
 }
 
+fn asks(listener: &ListenerConfig) -> bool {
+    listener.tls.as_ref().is_some_and(|tls| tls.client_auth.is_some())
+}
+
+/// Rules of listeners that do not go with what else these are; `spans`: where they are written.
+pub(super) fn of_listeners(config: &Config, spans: &[Span], findings: &mut Findings) {
+    let listeners = (0..=u16::MAX).map(ListenerId).zip(&config.listeners);
+    for ((id, listener), span) in listeners.zip(spans) {
+        let Some(rules) = &listener.auth else { continue };
+        if rules.certificate.is_some() && !asks(listener) {
+            bad(*span, AuthError::NoClientAuth(listener.name.clone()), findings);
+        }
+        let serves = |route: &&RouteConfig| {
+            route.listeners.as_ref().is_none_or(|listeners| listeners.contains(&id))
+        };
+        let mut routes = config.routes.iter().filter(serves).peekable();
+        if listener.redirect_https.is_some() {
+            bad(*span, AuthError::AllRedirected, findings);
+        } else if routes.peek().is_some() && !routes.any(|it| it.auth == RouteAuth::Listener) {
+            bad(*span, AuthError::NobodyAsked, findings);
+        }
+    }
+}
+
 /// Routes that want certificates of clients that are never asked for one.
-pub(super) fn listeners(config: &Config, spans: &[Span], findings: &mut Findings) {
+pub(super) fn of_routes(config: &Config, spans: &[Span], findings: &mut Findings) {
     for (route, span) in config.routes.iter().zip(spans) {
-        let rules = route.auth.as_ref().and_then(|auth| auth.certificate.as_ref());
-        if rules.is_none() {
+        if route.auth.own().is_none_or(|auth| auth.certificate.is_none()) {
             continue;
         }
         let Some(ids) = &route.listeners else {
-            let asks = |tls: &super::TlsConfig| tls.client_auth.is_some();
-            if !config.listeners.iter().any(|one| one.tls.as_ref().is_some_and(asks)) {
+            if !config.listeners.iter().any(asks) {
                 let name = config.listeners.first().map_or("", |listener| &listener.name);
                 bad(*span, AuthError::NoClientAuth(name.to_owned()), findings);
             }
             continue;
         };
         for listener in ids.iter().filter_map(|id| config.listener(*id)) {
-            if listener.tls.as_ref().is_none_or(|tls| tls.client_auth.is_none()) {
+            if !asks(listener) {
                 bad(*span, AuthError::NoClientAuth(listener.name.clone()), findings);
             }
         }

@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::check_route::push_once;
-use super::checked_compress::CompressConfig;
+use super::checked_compress::{CompressConfig, CompressLevels};
 use super::document::{At, Findings, Table, not_a_choice, span_of, wrong_type};
 use super::error::Mistake;
 use super::keys::{Key, Section};
@@ -59,17 +59,18 @@ pub(super) fn compress(route: &Table<'_>, findings: &mut Findings) -> Option<Com
 
 /// All but the encodings, which are those of the default.
 fn rest(table: &Table<'_>, findings: &mut Findings) -> CompressConfig {
-    let level = |name, findings: &mut Findings| {
-        u8::try_from(table.count(name, findings)).unwrap_or(u8::MAX)
-    };
     CompressConfig {
         encodings: NAMES.iter().filter_map(|name| Coding::of(name.as_bytes())).collect(),
         types: types(table, findings),
         min_size: table.size("min_size", findings).unwrap_or(0),
-        gzip_level: level("gzip_level", findings),
-        br_level: level("br_level", findings),
-        zstd_level: level("zstd_level", findings),
+        levels: levels(table, findings),
+        stored: table.switch("stored", findings).map(|table| levels(&table, findings)),
     }
+}
+
+fn levels(table: &Table<'_>, findings: &mut Findings) -> CompressLevels {
+    let mut level = |name| u8::try_from(table.count(name, findings)).unwrap_or(u8::MAX);
+    CompressLevels { gzip: level("gzip_level"), br: level("br_level"), zstd: level("zstd_level") }
 }
 
 fn encodings(key: &Key, written: Option<Vec<At<&str>>>, findings: &mut Findings) -> Vec<Coding> {

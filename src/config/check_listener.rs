@@ -11,8 +11,8 @@ use super::document::{Findings, Table};
 use super::error::{Mistake, Span};
 use super::keys::Section;
 use super::{
-    address, check_guard, check_headers, check_https, check_l4, check_pages, check_rewrite,
-    check_tls,
+    address, check_auth, check_guard, check_headers, check_https, check_l4, check_pages,
+    check_rewrite, check_tls,
 };
 
 /// The addresses that listeners bind, whether for datagrams, and where that is said.
@@ -74,6 +74,7 @@ pub(super) fn listener(
         tracing: check_rewrite::tracing(table, findings),
         merge_slashes: table.choice("slashes", findings) == 1,
         error_pages: check_pages::error_pages(table, findings),
+        auth: check_auth::listener(table, pools, findings),
         tls: check_tls::listener(table, findings),
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn route(
         location: check_rewrite::location(table, findings),
         set_cookie: check_rewrite::set_cookie(table, findings),
         cors: check_rewrite::cors(table, findings),
-        auth: check_auth::auth(table, names, findings),
+        auth: check_auth::route(table, &names.pools, findings),
         mirror: check_mirror::mirror(table, names, findings),
         cache: check_cache::cache(table, findings),
         access: check_guard::access(table, Speaks::Http, findings),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin_address::AdminAddress;
-use super::checked_auth::AuthConfig;
+use super::checked_auth::{AuthConfig, RouteAuth};
 use super::checked_cache::{CacheConfig, CacheStoreConfig};
 use super::checked_compress::CompressConfig;
 use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
@@ -146,6 +146,8 @@ pub struct ListenerConfig {
     pub merge_slashes: bool,
     /// Pages for errors.
     pub error_pages: Option<Box<ErrorPagesConfig>>,
+    /// Who may send the requests of routes that do not say it. `None`, the default: everybody.
+    pub auth: Option<Box<AuthConfig>>,
     /// `access`: who may come. `None`, the default: everybody.
     pub access: Option<AccessConfig>,
     /// `rate`: how many requests may come. Default none.
@@ -248,8 +250,8 @@ pub struct RouteConfig {
     pub set_cookie: Option<CookieRules>,
     /// Scripts of other origins. `None`, the default: what members say of them.
     pub cors: Option<CorsConfig>,
-    /// Who may send them. `None`, the default: everybody.
-    pub auth: Option<Box<AuthConfig>>,
+    /// Who may send them. By default whom the listener lets in.
+    pub auth: RouteAuth,
     /// Who gets copies of them. `None`, the default: nobody.
     pub mirror: Option<MirrorConfig>,
     /// Which answers are kept. `None`, the default, or `cache = "off"`: none.

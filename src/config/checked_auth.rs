@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::ids::PoolId;
+use super::{Config, ListenerConfig, RouteConfig};
+use crate::ids::{ListenerId, PoolId, RouteId};
 
 /// `auth = {...}` of a route. At least one of the methods is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,79 @@ impl AuthConfig {
         let jwt = self.jwt.iter().flat_map(|jwt| &jwt.claims).map(|(_, field)| field.as_str());
         let request = self.request.iter().flat_map(|request| &request.copy).map(String::as_str);
         basic.chain(jwt).chain(request)
+    }
+}
+
+/// Who may send the requests of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RouteAuth {
+    /// `auth = "listener"`: whom the listener lets in that a request comes by.
+    #[default]
+    Listener,
+    /// `auth = "off"`: everybody.
+    Off,
+    /// Who passes these rules.
+    Own(Box<AuthConfig>),
+}
+
+impl RouteAuth {
+    /// Its own rules.
+    #[must_use]
+    pub fn own(&self) -> Option<&AuthConfig> {
+        match self {
+            Self::Own(rules) => Some(rules),
+            Self::Listener | Self::Off => None,
+        }
+    }
+}
+
+/// Rules among all of a configuration: by route first, then by listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RulesId(pub u32);
+
+impl Config {
+    /// The rules of every route, then of every listener; [`RulesId`] is the position.
+    pub fn rules(&self) -> impl Iterator<Item = Option<&AuthConfig>> + Clone {
+        let own = self.routes.iter().map(|route| route.auth.own());
+        own.chain(self.listeners.iter().map(|listener| listener.auth.as_deref()))
+    }
+
+    /// The rules for the requests of a route that come by a listener.
+    #[must_use]
+    pub fn rules_for<'a>(
+        &'a self,
+        (at, listener): (ListenerId, &'a ListenerConfig),
+        (id, route): (RouteId, &'a RouteConfig),
+    ) -> Option<(&'a AuthConfig, RulesId)> {
+        match &route.auth {
+            RouteAuth::Listener => {
+                let rules = listener.auth.as_deref()?;
+                let before = u32::try_from(self.routes.len()).unwrap_or(u32::MAX);
+                Some((rules, RulesId(before.saturating_add(u32::from(at.0)))))
+            }
+            RouteAuth::Off => None,
+            RouteAuth::Own(rules) => Some((rules, RulesId(u32::from(id.0)))),
+        }
+    }
+
+    /// The listeners by which the requests of a route may come.
+    pub(super) fn listeners_of<'a>(
+        &'a self,
+        route: &'a RouteConfig,
+    ) -> impl Iterator<Item = &'a ListenerConfig> {
+        let all = self.listeners.iter().zip((0..=u16::MAX).map(ListenerId));
+        let takes = |id| route.listeners.as_ref().is_none_or(|ids| ids.contains(&id));
+        all.filter(move |(_, id)| takes(*id)).map(|(listener, _)| listener)
+    }
+
+    /// Whether some of a route's requests are asked who sends them.
+    #[must_use]
+    pub fn may_ask(&self, route: &RouteConfig) -> bool {
+        match &route.auth {
+            RouteAuth::Listener => self.listeners_of(route).any(|one| one.auth.is_some()),
+            RouteAuth::Off => false,
+            RouteAuth::Own(_) => true,
+        }
     }
 }
 

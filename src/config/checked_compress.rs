@@ -11,22 +11,31 @@ pub struct CompressConfig {
     pub types: Vec<MediaPattern>,
     /// Bytes from which an answer of a known length is. Default 1 KiB.
     pub min_size: u64,
-    /// `gzip_level`. Default 2.
-    pub gzip_level: u8,
-    /// `br_level`. Default 4.
-    pub br_level: u8,
-    /// `zstd_level`. Default 3.
-    pub zstd_level: u8,
+    /// `gzip_level` and so on, of answers on their way. Default 2, 4 and 3.
+    pub levels: CompressLevels,
+    /// `stored`: of forms that are kept in the cache. `None`: none are. Default 6, 5 and 5.
+    pub stored: Option<CompressLevels>,
 }
 
-impl CompressConfig {
+/// The level of each coding.
+#[derive(Clone, Copy, Debug)]
+pub struct CompressLevels {
+    /// `gzip_level`
+    pub gzip: u8,
+    /// `br_level`
+    pub br: u8,
+    /// `zstd_level`
+    pub zstd: u8,
+}
+
+impl CompressLevels {
     /// The level of a coding.
     #[must_use]
     pub const fn level(&self, coding: Coding) -> u8 {
         match coding {
-            Coding::Gzip => self.gzip_level,
-            Coding::Brotli => self.br_level,
-            Coding::Zstd => self.zstd_level,
+            Coding::Gzip => self.gzip,
+            Coding::Brotli => self.br,
+            Coding::Zstd => self.zstd,
         }
     }
 }

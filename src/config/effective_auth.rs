@@ -1,4 +1,4 @@
-//! `auth` and `mirror` of a route as TOML, with every default filled in.
+//! `auth` of routes and listeners, and `mirror`, as TOML, with every default filled in.
 
 use std::path::Path;
 
@@ -6,14 +6,22 @@ use super::effective::{line, list, quote, table};
 use super::scalar::{show_duration as time, show_size};
 use super::{
     Algorithm, AuthConfig, AuthRequestConfig, BasicConfig, CertificateRules, Config, JwtConfig,
-    KeySource, MirrorConfig, Pattern, RememberConfig, RouteConfig, TokenPlace,
+    KeySource, ListenerConfig, MirrorConfig, Pattern, RememberConfig, RouteAuth, RouteConfig,
+    TokenPlace,
 };
 
 pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
-    let auth = route.auth.as_ref().map(|it| auth(config, it));
-    line(out, "auth", auth.unwrap_or_else(off));
+    match &route.auth {
+        RouteAuth::Listener => line(out, "auth", quote("listener")),
+        RouteAuth::Off => line(out, "auth", off()),
+        RouteAuth::Own(rules) => line(out, "auth", auth(config, rules)),
+    }
     let mirror = route.mirror.as_ref().map(|it| mirror(config, it));
     line(out, "mirror", mirror.unwrap_or_else(off));
+}
+
+pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerConfig) {
+    line(out, "auth", listener.auth.as_ref().map_or_else(off, |rules| auth(config, rules)));
 }
 
 fn off() -> String {

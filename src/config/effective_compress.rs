@@ -1,7 +1,7 @@
 //! `compress` of a route as TOML, with every default filled in.
 
-use super::CompressConfig;
 use super::effective::{line, list, quote, size, table};
+use super::{CompressConfig, CompressLevels};
 
 pub(super) fn route(out: &mut String, compress: Option<&CompressConfig>) {
     line(out, "compress", compress.map_or_else(|| quote("off"), compressed));
@@ -13,8 +13,17 @@ fn compressed(compress: &CompressConfig) -> String {
         ("encodings", list(encodings)),
         ("types", list(compress.types.iter().map(|pattern| quote(&pattern.to_string())))),
         ("min_size", size(compress.min_size)),
-        ("gzip_level", compress.gzip_level.to_string()),
-        ("br_level", compress.br_level.to_string()),
-        ("zstd_level", compress.zstd_level.to_string()),
+        ("gzip_level", compress.levels.gzip.to_string()),
+        ("br_level", compress.levels.br.to_string()),
+        ("zstd_level", compress.levels.zstd.to_string()),
+        ("stored", compress.stored.as_ref().map_or_else(|| quote("off"), levels)),
+    ])
+}
+
+fn levels(levels: &CompressLevels) -> String {
+    table([
+        ("gzip_level", levels.gzip.to_string()),
+        ("br_level", levels.br.to_string()),
+        ("zstd_level", levels.zstd.to_string()),
     ])
 }

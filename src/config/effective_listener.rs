@@ -5,7 +5,7 @@ use super::effective::{host, line, list, name, quote, size, table};
 use super::keys::Section;
 use super::scalar::show_duration as time;
 use super::{Cidr, Config, ListenerConfig, PassthroughConfig, Protocol};
-use super::{effective_guard, effective_rewrite, effective_route, effective_tls};
+use super::{effective_auth, effective_guard, effective_rewrite, effective_route, effective_tls};
 use crate::ids::PoolId;
 
 pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerConfig) {
@@ -48,6 +48,7 @@ pub(super) fn listener(out: &mut String, config: &Config, listener: &ListenerCon
         if let Some(pages) = &listener.error_pages {
             line(out, "error_pages", effective_route::error_pages(pages));
         }
+        effective_auth::listener(out, config, listener);
     }
     effective_guard::listener(out, listener);
     if speaks == Speaks::Udp {

@@ -52,6 +52,10 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = self.section.header();
         match &self.name {
+            // Of a listener, which takes the same as a route.
+            Some(name) if header.starts_with("[route.auth") => {
+                f.write_str(&header.replacen("route", &format!("listener.{name}"), 1))
+            }
             Some(name) => f.write_str(&header.replace("NAME", name)),
             None => f.write_str(header),
         }

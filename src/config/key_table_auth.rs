@@ -7,7 +7,7 @@ use super::keys::Key;
 use super::keys::Kind::{self, Choice, Count, Flag, Form, Percent, Size, Switch, Time};
 use super::keys::Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
-    Mirror, Route,
+    Listener, Mirror, Route,
 };
 use super::keys::TIME_MIN;
 
@@ -16,8 +16,11 @@ const ENTRIES: Kind = Count { default: 10_000, min: 1, max: 10_000_000 };
 /// All of them.
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
-    key(Route, "auth", Switch { section: Auth, on: false },
-        "Who may send these requests: see [auth](auth.md). With several methods all of them must let a request pass. Fields by which members learn who the client is (`X-User` and whatever else is named here) are taken off every request of every route, in every spelling.",
+    key(Listener, "auth", Switch { section: Auth, on: false },
+        "Who may send the requests of all routes that do not have an `auth` of their own: see [auth](auth.md). The keys are those of `[route.auth]`.",
+        "auth = { basic = { realm = \"shop\", users = \"/etc/ringway/htpasswd\" } }"),
+    key(Route, "auth", Form("`\"listener\"`, `\"off\"` or a table, see `[route.auth]`", "\"listener\""),
+        "Who may send these requests: see [auth](auth.md). `\"listener\"`: whom `auth` of the listener lets in that a request comes by; `\"off\"`: everybody. With several methods all of them must let a request pass. Fields by which members learn who the client is (`X-User` and whatever else is named here) are taken off every request of every route, in every spelling.",
         "auth = { basic = { realm = \"shop\", users = \"/etc/ringway/htpasswd\" } }"),
     key(Route, "mirror", Switch { section: Mirror, on: false },
         "Copies of the requests go to a second pool, too, whose answers are thrown away: see [mirroring](mirroring.md). No client waits for it.",

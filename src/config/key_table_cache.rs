@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::key_table::{KIB, MIB, key};
 use super::keys::Key;
-use super::keys::Kind::{Choice, Count, Flag, Form, Percent, Size, Time};
-use super::keys::Section::{Cache, CacheStore, Compress};
+use super::keys::Kind::{Choice, Count, Flag, Form, Percent, Size, Switch, Time};
+use super::keys::Section::{Cache, CacheStore, Compress, CompressStored};
 
 const TYPES: &str = "[\"text/*\", \"application/json\", \"application/*+json\", \"application/javascript\", \"application/xml\", \"application/*+xml\", \"application/wasm\", \"application/x-ndjson\", \"application/yaml\", \"image/svg+xml\", \"image/bmp\", \"image/x-icon\", \"font/otf\", \"font/ttf\", \"application/vnd.ms-fontobject\"]";
 
@@ -53,4 +53,12 @@ pub(super) const KEYS: &[Key] = &[
         "How hard `br` tries. The higher levels that brotli has are for files that are compressed once.", "br_level = 5"),
     key(Compress, "zstd_level", Count { default: 3, min: 1, max: 9 },
         "How hard `zstd` tries.", "zstd_level = 1"),
+    key(Compress, "stored", Switch { section: CompressStored, on: true },
+        "Encoded forms of answers in the cache: made once, by the first hit that wants them, and kept beside the answer within the memory of the cache. `\"off\"`: every hit is encoded anew.", "stored = \"off\""),
+    key(CompressStored, "gzip_level", Count { default: 6, min: 2, max: 9 },
+        "How hard `gzip` tries for what is kept.", "gzip_level = 9"),
+    key(CompressStored, "br_level", Count { default: 5, min: 1, max: 9 },
+        "How hard `br` tries for what is kept.", "br_level = 7"),
+    key(CompressStored, "zstd_level", Count { default: 5, min: 1, max: 9 },
+        "How hard `zstd` tries for what is kept.", "zstd_level = 9"),
 ];

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
-    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress, Cors, Eject,
-    Health, Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
-    ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls,
-    ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond, ResponseHeaders, Retry,
-    Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate, RouteRequestHeaders,
-    RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls,
-    Tracing,
+    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress,
+    CompressStored, Cors, Eject, Health, Hsts, Keepalive, Limits, Listener, ListenerAccess,
+    ListenerLimits, ListenerRate, ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool,
+    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond,
+    ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate,
+    RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky, SuccessRate,
+    Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::FUTURE;
@@ -89,6 +89,8 @@ pub enum Section {
     RouteLimits,
     /// `compress = {...}` of a route.
     Compress,
+    /// `stored = {...}` of `compress`.
+    CompressStored,
     /// `request_headers = {...}` of a route.
     RouteRequestHeaders,
     /// `response_headers = {...}` of a route.
@@ -168,7 +170,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Root,
         Server,
         CacheStore,
@@ -199,6 +201,7 @@ impl Section {
         RouteRate,
         RouteLimits,
         Compress,
+        CompressStored,
         RouteRequestHeaders,
         RouteResponseHeaders,
         Location,
@@ -262,6 +265,7 @@ impl Section {
             RouteRate => "[[route.rate]]",
             RouteLimits => "[route.limits]",
             Compress => "[route.compress]",
+            CompressStored => "[route.compress.stored]",
             RouteRequestHeaders => "[route.request_headers]",
             RouteResponseHeaders => "[route.response_headers]",
             Location => "[route.location]",
@@ -301,9 +305,9 @@ impl Section {
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
             | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
             | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
-            | RouteRequestHeaders | RouteResponseHeaders | Location | SetCookie | Cors | Auth
-            | AuthCertificate | AuthJwt | AuthBasic | AuthRequest | AuthRemember
-            | AuthRequestRemember | Mirror | Cache => Hat::ReverseProxy,
+            | CompressStored | RouteRequestHeaders | RouteResponseHeaders | Location
+            | SetCookie | Cors | Auth | AuthCertificate | AuthJwt | AuthBasic | AuthRequest
+            | AuthRemember | AuthRequestRemember | Mirror | Cache => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::checked::Config;
+use super::checked_auth::RouteAuth;
 use super::document::Reader;
 use super::render::Report;
 
@@ -123,9 +124,12 @@ impl Config {
         for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
             tls.root_at(folder);
         }
-        for auth in self.routes.iter_mut().filter_map(|route| route.auth.as_mut()) {
-            auth.root_at(folder);
-        }
+        let own = self.routes.iter_mut().filter_map(|route| match &mut route.auth {
+            RouteAuth::Own(rules) => Some(rules),
+            RouteAuth::Listener | RouteAuth::Off => None,
+        });
+        let rules = self.listeners.iter_mut().filter_map(|listener| listener.auth.as_mut());
+        own.chain(rules).for_each(|rules| rules.root_at(folder));
         for pool in &mut self.pools {
             if let Some(tls) = &mut pool.tls {
                 tls.root_at(folder);

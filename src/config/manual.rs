@@ -104,6 +104,8 @@ fn section_text(out: &mut String, section: Section) {
     };
     let prose = Section::ALL.iter().flat_map(|section| section.keys()).find_map(|key| {
         let opens = match key.kind {
+            // It opens that of routes.
+            Kind::Switch { .. } if key.section == Section::Listener && key.name == "auth" => false,
             Kind::Table(opened) | Kind::Switch { section: opened, .. } => opened == section,
             _ => key.section == Section::Root && section.header().contains(key.name),
         };
@@ -120,6 +122,7 @@ fn section_text(out: &mut String, section: Section) {
         Section::Rewrite => "What `rewrite` takes.",
         Section::ListenerRate | Section::RouteRate => "One rate; there may be several, and a request must pass them all.",
         Section::Compress => "The table form of `compress`.",
+        Section::Auth => "The table form of `auth`, of routes and of listeners.",
         Section::Passthrough => {
             "TLS that passes through: which connections, and where. Without `tls` on the listener that is all it does, and keys that need requests are mistakes."
         }

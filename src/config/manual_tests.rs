@@ -118,7 +118,8 @@ fn the_defaults_of_the_manual_are_those_of_the_check() {
             | Section::RouteRate
             | Section::Tickets
             | Section::Cache
-            | Section::Compress => find(&more, section),
+            | Section::Compress
+            | Section::CompressStored => find(&more, section),
             Section::ClientCertificate
             | Section::ClientAuth
             | Section::Hsts
@@ -232,6 +233,7 @@ fn of_route(key: &Key) -> String {
         (Section::Respond, _) => format!("respond.{line}"),
         (Section::RouteLimits, _) => format!("limits.{line}"),
         (Section::Compress, _) => format!("compress.{line}"),
+        (Section::CompressStored, _) => format!("compress.stored.{line}"),
         (Section::Cache, _) => format!("cache.{line}"),
         (Section::Rewrite, "to") => format!("rewrite.match = \"^/old/(.*)$\"\nrewrite.{line}"),
         (Section::Rewrite, _) => format!("rewrite.to = \"/\"\nrewrite.{line}"),

@@ -125,7 +125,7 @@ struct Fetched {
     asked: Arc<Notify>,
 }
 
-/// Everything that `auth` of all routes needs.
+/// Everything that `auth` of all routes and listeners needs.
 #[derive(Debug)]
 pub struct AuthFiles {
     shared: Arc<Shared>,
@@ -134,9 +134,11 @@ pub struct AuthFiles {
     jobs: Option<Receiver<Job>>,
 }
 
-/// What was found so far: several routes may name one file.
+/// What was found so far: several rules may name one file.
 #[derive(Default)]
 struct Loading {
+    /// Who names what is looked at now.
+    section: String,
     users: HashMap<PathBuf, Arc<Current<Users>>>,
     keys: HashMap<(PathBuf, bool), Arc<Keys>>,
     files: Vec<Watched>,
@@ -146,7 +148,7 @@ struct Loading {
 
 impl Loading {
     fn fault(&mut self, fault: FileFault) {
-        self.faults.push(TlsFileFault { section: "[route.auth]".to_owned(), fault });
+        self.faults.push(TlsFileFault { section: self.section.clone(), fault });
     }
 
     fn file(&mut self, path: &Path, content: Content) {
@@ -211,17 +213,23 @@ impl Loading {
 }
 
 impl AuthFiles {
-    /// Reads and checks every file; `None`: no route has `auth`. Blocks.
+    /// Reads and checks every file; `None`: nobody has `auth`. Blocks.
     ///
     /// # Errors
     /// All that is wrong with them.
     pub fn load(config: &Config) -> Result<Option<Self>, Vec<TlsFileFault>> {
-        if config.routes.iter().all(|route| route.auth.is_none()) {
+        if config.rules().all(|rules| rules.is_none()) {
             return Ok(None);
         }
         let mut loading = Loading::default();
-        let sources = config.routes.iter().map(|route| {
-            let Some(auth) = &route.auth else { return Sources::default() };
+        let own = config.routes.len();
+        let sources = config.rules().enumerate().map(|(at, auth)| {
+            let Some(auth) = auth else { return Sources::default() };
+            let listener = at.checked_sub(own).and_then(|at| config.listeners.get(at));
+            loading.section = listener.map_or_else(
+                || "[route.auth]".to_owned(),
+                |listener| format!("[listener.{}.auth]", listener.name),
+            );
             let users = auth.basic.as_ref().map(|basic| loading.users(&basic.users));
             let keys = auth.jwt.as_ref().map(|jwt| loading.keys(&jwt.keys));
             Sources { users, keys }

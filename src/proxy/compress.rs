@@ -44,6 +44,10 @@ enum Skip {
     Small,
 }
 
+/// Whether and how an answer is encoded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Decision(Option<Coded>);
+
 /// Whether and how an answer is encoded; counts why not. The encoder is for its body, if it has one.
 pub(super) fn plan(
     ask: &Ask<'_>,
@@ -51,33 +55,68 @@ pub(super) fn plan(
     head: &ResponseHead,
     framing: Framing,
 ) -> (Option<Coded>, Option<Box<Encoder>>) {
+    decide(ask, config, head, framing).take(ask, config)
+}
+
+/// Whether and how an answer is to be encoded; counts why not.
+pub(super) fn decide(
+    ask: &Ask<'_>,
+    config: &CompressConfig,
+    head: &ResponseHead,
+    framing: Framing,
+) -> Decision {
     let row = &ask.context.row;
     if head.status() == 304 {
-        return (Some(not_modified(ask, head)), None);
+        return Decision(Some(not_modified(ask, head)));
     }
     if let Some(skip) = fitness(ask, config, head, framing).err() {
         row.add(skip.counter(), 1);
-        return (None, None);
+        return Decision(None);
     }
     let plain = Coded { coding: None, varies: !says_vary(head), weakens: false };
     if has_field(ask, b"Range") {
         row.add(Counter::CompressRange, 1);
-        return (Some(plain), None);
+        return Decision(Some(plain));
     }
     let Some(coding) = chosen(ask, config) else {
         row.add(Counter::CompressUnaccepted, 1);
-        return (Some(plain), None);
+        return Decision(Some(plain));
     };
-    let coded = Coded { coding: Some(coding), weakens: true, ..plain };
-    if ask.head.method() == Method::Head {
-        return (Some(coded), None);
+    Decision(Some(Coded { coding: Some(coding), weakens: true, ..plain }))
+}
+
+impl Decision {
+    /// How the body is to be encoded, or, of an answer to HEAD, would be.
+    pub(super) fn coding(&self) -> Option<Coding> {
+        self.0?.coding
     }
-    let quality = Quality { coding, level: config.level(coding) };
-    match Encoder::take(quality, ask.context.config.limits.encoders) {
-        Some(encoder) => (Some(coded), Some(Box::new(encoder))),
-        None => {
-            row.add(Counter::CompressBusy, 1);
-            (Some(plain), None)
+
+    /// The body is encoded, by somebody else.
+    pub(super) const fn coded(self) -> Option<Coded> {
+        self.0
+    }
+
+    /// The body goes as it is, though it could have been encoded.
+    pub(super) fn plain(self) -> Option<Coded> {
+        self.0.map(|coded| Coded { coding: None, weakens: false, ..coded })
+    }
+
+    /// Takes an encoder for the body, if it has one; counts if there is none.
+    pub(super) fn take(
+        self,
+        ask: &Ask<'_>,
+        config: &CompressConfig,
+    ) -> (Option<Coded>, Option<Box<Encoder>>) {
+        let Some(coding) = self.coding().filter(|_| ask.head.method() != Method::Head) else {
+            return (self.0, None);
+        };
+        let quality = Quality { coding, level: config.levels.level(coding) };
+        match Encoder::take(quality, ask.context.config.limits.encoders) {
+            Some(encoder) => (self.0, Some(Box::new(encoder))),
+            None => {
+                ask.context.row.add(Counter::CompressBusy, 1);
+                (self.plain(), None)
+            }
         }
     }
 }

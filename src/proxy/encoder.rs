@@ -42,9 +42,55 @@ pub struct Quality {
 }
 
 enum State {
-    Gzip(Compress),
+    Gzip(Gzip),
     Brotli(Brotli),
     Zstd(CCtx<'static>),
+}
+
+/// An encoder of `gzip`: the raw coding within a frame of our own. The library would sum it up without
+/// the processor's help.
+struct Gzip {
+    deflate: Compress,
+    sum: crc32fast::Hasher,
+    begun: bool,
+}
+
+/// The frame's beginning (RFC 1952): no name, no time, no particular system.
+const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+impl Gzip {
+    fn new(level: u8) -> Self {
+        let level = Compression::new(u32::from(level));
+        let deflate = Compress::new(level, false);
+        Self { deflate, sum: crc32fast::Hasher::new(), begun: false }
+    }
+
+    fn reset(&mut self) {
+        self.deflate.reset();
+        self.sum.reset();
+        self.begun = false;
+    }
+
+    fn run(
+        &mut self,
+        data: &[u8],
+        flush: FlushCompress,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if !std::mem::replace(&mut self.begun, true) {
+            out.extend_from_slice(&GZIP_HEAD);
+        }
+        self.sum.update(data);
+        deflate(&mut self.deflate, data, flush, out)
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.run(&[], FlushCompress::Finish, out)?;
+        out.extend_from_slice(&self.sum.clone().finalize().to_le_bytes());
+        // Modulo 2^32.
+        out.extend_from_slice(&(self.deflate.total_in() as u32).to_le_bytes());
+        Ok(())
+    }
 }
 
 /// An encoder of `br`, which gives its memory back when it is dropped.
@@ -113,10 +159,11 @@ thread_local! {
     static SHELF: RefCell<Shelf> = const { RefCell::new(Shelf { used: 0, free: Vec::new() }) };
 }
 
-/// An encoder of one body.
+/// An encoder of one body. It has no memory before there is something to encode: a member may take
+/// its time between head and body, and what was used last is still in the processor's caches.
 pub struct Encoder {
     quality: Quality,
-    /// Taken only when it is dropped.
+    /// From the first byte on.
     state: Option<State>,
     /// Something may be held.
     holds: bool,
@@ -129,22 +176,25 @@ impl fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// An encoder for one body; `None`: this worker uses `most` already, or has no memory.
+    /// An encoder for one body; `None`: this worker uses `most` already.
     #[must_use]
     pub fn take(quality: Quality, most: usize) -> Option<Self> {
-        let kept = SHELF.with_borrow_mut(|shelf| {
-            if shelf.used >= most {
-                return None;
-            }
-            let at = shelf.free.iter().position(|(kept, _)| *kept == quality);
-            Some(at.map(|at| shelf.free.swap_remove(at).1))
-        })?;
-        let state = match kept {
-            Some(state) => state,
-            None => State::new(quality)?,
-        };
-        SHELF.with_borrow_mut(|shelf| shelf.used += 1);
-        Some(Self { quality, state: Some(state), holds: false })
+        SHELF.with_borrow_mut(|shelf| {
+            let free = shelf.used < most;
+            shelf.used += usize::from(free);
+            free.then(|| Self { quality, state: None, holds: false })
+        })
+    }
+
+    fn state(&mut self) -> Result<&mut State, EncodeError> {
+        if self.state.is_none() {
+            let kept = SHELF.with_borrow_mut(|shelf| {
+                let at = shelf.free.iter().rposition(|(kept, _)| *kept == self.quality);
+                at.map(|at| shelf.free.remove(at).1)
+            });
+            self.state = kept.or_else(|| State::new(self.quality));
+        }
+        self.state.as_mut().ok_or(EncodeError)
     }
 
     /// Its coding.
@@ -159,7 +209,7 @@ impl Encoder {
     /// Nobody can read the body any more.
     pub fn push(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.holds = true;
-        self.state.as_mut().ok_or(EncodeError)?.push(data, out)
+        self.state()?.push(data, out)
     }
 
     /// Appends all that is held, so that whoever gets it can decode all that was pushed.
@@ -170,7 +220,7 @@ impl Encoder {
         if !std::mem::take(&mut self.holds) {
             return Ok(());
         }
-        self.state.as_mut().ok_or(EncodeError)?.flush(out)
+        self.state()?.flush(out)
     }
 
     /// Appends the rest: the body is complete.
@@ -179,7 +229,7 @@ impl Encoder {
     /// As [`Encoder::push`].
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.holds = false;
-        self.state.as_mut().ok_or(EncodeError)?.end(out)
+        self.state()?.end(out)
     }
 }
 
@@ -205,7 +255,7 @@ impl State {
     fn new(quality: Quality) -> Option<Self> {
         let level = quality.level;
         Some(match quality.coding {
-            Coding::Gzip => Self::Gzip(Compress::new_gzip(Compression::new(u32::from(level)), 15)),
+            Coding::Gzip => Self::Gzip(Gzip::new(level)),
             Coding::Brotli => Self::Brotli(Brotli::new(level)?),
             Coding::Zstd => {
                 let mut context = CCtx::try_create()?;
@@ -220,7 +270,7 @@ impl State {
     /// Ready for another body, if it can be.
     fn anew(mut self) -> Option<Self> {
         match &mut self {
-            Self::Gzip(deflate) => deflate.reset(),
+            Self::Gzip(gzip) => gzip.reset(),
             Self::Brotli(_) => return None,
             Self::Zstd(context) => {
                 context.reset(ResetDirective::SessionOnly).ok()?;
@@ -231,7 +281,7 @@ impl State {
 
     fn push(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
-            Self::Gzip(gzip) => deflate(gzip, data, FlushCompress::None, out),
+            Self::Gzip(gzip) => gzip.run(data, FlushCompress::None, out),
             Self::Brotli(brotli) => {
                 brotli.run(BrotliEncoderOperation::BROTLI_OPERATION_PROCESS, data, out)
             }
@@ -247,7 +297,7 @@ impl State {
 
     fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
-            Self::Gzip(gzip) => deflate(gzip, &[], FlushCompress::Sync, out),
+            Self::Gzip(gzip) => gzip.run(&[], FlushCompress::Sync, out),
             Self::Brotli(brotli) => {
                 brotli.run(BrotliEncoderOperation::BROTLI_OPERATION_FLUSH, &[], out)
             }
@@ -260,7 +310,7 @@ impl State {
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
-            Self::Gzip(gzip) => deflate(gzip, &[], FlushCompress::Finish, out),
+            Self::Gzip(gzip) => gzip.end(out),
             Self::Brotli(brotli) => {
                 brotli.run(BrotliEncoderOperation::BROTLI_OPERATION_FINISH, &[], out)
             }

@@ -142,12 +142,23 @@ fn a_worker_has_no_more_than_it_may_and_keeps_no_more_than_it_should() {
     taken.pop();
     taken.push(Encoder::take(Quality { coding: Coding::Gzip, level: 2 }, 12).unwrap());
     assert!(Encoder::take(quality, 12).is_none());
+    for encoder in &mut taken {
+        encoder.push(b"x", &mut Vec::new()).unwrap();
+    }
     drop(taken);
     let kept = |coding| {
         SHELF.with_borrow(|shelf| shelf.free.iter().filter(|(q, _)| q.coding == coding).count())
     };
     assert_eq!((kept(Coding::Zstd), kept(Coding::Gzip), kept(Coding::Brotli)), (KEPT, 1, 0));
     assert_eq!(SHELF.with_borrow(|shelf| shelf.used), 0);
+}
+
+#[test]
+fn one_that_encoded_nothing_had_no_memory() {
+    let quality = Quality { coding: Coding::Gzip, level: 9 };
+    drop(Encoder::take(quality, 1).unwrap());
+    assert!(SHELF.with_borrow(|shelf| shelf.free.iter().all(|(kept, _)| *kept != quality)));
+    assert_eq!(decode(Coding::Gzip, &encode(quality, b"", &[1], 0)), (Vec::new(), true));
 }
 
 #[test]

@@ -330,9 +330,10 @@ async fn run(
     is_within(framing, route.limits.body(listener.limits.body))?;
     guard::route(guard::Visit { context, client, head, facts }, id).await?;
     let mut grant = None;
-    if let Some(auth) = &route.auth {
+    if let Some((auth, rules)) = context.config.rules_for((client.listener, listener), (id, route))
+    {
         let visit = guard::Visit { context, client, head, facts };
-        match auth::verdict(auth, visit, id).await? {
+        match auth::verdict(auth, visit, rules).await? {
             Ok(granted) => grant = Some(granted),
             Err(refusal) => {
                 let elsewhere = redirect::elsewhere(context, client, head, &refusal, facts);

@@ -16,9 +16,15 @@ use crate::http::encode::chunk_size_line;
 use crate::net::{Buffer, Either, Failure, Size, Stream, give_way, race, sleep};
 use crate::stats::{Counter, Reason, Row};
 
-/// Bytes that are received, and so worked on, at a time. Between two such pieces the worker's other
-/// connections have their turn.
+/// Bytes that are worked on at a time. Between two such pieces the worker's other connections have
+/// their turn.
 pub(super) const PIECE: Size = Size::Medium;
+
+/// What is left of what was received is one piece up to this size: the rest would be a small one.
+const PIECE_MOST: usize = PIECE.bytes() * 3 / 2;
+
+/// Bytes that are received at a time.
+const RECEIVED: Size = Size::Large;
 
 /// Bytes for the client that are not sent before more has been made of them.
 pub(super) const ENOUGH: usize = 8 << 10;
@@ -29,6 +35,11 @@ const ROOM: Size = Size::Large;
 /// How long a member that is silent in the middle of a body may be so until all that it has sent
 /// goes to the client. Each time costs some of what encoding gains.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// The same where the body said how long it is: no stream of events does. It may well come behind its
+/// head by the time of a delayed acknowledgement, and a head that goes alone costs a send and a wake-up
+/// on each side.
+const PAUSE_OF_KNOWN: Duration = Duration::from_millis(250);
 
 /// What the body of an answer passes through, from the member to the client.
 #[derive(Debug)]
@@ -51,7 +62,7 @@ impl Filters {
     /// The filters of an answer whose body goes out like this; `None`: there are none.
     pub(super) fn of(sink: Sink, encoder: Option<Box<Encoder>>) -> Option<Box<Self>> {
         let encoder = encoder?;
-        let encode = Encode { encoder, coded: Buffer::take(ROOM), plain: 0, sent: 0 };
+        let encode = Encode { encoder, coded: Buffer::default(), plain: 0, sent: 0 };
         Some(Box::new(Self { encode: Some(encode), sink }))
     }
 
@@ -113,6 +124,9 @@ impl Encode {
         out: &mut Buffer,
         step: impl FnOnce(&mut Encoder, &mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<u64, Lost> {
+        if self.coded.capacity() == 0 {
+            self.coded = Buffer::take(ROOM);
+        }
         let ran = step(&mut self.encoder, self.coded.tail());
         ran.map_err(|EncodeError| Lost::from(Reason::Internal))?;
         let count = emit(sink, self.coded.data(), out);
@@ -139,10 +153,10 @@ fn emit(sink: Sink, data: &[u8], out: &mut Buffer) -> u64 {
 }
 
 /// An answer that is being encoded, until dropped.
-struct Active<'a>(&'a Row);
+pub(super) struct Active<'a>(&'a Row);
 
 impl<'a> Active<'a> {
-    fn new(row: &'a Row) -> Self {
+    pub(super) fn new(row: &'a Row) -> Self {
         row.add(Counter::CompressActive, 1);
         Self(row)
     }
@@ -181,22 +195,26 @@ async fn move_body(
     facts: &Facts,
 ) -> Result<(), Lost> {
     let mut source = Source::new(framing, ask.context.config.limits.trailers);
+    let pause = match framing {
+        Framing::Length(_) => PAUSE_OF_KNOWN,
+        Framing::None | Framing::Chunked | Framing::UntilClose => PAUSE,
+    };
     buffers.out.grow(ROOM.bytes());
+    let mut turn = Turn::default();
     loop {
-        if pass(&mut source, filters, buffers, ask, facts).await? {
+        if pass(&mut source, filters, buffers, &mut turn, ask, facts).await? {
             return Ok(());
         }
-        if is_silent(upstream, filters.holds()).await {
+        if is_silent(upstream, filters.holds().then_some(pause)).await {
             let count = filters.flush(&mut buffers.out)?;
             facts.sent.set(facts.sent.get() + count);
             buffers.send_out(ask, facts).await?;
         }
-        if buffers.input.capacity() != PIECE.bytes() {
-            buffers.input = Buffer::take(PIECE);
+        if buffers.input.capacity() != RECEIVED.bytes() {
+            buffers.input = Buffer::take(RECEIVED);
         }
         match upstream.recv_within(&mut buffers.input, patience).await {
-            // Others have their turn between two pieces.
-            Ok(_) => give_way().await,
+            Ok(_) => {}
             Err(Failure::Closed) if matches!(source, Source::UntilClose) => {
                 let count = filters.end(&source, &mut buffers.out)?;
                 facts.sent.set(facts.sent.get() + count);
@@ -208,17 +226,36 @@ async fn move_body(
     }
 }
 
+/// Whether a piece has been worked on: others have their turn before the next.
+#[derive(Default)]
+struct Turn(bool);
+
+impl Turn {
+    async fn next(&mut self) {
+        if std::mem::replace(&mut self.0, true) {
+            give_way().await;
+        }
+    }
+}
+
 /// Pushes all that was received through the filters; true: that was the end of the body.
 async fn pass(
     source: &mut Source,
     filters: &mut Filters,
     buffers: &mut Buffers,
+    turn: &mut Turn,
     ask: &Ask<'_>,
     facts: &Facts,
 ) -> Result<bool, Lost> {
+    let mut done = PIECE_MOST;
     loop {
         let Buffers { input, out } = buffers;
-        let piece = source.next(input.data(), PIECE.bytes());
+        if done >= PIECE.bytes() && !input.is_empty() {
+            turn.next().await;
+            done = 0;
+        }
+        let most = if input.len() <= PIECE_MOST { PIECE_MOST } else { PIECE.bytes() };
+        let piece = source.next(input.data(), most);
         let piece = piece.map_err(|_| Lost::from(Reason::BadResponseBody))?;
         let data = input.data().get(piece.start..piece.end).unwrap_or_default();
         let mut count = if data.is_empty() { 0 } else { filters.push(data, out)? };
@@ -227,6 +264,7 @@ async fn pass(
         }
         facts.sent.set(facts.sent.get() + count);
         input.consume(piece.consumed);
+        done += piece.consumed;
         if piece.done {
             return Ok(true);
         }
@@ -239,14 +277,12 @@ async fn pass(
     }
 }
 
-/// Whether the member has nothing to say; not for a moment only where it is worth to wait for more.
-async fn is_silent(upstream: &Stream, worth_waiting: bool) -> bool {
+/// Whether the member has nothing to say, for all of a pause where there is one.
+async fn is_silent(upstream: &Stream, pause: Option<Duration>) -> bool {
     if !upstream.is_quiet() {
         return false;
     }
-    if !worth_waiting {
-        return true;
-    }
-    let (more, pause) = (pin!(upstream.readable()), pin!(sleep(PAUSE)));
+    let Some(pause) = pause else { return true };
+    let (more, pause) = (pin!(upstream.readable()), pin!(sleep(pause)));
     matches!(race(more, pause).await, Either::Second(()))
 }

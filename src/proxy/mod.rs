@@ -36,6 +36,7 @@ mod named;
 mod passthrough;
 mod path_edit;
 mod patience;
+mod prefixes;
 mod rate;
 mod reasons;
 mod redirect;

@@ -90,6 +90,9 @@ counters! {
     CacheEvicted, "cache_evicted", "Keys of the cache that made room for others, with all their answers.";
     CacheKeys, "cache_keys", "Keys that the cache knows now (a gauge).";
     CacheBytes, "cache_bytes", "Bytes of memory that stored answers take now (a gauge).";
+    CacheEncodings, "cache_encodings", "Encoded forms of stored answers that were made, to be kept beside them.";
+    CacheEncodingBytes, "cache_encoding_bytes", "Bytes of these forms when they were made.";
+    CacheEncodedHits, "cache_encoded_hits", "Answers whose body was the encoded form kept in the cache: nothing was encoded for them.";
     CachePurged, "cache_purged", "Stored answers purged by an operator (control).";
     CompressGzip, "compress_gzip", "Answers encoded with gzip.";
     CompressGzipIn, "compress_gzip_in", "Bytes of their bodies as members sent them.";
@@ -108,6 +111,7 @@ counters! {
     CompressType, "compress_type", "Answers left as they are because of their `Content-Type`.";
     CompressSmall, "compress_small", "Answers left as they are because they are smaller than `min_size`.";
     CompressUnaccepted, "compress_unaccepted", "Answers left as they are because their client accepts no encoding of the route.";
+    CompressUseless, "compress_useless", "Stored answers left as they are because encoding makes them no smaller.";
     CompressBusy, "compress_busy", "Answers left as they are because the worker encoded `limits.encoders` already.";
     Tunnels, "tunnels", "Connections upgraded (WebSocket and others).";
     Relays, "relays", "Connections relayed to a member byte by byte (`tcp`, TLS that passes through).";

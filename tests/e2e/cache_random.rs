@@ -30,8 +30,10 @@ fn whole(path: &str, version: usize) -> String {
     unit.chars().cycle().take(LENGTH).collect()
 }
 
-/// What the URLs differ in: the fields of their answers, and whether old versions may be seen.
-const KINDS: [(&str, &[(&str, &str)], bool); 7] = [
+/// What a URL begins with, the fields of its answers, and whether old versions may be seen.
+type Kind = (&'static str, &'static [(&'static str, &'static str)], bool);
+
+const KINDS: [Kind; 7] = [
     ("fresh", &[("Cache-Control", "max-age=60")], true),
     ("stale", &[("Cache-Control", "max-age=0")], false),
     ("while", &[("Cache-Control", "max-age=0, stale-while-revalidate=60")], true),

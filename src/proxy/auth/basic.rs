@@ -35,7 +35,7 @@ pub(super) fn at_once(auth: &Auth, memory: &Memory, question: &Question<'_>) -> 
     };
     let remembered = memory.basic.as_ref()?;
     let version = memory.sources.users.as_ref()?.get().as_ref()?.0;
-    let digest = auth.digest(question.route, &[b"basic", token]);
+    let digest = auth.digest(question.rules, &[b"basic", token]);
     let verdict = remembered.borrow_mut().get(&digest, question.now, version)?;
     question.context.row.add(Counter::AuthRemembered, 1);
     Some(verdict.ok_or(Reason::AuthPassword))
@@ -53,11 +53,11 @@ pub(super) async fn in_time(
     let desk = auth.desk.as_ref().ok_or(Reason::Internal)?;
     let users = memory.sources.users.as_ref().ok_or(Reason::Internal)?;
     let users = Arc::clone(users.get().as_ref().ok_or(Reason::Internal)?);
-    let digest = auth.digest(question.route, &[b"basic", token]);
+    let digest = auth.digest(question.rules, &[b"basic", token]);
     let fields = fields(config, pair.user());
     question.context.row.add(Counter::AuthPasswords, 1);
     // By the version, too: a verdict of users that were is none of those that are.
-    let ticket = auth.digest(question.route, &[b"verify", token, &users.0.to_be_bytes()]);
+    let ticket = auth.digest(question.rules, &[b"verify", token, &users.0.to_be_bytes()]);
     let verified = pin!(desk.verify(&users, pair, ticket));
     let left = pin!(question.stream.ended());
     let right = match race(verified, left).await {

@@ -86,7 +86,7 @@ fn verdict(auth: &Auth, memory: &Memory, config: &JwtConfig, question: &Question
     let token = token(config, question)?;
     let keys = memory.sources.keys.as_ref().ok_or(Reason::Internal)?.current.get();
     let (version, keys) = keys.as_deref().ok_or(Reason::AuthNoKeys)?;
-    let digest = memory.jwt.as_ref().map(|_| auth.digest(question.route, &[b"jwt", token]));
+    let digest = memory.jwt.as_ref().map(|_| auth.digest(question.rules, &[b"jwt", token]));
     if let (Some(remembered), Some(digest)) = (&memory.jwt, &digest)
         && let Some(fields) = remembered.borrow_mut().get(digest, question.now, *version)
     {

@@ -11,7 +11,7 @@ use crate::clock::Instant;
 pub(super) type Digest = [u8; 32];
 
 /// The digest of several parts, none of which can pass for a part of another; `owner` tells whose.
-pub(super) fn digest(key: &hmac::Key, owner: u16, parts: &[&[u8]]) -> Digest {
+pub(super) fn digest(key: &hmac::Key, owner: u32, parts: &[&[u8]]) -> Digest {
     let mut context = hmac::Context::with_key(key);
     context.update(&owner.to_be_bytes());
     for part in parts {

@@ -23,9 +23,8 @@ use std::rc::Rc;
 use super::context::Context;
 use super::guard::Visit;
 use crate::clock::{self, Instant};
-use crate::config::{AuthConfig, ListenerConfig};
+use crate::config::{AuthConfig, ListenerConfig, RulesId};
 use crate::http::RequestHead;
-use crate::ids::RouteId;
 use crate::net::Stream;
 use crate::stats::{Counter, Reason};
 
@@ -68,18 +67,18 @@ pub(super) struct Question<'a> {
     /// Its address, behind the proxies that are believed.
     pub(super) client: IpAddr,
     pub(super) identity: Option<&'a [u8]>,
-    pub(super) route: RouteId,
+    pub(super) rules: RulesId,
     now: Instant,
 }
 
 impl<'a> Question<'a> {
-    fn of(visit: Visit<'a>, route: RouteId) -> Option<Self> {
+    fn of(visit: Visit<'a>, rules: RulesId) -> Option<Self> {
         let Visit { context, client, head, facts } = visit;
         let listener = context.listener(client.listener)?;
         let (stream, peer) = (&client.stream, &client.peer);
         let (identity, now) = (client.peer.identity.as_deref(), clock::coarse());
         let address = facts.client.get();
-        Some(Self { context, listener, head, stream, peer, client: address, identity, route, now })
+        Some(Self { context, listener, head, stream, peer, client: address, identity, rules, now })
     }
 }
 
@@ -198,24 +197,24 @@ fn both(one: Refusal, other: Refusal) -> Refusal {
 pub(super) type Judgement = Result<Result<Box<Grant>, Box<Refusal>>, Reason>;
 
 /// The judgement.
-pub(super) async fn verdict(config: &AuthConfig, visit: Visit<'_>, route: RouteId) -> Judgement {
-    if let Some(judgement) = judge_now(config, visit, route) {
+pub(super) async fn verdict(config: &AuthConfig, visit: Visit<'_>, rules: RulesId) -> Judgement {
+    if let Some(judgement) = judge_now(config, visit, rules) {
         return judgement;
     }
     // Rare where verdicts are remembered, and large.
-    Box::pin(judge(config, visit, route)).await
+    Box::pin(judge(config, visit, rules)).await
 }
 
 /// The judgement, if nobody else must be asked.
-fn judge_now(config: &AuthConfig, visit: Visit<'_>, route: RouteId) -> Option<Judgement> {
-    let Some(question) = Question::of(visit, route) else { return Some(Err(Reason::Internal)) };
+fn judge_now(config: &AuthConfig, visit: Visit<'_>, rules: RulesId) -> Option<Judgement> {
+    let Some(question) = Question::of(visit, rules) else { return Some(Err(Reason::Internal)) };
     let Some(auth) = &visit.context.auth else { return Some(Err(Reason::Internal)) };
     at_once(config, auth, &question).map(|verdict| pronounce(visit, verdict))
 }
 
 /// The judgement, with what others say.
-async fn judge(config: &AuthConfig, visit: Visit<'_>, route: RouteId) -> Judgement {
-    let question = Question::of(visit, route).ok_or(Reason::Internal)?;
+async fn judge(config: &AuthConfig, visit: Visit<'_>, rules: RulesId) -> Judgement {
+    let question = Question::of(visit, rules).ok_or(Reason::Internal)?;
     let auth = visit.context.auth.as_ref().ok_or(Reason::Internal)?;
     pronounce(visit, in_time(config, auth, &question).await)
 }
@@ -254,7 +253,7 @@ fn method_at_once(
     auth: &Auth,
     question: &Question<'_>,
 ) -> Option<Verdict> {
-    let Some(memory) = auth.memory(question.route) else { return Some(Err(Reason::Internal)) };
+    let Some(memory) = auth.memory(question.rules) else { return Some(Err(Reason::Internal)) };
     match method {
         Method::Certificate => config
             .certificate
@@ -287,7 +286,7 @@ async fn in_time(
     question: &Question<'_>,
 ) -> Result<Grant, Refusal> {
     let mut tally = Tally::new(config);
-    let memory = auth.memory(question.route).ok_or(Reason::Internal)?;
+    let memory = auth.memory(question.rules).ok_or(Reason::Internal)?;
     for method in METHODS.into_iter().filter(|method| is_used(config, *method)) {
         let verdict = match method_at_once(method, config, auth, question) {
             Some(verdict) => verdict.map_err(Refusal::from),

@@ -69,7 +69,7 @@ fn digest(
     } else {
         write(text.tail(), config, question);
     }
-    Some(auth.digest(question.route, &[b"request", text.data()]))
+    Some(auth.digest(question.rules, &[b"request", text.data()]))
 }
 
 /// The answer, if it is remembered; `None`: the service must be asked.

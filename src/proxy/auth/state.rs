@@ -15,9 +15,8 @@ use super::desk::{Desk, Jobs, Seat};
 use super::keys::KeySet;
 use super::users::Users;
 use crate::clock::{Instant, micros};
-use crate::config::{AuthConfig, Config, RememberConfig};
+use crate::config::{AuthConfig, Config, RememberConfig, RulesId};
 use crate::http::FoldedNames;
-use crate::ids::RouteId;
 
 /// Between two fetches of keys that tokens ask for.
 const WANT_LEAST: Duration = Duration::from_secs(10);
@@ -96,7 +95,7 @@ impl Keys {
     }
 }
 
-/// What the methods of one route need.
+/// What the methods of some rules need.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Of `basic`.
@@ -108,7 +107,7 @@ pub struct Sources {
 /// What all workers share.
 #[derive(Debug)]
 pub struct Shared {
-    /// By route.
+    /// By rules.
     sources: Vec<Sources>,
     /// Where passwords are verified.
     jobs: Option<Jobs>,
@@ -117,7 +116,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// With these sources, by route; `jobs` leads to threads that verify passwords.
+    /// With these sources, by rules; `jobs` leads to threads that verify passwords.
     ///
     /// # Errors
     /// The system has no chance to give.
@@ -129,7 +128,7 @@ impl Shared {
     }
 }
 
-/// The verdicts of one route on one worker.
+/// The verdicts by some rules on one worker.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) sources: Sources,
@@ -161,7 +160,7 @@ impl Memory {
 /// One worker's part.
 #[derive(Debug)]
 pub struct Auth {
-    /// By route.
+    /// By rules.
     memories: Vec<Option<Box<Memory>>>,
     pub(super) desk: Option<Desk>,
     key: hmac::Key,
@@ -170,13 +169,13 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// For one worker; `None`: no route has rules.
+    /// For one worker; `None`: there are no rules.
     #[must_use]
     pub fn new(config: &Config, shared: &Shared, seat: Option<Seat>) -> Option<Self> {
-        let routes = config.routes.iter().map(|route| route.auth.as_deref());
-        let names = FoldedNames::new(routes.clone().flatten().flat_map(AuthConfig::fields));
+        let rules = config.rules();
+        let names = FoldedNames::new(rules.clone().flatten().flat_map(AuthConfig::fields));
         let mut sources = shared.sources.iter().cloned();
-        let memories: Vec<_> = routes
+        let memories: Vec<_> = rules
             .map(|auth| {
                 let sources = sources.next().unwrap_or_default();
                 auth.map(|auth| Box::new(Memory::new(auth, sources)))
@@ -189,12 +188,12 @@ impl Auth {
         Some(Self { memories, desk, key: shared.key.clone(), names })
     }
 
-    pub(super) fn memory(&self, id: RouteId) -> Option<&Memory> {
-        self.memories.get(id.index())?.as_deref()
+    pub(super) fn memory(&self, id: RulesId) -> Option<&Memory> {
+        self.memories.get(usize::try_from(id.0).ok()?)?.as_deref()
     }
 
-    /// What credentials of a route are remembered by.
-    pub(super) fn digest(&self, id: RouteId, parts: &[&[u8]]) -> Digest {
+    /// What credentials are remembered by for these rules.
+    pub(super) fn digest(&self, id: RulesId, parts: &[&[u8]]) -> Digest {
         digest(&self.key, id.0, parts)
     }
 

@@ -6,10 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use super::super::answer::Buffers;
 use super::super::exchange::{Ask, Ending, Facts};
+use super::ask::send_kept;
 use super::fetch::{Fetch, begin};
 use super::filling::Filling;
 use super::flight::{Begun, Flight, Landing};
 use super::growing::Chain;
+use super::hand::CacheHand;
 use super::look::Asks;
 use super::parts;
 use super::send::{Getter, Growing, ready, send, send_growing};
@@ -210,8 +212,9 @@ pub(in super::super) async fn take(
                 trace = trace.with_ttl(stored.label.ttl(getter.now));
                 trace.stored = keeps;
                 fetch.land(Landing::Here(Arc::clone(&stored)));
-                let answer = ready(&getter, &stored, &mut head, trace);
-                return send(ask, answer, received, facts).await;
+                let (hand, answer) = (fetch.hand, ready(&getter, &stored, &mut head, trace));
+                let key = |_: &CacheHand| fetch.key.clone();
+                return send_kept(ask, hand, answer, key, received, &mut head, facts).await;
             }
             fetch.land(Landing::Here(stored));
             Ok(Ending::Close)
@@ -271,7 +274,7 @@ fn update(
         store.forget(&fetch.key, stale);
         return (Arc::clone(stale), false);
     };
-    let fresh = Arc::new(Stored::new(Arc::new(label), Arc::clone(&stale.body)));
+    let fresh = Arc::new(stale.with(Arc::new(label)));
     let keeps = judged.is_ok() && store.put(&fetch.key, &fetch.url, &fresh, fetch.number);
     if !keeps {
         store.forget(&fetch.key, stale);

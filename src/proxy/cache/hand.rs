@@ -49,7 +49,7 @@ impl SharedCache {
             let Some(cache) = route.cache.as_deref() else { continue };
             object = object.max(cache.max_object);
             for pool in route.pools() {
-                let zone = Zone::new(id, pool, route, cache);
+                let zone = Zone::new((id, route), pool, cache, config.may_ask(route));
                 let at = zones.iter().position(|other| *other == zone).unwrap_or_else(|| {
                     zones.push(zone);
                     zones.len() - 1

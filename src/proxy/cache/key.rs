@@ -78,10 +78,16 @@ pub(super) struct Zone {
 }
 
 impl Zone {
-    pub(super) fn new(id: RouteId, pool: PoolId, route: &RouteConfig, cache: &CacheConfig) -> Self {
+    /// Of a route; `asks`: of some of its requests it is asked who sends them.
+    pub(super) fn new(
+        (id, route): (RouteId, &RouteConfig),
+        pool: PoolId,
+        cache: &CacheConfig,
+        asks: bool,
+    ) -> Self {
         let plain = route.path_edit.is_none()
             && route.conditions.is_none()
-            && route.auth.is_none()
+            && !asks
             && route.request_headers.is_none()
             && route.host == HostPolicy::Preserve;
         Self { pool, route: (!plain).then_some(id), parts: cache.key.clone() }

@@ -109,11 +109,7 @@ pub(in super::super) fn look(
         return Err(Reason::OnlyIfCached);
     }
     let forward = match &stored {
-        // Without the client's wishes it would have answered.
-        Some(stored) if stored.fitness(&CacheRequest::default(), now) == Fitness::Fresh => {
-            Forward::Request
-        }
-        Some(_) => Forward::Stale,
+        Some(stored) => refused(stored, now),
         None => missed(resource.as_deref()),
     };
     let is_head = ask.head.method() == Method::Head;
@@ -132,6 +128,13 @@ pub(in super::super) fn look(
         (false, false) => (false, Asks::Whole),
     };
     Ok(Look::Miss(plan))
+}
+
+/// Why what is stored does not answer.
+fn refused(stored: &Stored, now: u64) -> Forward {
+    // Without the client's wishes it would have answered.
+    let fresh = stored.fitness(&CacheRequest::default(), now) == Fitness::Fresh;
+    if fresh { Forward::Request } else { Forward::Stale }
 }
 
 /// Why nothing that is stored answers.

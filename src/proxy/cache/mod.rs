@@ -4,6 +4,7 @@
 //! A hit is served by [`look`] alone. Everything else fetches, or waits for who does, in `fetch.rs`.
 
 mod ask;
+mod encodings;
 mod fetch;
 mod fill;
 mod filling;

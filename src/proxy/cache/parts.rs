@@ -206,8 +206,9 @@ fn with(
     };
     let others = resource.variants.iter().filter(|other| useful(other) && fits(other));
     let variants = [stored].into_iter().chain(others).take(PARTS_MOST).cloned().collect();
-    let vary = stored.label.vary.clone();
-    Resource { url: url.into(), variants, vary, pass_until: 0, invalidated: resource.invalidated }
+    let (vary, invalidated) = (stored.label.vary.clone(), resource.invalidated);
+    // Parts have no encoded forms.
+    Resource { url: url.into(), variants, vary, pass_until: 0, invalidated, encodings: 0 }
 }
 
 #[cfg(test)]

@@ -3,21 +3,26 @@
 
 use super::super::answer::send_to_client;
 use super::super::body::Sink;
+use super::super::compress::Coded;
+use super::super::encoder::Encoder;
 use super::super::exchange::{Ask, Ending, Facts};
 use super::super::filtered::Filters;
 use super::super::response::{self, BodyField, ConnectionField, Edits};
 use super::super::serve::{Serving, To};
 use super::super::{compress, guard};
+use super::encodings::{Encodings, Made};
 use super::flight::{Begun, Flight};
 use super::growing::{Cursor, Read};
 use super::hand::CacheHand;
-use super::stored::{Label, Stored};
+use super::stored::{Body, Label, Stored};
 use super::trace::Trace;
 use crate::clock;
 use crate::http::caching::{CacheField, CacheRequest, Extent, Wanted, wanted};
-use crate::http::{FieldRef, Framing, HeadLimits, Method, Name, ResponseHead, Version, encode};
+use crate::http::{
+    Coding, FieldRef, Framing, HeadLimits, Method, Name, ResponseHead, Version, encode,
+};
 use crate::net::{Buffer, Size};
-use crate::stats::Reason;
+use crate::stats::{Counter, Reason};
 use std::sync::Arc;
 
 /// Up to this size a head is taken to be smaller than.
@@ -37,8 +42,32 @@ enum Form {
 pub(in super::super) struct Ready {
     out: Buffer,
     way: Way,
-    /// What follows: of whose body, from where to where.
-    rest: Option<(Arc<Stored>, u64, u64)>,
+    /// What follows.
+    rest: Option<Rest>,
+}
+
+/// Some of a stored body.
+#[derive(Debug)]
+struct Rest {
+    stored: Arc<Stored>,
+    /// Of its form in this coding.
+    coding: Option<Coding>,
+    from: u64,
+    to: u64,
+}
+
+impl Ready {
+    /// What is on its way to the client while it is encoded for it alone: of this answer that form
+    /// could be kept.
+    pub(super) fn unkept(&self) -> Option<(Arc<Stored>, Coding)> {
+        let (rest, coding) = (self.rest.as_ref()?, self.way.unkept?);
+        self.way.filters.as_ref()?;
+        Some((Arc::clone(&rest.stored), coding))
+    }
+}
+
+fn body_of(stored: &Stored, coding: Option<Coding>) -> &Body {
+    coding.and_then(|coding| stored.encodings.body(coding)).unwrap_or(&stored.body)
 }
 
 fn form(
@@ -131,6 +160,50 @@ pub(super) struct Way {
     framing: Framing,
     keep: bool,
     filters: Option<Box<Filters>>,
+    /// The body is its kept form in this coding.
+    kept: Option<Coding>,
+    /// The body is encoded for this client alone, as there is no kept form in this coding.
+    unkept: Option<Coding>,
+}
+
+/// How a body goes out.
+#[derive(Default)]
+struct Encoding {
+    coded: Option<Coded>,
+    encoder: Option<Box<Encoder>>,
+    /// How it is kept, and of how many bytes.
+    kept: Option<(Coding, u64)>,
+    unkept: Option<Coding>,
+}
+
+/// Whether and how a body of `length` bytes is encoded: from what is kept in `encodings`, if that is
+/// there.
+fn encoding(
+    ask: &Ask<'_>,
+    response: &ResponseHead,
+    length: Option<u64>,
+    encodings: Option<&Encodings>,
+) -> Encoding {
+    let Some(config) = &ask.route.compress else { return Encoding::default() };
+    let coming = length.map_or(Framing::Chunked, Framing::Length);
+    let decision = compress::decide(ask, config, response, coming);
+    let encodings = encodings.filter(|_| config.stored.is_some());
+    let wanted = decision.coding().zip(encodings);
+    match wanted.map(|(coding, encodings)| (coding, encodings.get(coding))) {
+        Some((coding, Some(Made::Encoded(body)))) => {
+            let kept = Some((coding, body.length));
+            Encoding { coded: decision.coded(), kept, ..Encoding::default() }
+        }
+        Some((_, Some(Made::Useless))) => {
+            ask.context.row.add(Counter::CompressUseless, 1);
+            Encoding { coded: decision.plain(), ..Encoding::default() }
+        }
+        missing => {
+            let (coded, encoder) = decision.take(ask, config);
+            let unkept = missing.map(|(coding, _)| coding);
+            Encoding { coded, encoder, kept: None, unkept }
+        }
+    }
 }
 
 /// Appends a whole head; `more` appends fields of our own.
@@ -139,21 +212,16 @@ pub(super) fn write_head(
     out: &mut Vec<u8>,
     response: &ResponseHead,
     length: Option<u64>,
+    encodings: Option<&Encodings>,
     facts: &Facts,
     more: impl FnOnce(&mut Vec<u8>),
 ) -> Way {
     let keep = To::from(ask).may_keep(facts);
-    let (coded, encoder) = match &ask.route.compress {
-        None => (None, None),
-        Some(config) => {
-            let coming = length.map_or(Framing::Chunked, Framing::Length);
-            compress::plan(ask, config, response, coming)
-        }
-    };
+    let Encoding { coded, encoder, kept, unkept } = encoding(ask, response, length, encodings);
     // What comes out of an encoder has no length that is known before.
-    let length = length.filter(|_| encoder.is_none());
+    let length = kept.map(|(_, length)| length).or(length.filter(|_| encoder.is_none()));
     let (mut body, framing, keep) = framing(ask, response.status(), length, keep);
-    if framing == Framing::None && coded.is_some_and(|coded| coded.encodes()) {
+    if framing == Framing::None && kept.is_none() && coded.is_some_and(|coded| coded.encodes()) {
         body = BodyField::AsSent;
     }
     let connection = match (keep, ask.head.version()) {
@@ -179,7 +247,8 @@ pub(super) fn write_head(
         },
     );
     let sink = if framing == Framing::Chunked { Sink::Chunked } else { Sink::Raw };
-    Way { framing, keep, filters: Filters::of(sink, encoder) }
+    let kept = kept.map(|(coding, _)| coding);
+    Way { framing, keep, filters: Filters::of(sink, encoder), kept, unkept }
 }
 
 /// Who gets a stored answer.
@@ -250,21 +319,28 @@ fn make(
         _ => Size::Large,
     });
     let told = Some(to - from);
-    let way = write_head(ask, out.tail(), response, told, facts, |out| {
+    let encodings = Some(&*stored.encodings);
+    let way = write_head(ask, out.tail(), response, told, encodings, facts, |out| {
         out.extend_from_slice(b"Age: ");
         encode::decimal(out, label.age(now));
         out.extend_from_slice(encode::CRLF);
         content_range(out, form, extent.total);
     });
+    let (body, coding) = (body_of(stored, way.kept), way.kept);
+    let (from, to) = if coding.is_some() { (0, body.length) } else { (from, to) };
+    if let Some(coding) = coding {
+        ask.context.row.add(Counter::CacheEncodedHits, 1);
+        facts.coded.set(Some((coding, stored.body.length)));
+    }
     let mut rest = None;
     if way.framing != Framing::None {
-        if way.filters.is_none() && out.room() as u64 >= sent {
-            for slice in stored.body.slices(from, to) {
+        if way.filters.is_none() && out.room() as u64 >= to - from {
+            for slice in body.slices(from, to) {
                 out.tail().extend_from_slice(slice);
             }
-            facts.sent.set(sent);
+            facts.sent.set(to - from);
         } else {
-            rest = Some((Arc::clone(stored), from, to));
+            rest = Some(Rest { stored: Arc::clone(stored), coding, from, to });
         }
     }
     Ready { out, way, rest }
@@ -313,10 +389,10 @@ async fn send_large(
     if way.filters.is_some() && out.capacity() < Size::Large.bytes() {
         out.grow(Size::Large.bytes());
     }
-    let Way { framing, keep, filters } = way;
+    let Way { framing, keep, filters, .. } = way;
     let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep, filters);
-    if let Some((stored, from, to)) = rest {
-        for slice in stored.body.slices(from, to) {
+    if let Some(Rest { stored, coding, from, to }) = rest {
+        for slice in body_of(&stored, coding).slices(from, to) {
             serving.push(slice).await?;
         }
     }
@@ -368,7 +444,7 @@ pub(super) async fn send_growing(
         }
     };
     let mut out = Buffer::take(Size::Large);
-    let way = write_head(ask, out.tail(), head, begun.length, facts, |out| {
+    let way = write_head(ask, out.tail(), head, begun.length, None, facts, |out| {
         super::super::sticky::write(out, ask, facts);
         if own.is_none() {
             out.extend_from_slice(b"Age: ");
@@ -376,7 +452,7 @@ pub(super) async fn send_growing(
             out.extend_from_slice(encode::CRLF);
         }
     });
-    let Way { framing, keep, filters } = way;
+    let Way { framing, keep, filters, .. } = way;
     let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep, filters);
     while serving.has_body() {
         match cursor.next() {

@@ -40,6 +40,12 @@ pub(super) struct Resource {
     pub(super) pass_until: u64,
     /// The number of its last invalidation.
     pub(super) invalidated: u64,
+    /// Bytes of encoded forms, as last counted: the store's own sums need a weight that stays.
+    pub(super) encodings: u64,
+}
+
+fn weight_of_encodings(variants: &[Arc<Stored>]) -> u64 {
+    variants.iter().map(|stored| stored.encodings.weight()).sum()
 }
 
 impl Resource {
@@ -54,7 +60,8 @@ impl Resource {
 
     fn weight(&self) -> u64 {
         let variants = self.variants.iter().map(|stored| stored.weight());
-        OVERHEAD + (self.url.len() + self.vary.len()) as u64 + variants.sum::<u64>()
+        let texts = self.url.len() + self.vary.len();
+        OVERHEAD + texts as u64 + self.encodings + variants.sum::<u64>()
     }
 
     fn with(&self, stored: Arc<Stored>) -> Self {
@@ -66,7 +73,8 @@ impl Resource {
         let mut variants = vec![Arc::clone(&stored)];
         variants.extend(others.cloned());
         variants.truncate(VARIANTS_MOST);
-        Self { url, variants, vary, pass_until: 0, invalidated: self.invalidated }
+        let encodings = weight_of_encodings(&variants);
+        Self { url, variants, vary, pass_until: 0, invalidated: self.invalidated, encodings }
     }
 }
 
@@ -229,8 +237,30 @@ impl Store {
             }
             let (url, vary) = (resource.url.clone(), resource.vary.clone());
             let (pass_until, invalidated) = (resource.pass_until, resource.invalidated);
-            Some(Resource { url, variants, vary, pass_until, invalidated })
+            let encodings = weight_of_encodings(&variants);
+            Some(Resource { url, variants, vary, pass_until, invalidated, encodings })
         });
+    }
+
+    /// Counts what encoded forms of `stored` weigh now, if it is still there: makes room for them.
+    pub(super) fn weigh_again(&self, key: &[u8], stored: &Arc<Stored>) {
+        self.change(key, |resource| {
+            let same = |other: &Arc<Stored>| Arc::ptr_eq(&other.encodings, &stored.encodings);
+            resource.variants.iter().any(same).then(|| Resource {
+                url: resource.url.clone(),
+                variants: resource.variants.clone(),
+                vary: resource.vary.clone(),
+                encodings: weight_of_encodings(&resource.variants),
+                ..*resource
+            })
+        });
+    }
+
+    /// Whether what is stored for a key may weigh so much more: what is heavier than a shard would
+    /// leave the store altogether.
+    pub(super) fn has_room_beside(&self, key: &[u8], more: u64) -> bool {
+        let most = self.resources.shard_capacity() / 2;
+        self.resources.peek(key).is_some_and(|resource| resource.weight() + more <= most)
     }
 
     /// Remembers that the answers of a key are not stored.

@@ -1,9 +1,10 @@
 //! The bound in bytes, variants, and what an invalidation or a purge leaves behind.
 
+use super::super::encodings::Made;
 use super::super::stored::{Body, Label};
 use super::*;
 use crate::http::caching::Lifetime;
-use crate::http::{HeadLimits, ResponseHead};
+use crate::http::{Coding, HeadLimits, ResponseHead};
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 8192, fields: 50 };
 
@@ -54,6 +55,34 @@ fn variants_are_kept_apart_and_bounded() {
     let mut find =
         |asked: &str| resource.find(&request(asked), &mut scratch).map(|stored| stored.body.length);
     assert_eq!([find("A: 99\r\n"), find("A: 1\r\n"), find("")], [Some(20), None, None]);
+}
+
+#[test]
+fn encoded_forms_weigh_as_soon_as_they_are_counted() {
+    let store = Store::new(1 << 20, 1 << 16);
+    let answer = stored("", "", 10_000);
+    assert!(put(&store, "k", &answer));
+    let before = store.filled().0;
+    let body = Body::of(vec![Arc::from(vec![0; 5000])]);
+    answer.encodings.keep(Coding::Gzip, Made::Encoded(body));
+    answer.encodings.keep(Coding::Zstd, Made::Useless);
+    // What the store sums up stays as it was told.
+    assert_eq!(store.filled().0, before);
+    store.weigh_again(b"k", &stored("", "", 10_000));
+    assert_eq!(store.filled().0, before, "another answer");
+    store.weigh_again(b"k", &answer);
+    assert_eq!(store.filled().0, before + 5032);
+    let left = 2 * store.object_most() - store.filled().0;
+    assert!(store.has_room_beside(b"k", left) && !store.has_room_beside(b"k", left + 2));
+    assert!(!store.has_room_beside(b"other", 1));
+    // A 304 renews the head alone.
+    let renewed = Arc::new(answer.with(Arc::clone(&answer.label)));
+    assert!(put(&store, "k", &renewed));
+    assert_eq!(store.filled().0, before + 5032);
+    store.weigh_again(b"k", &answer);
+    assert_eq!(store.filled().0, before + 5032);
+    store.forget(b"k", &renewed);
+    assert!(store.filled().0 < 1000);
 }
 
 #[test]

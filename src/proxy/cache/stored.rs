@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::encodings::Encodings;
 use crate::http::caching::{
     CacheAnswer, CacheField, CacheRequest, Fitness, Lifetime, Validators, values, vary, withholds,
 };
@@ -13,7 +14,7 @@ use crate::http::{FieldRef, Name, RequestHead, ResponseHead, date, encode};
 const OVERHEAD: u64 = 512;
 
 /// Bytes of the largest chunk of a body that is complete.
-const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 256 << 10;
 
 /// A body.
 #[derive(Debug, Default)]
@@ -47,6 +48,11 @@ impl Body {
             chunks.push(Arc::from(open.as_slice()));
         }
         Self { chunks, length }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn weight(&self) -> u64 {
+        self.length + self.chunks.len() as u64 * 32
     }
 
     /// The pieces of the bytes from `start` to `end`.
@@ -87,6 +93,8 @@ pub(super) struct Label {
 pub(super) struct Stored {
     pub(super) label: Arc<Label>,
     pub(super) body: Arc<Body>,
+    /// The body as clients can get it encoded. What they weigh is counted with the resource.
+    pub(super) encodings: Arc<Encodings>,
     /// Since when it is stale by an operator's word; 0: it is not.
     stale_since: AtomicU64,
 }
@@ -196,8 +204,14 @@ impl Label {
 }
 
 impl Stored {
-    pub(super) const fn new(label: Arc<Label>, body: Arc<Body>) -> Self {
-        Self { label, body, stale_since: AtomicU64::new(0) }
+    pub(super) fn new(label: Arc<Label>, body: Arc<Body>) -> Self {
+        Self { label, body, encodings: Arc::default(), stale_since: AtomicU64::new(0) }
+    }
+
+    /// The same body under another head.
+    pub(super) fn with(&self, label: Arc<Label>) -> Self {
+        let (body, encodings) = (Arc::clone(&self.body), Arc::clone(&self.encodings));
+        Self { label, body, encodings, stale_since: AtomicU64::new(0) }
     }
 
     /// From now on it must be validated.
@@ -217,8 +231,7 @@ impl Stored {
     pub(super) fn weight(&self) -> u64 {
         let Label { head, vary, selected, tags, .. } = &*self.label;
         let texts = head.len() + vary.len() + selected.len() + tags.len();
-        let chunks = self.body.chunks.len() as u64 * 32;
-        OVERHEAD + texts as u64 + self.body.length + chunks
+        OVERHEAD + texts as u64 + self.body.weight()
     }
 
     /// The head of this answer with what a 304 says anew (RFC 9111 3.2), `Age` included.
