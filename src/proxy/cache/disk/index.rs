@@ -248,14 +248,16 @@ impl Index {
             }
         });
         // What does not fit is evicted at once, and so retired.
-        match entry {
-            EntryResult::Replaced(guard, _) => drop(next.map(|next| guard.insert(next))),
+        let refused = match entry {
+            EntryResult::Replaced(guard, _) => next.and_then(|next| guard.insert(next).err()),
             EntryResult::Vacant(guard) => {
                 let made = change.take().and_then(|change| change(&[]));
-                drop(made.filter(|made| !made.is_empty()).map(|made| guard.insert(made)));
+                made.filter(|made| !made.is_empty()).and_then(|made| guard.insert(made).err())
             }
-            EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => {}
-        }
+            EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => None,
+        };
+        // The key was given up meanwhile: so are these.
+        refused.iter().flat_map(|files| files.iter()).for_each(|entry| self.grave.retire(entry));
     }
 
     /// Takes a file in; it takes the place of the one with the same variant, unless that is younger.

@@ -144,3 +144,24 @@ fn what_is_used_stays_when_a_flood_passes() {
         assert!(index.find(&digest(1), &request(""), &mut Vec::new()).is_some(), "lost at {id}");
     }
 }
+
+#[test]
+fn keys_that_are_given_up_while_files_come_leave_none_behind() {
+    let (index, gone) = index(1 << 30, 1_000_000);
+    let plain = label("", "", 1);
+    let puts = 20_000;
+    std::thread::scope(|scope| {
+        let giving_up = scope.spawn(|| {
+            for round in 0..puts {
+                index.remove_all(&digest(round % 4));
+            }
+        });
+        for id in 0..puts {
+            put(&index, id, id % 4, &plain, 10);
+        }
+        giving_up.join().expect("the other thread");
+    });
+    let there = index.meant(&Selector::All).len() as u64;
+    assert_eq!(index.filled(), (there * 10, there));
+    assert_eq!(gone.try_iter().collect::<HashSet<_>>().len() as u64, puts - there);
+}
