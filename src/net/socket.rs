@@ -111,8 +111,7 @@ pub(super) fn is_over(fd: RawFd) -> bool {
 unsafe fn recv(fd: RawFd, at: *mut u8, room: usize, flags: libc::c_int) -> io::Result<usize> {
     let (flags, nobody) = (flags | libc::MSG_DONTWAIT, std::ptr::null_mut::<libc::c_void>());
     // SAFETY: as the caller says; the address of the sender is not asked for.
-    let got =
-        unsafe { libc::syscall(libc::SYS_recvfrom, fd, at, room, flags, nobody, nobody) };
+    let got = unsafe { libc::syscall(libc::SYS_recvfrom, fd, at, room, flags, nobody, nobody) };
     usize::try_from(got).map_err(|_| io::Error::last_os_error())
 }
 
