@@ -110,3 +110,8 @@ fn htpasswd() {
 fn jwks() {
     replay("jwks", ringway::proxy::auth::fuzz_keys);
 }
+
+#[test]
+fn cache_file() {
+    replay("cache_file", ringway::proxy::fuzz_cache_file);
+}

@@ -39,6 +39,8 @@ pub enum CacheError {
     NoPath,
     /// `overrule` without anything that overrules.
     NothingOverrules,
+    /// A folder that depends on where the process is started.
+    Folder,
 }
 
 impl fmt::Display for CacheError {
@@ -51,6 +53,7 @@ impl fmt::Display for CacheError {
             Self::NeverStored(status) => write!(f, "answers with {status} are never stored"),
             Self::NoPath => f.write_str("without \"path\" every path would get the same answer"),
             Self::NothingOverrules => f.write_str("there is no \"max_age\" that could overrule"),
+            Self::Folder => f.write_str("this is no whole path"),
         }
     }
 }
@@ -69,6 +72,7 @@ impl CacheError {
             Self::NeverStored(_) => "leave it out".to_owned(),
             Self::NoPath => "add \"path\"".to_owned(),
             Self::NothingOverrules => "write one, or leave this out".to_owned(),
+            Self::Folder => "as in: folder = \"/var/cache/ringway\"".to_owned(),
         }
     }
 }

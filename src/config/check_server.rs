@@ -6,8 +6,8 @@ use toml::de::DeValue;
 
 use super::address;
 use super::admin_address::AdminAddress;
+use super::check_cache_disk;
 use super::checked::{AccessLog, AccessLogFormat, LimitsConfig, ServerConfig, Workers};
-use super::checked_cache::CacheStoreConfig;
 use super::document::{Findings, Table, integer, span_of, wrong_type};
 use super::error::Mistake;
 use super::nearest::nearest;
@@ -29,9 +29,7 @@ pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig
         },
         resolvers: resolvers(table, findings),
         drain_timeout: table.time("drain_timeout", findings),
-        cache: CacheStoreConfig {
-            memory: table.table("cache", findings).bounded("memory", findings),
-        },
+        cache: check_cache_disk::store(&table.table("cache", findings), findings),
         spread: table.flag("spread", findings),
     }
 }

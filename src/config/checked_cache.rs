@@ -1,5 +1,6 @@
 //! The checked form of `cache`: which answers of a route are kept, and how they are found again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::caching::{CookiePolicy, StoringPolicy};
@@ -8,10 +9,29 @@ use crate::http::caching::{CookiePolicy, StoringPolicy};
 const HEURISTIC_MOST: u64 = 86_400;
 
 /// `cache = {...}` of `[server]`: the one store of all routes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CacheStoreConfig {
     /// Bytes that it holds at the most. Default 256 MiB.
     pub memory: usize,
+    /// The second tier, in files. Default none.
+    pub disk: Option<CacheDiskConfig>,
+}
+
+/// `disk = {...}` of `cache` of `[server]`.
+#[derive(Clone, Debug)]
+pub struct CacheDiskConfig {
+    /// Where the files are.
+    pub folder: PathBuf,
+    /// Bytes that they take at the most. Default 1 GiB.
+    pub size: u64,
+    /// How many there are at the most. Default 100,000.
+    pub files: usize,
+    /// Bytes of the largest body. Default 64 MiB.
+    pub max_object: u64,
+    /// What is asked for once is written, too. Default false.
+    pub admits_all: bool,
+    /// Threads that read. Default 4.
+    pub threads: usize,
 }
 
 /// `cache = {...}` of a route.

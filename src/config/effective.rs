@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::scalar::{show_duration as time, show_size};
 use super::{
-    AccessLog, AccessLogFormat, Config, HostPattern, Workers, effective_listener, effective_pool,
-    effective_route,
+    AccessLog, AccessLogFormat, Config, HostPattern, RouteConfig, Workers, effective_cache,
+    effective_listener, effective_pool, effective_route,
 };
 
 /// The whole configuration as a file that says everything.
@@ -22,6 +22,14 @@ pub fn effective(config: &Config) -> String {
     for it in &config.pools {
         effective_pool::pool(&mut out, it);
     }
+    out
+}
+
+/// One route as it would be written; tells apart what members are asked for.
+#[must_use]
+pub fn effective_of(config: &Config, route: &RouteConfig) -> String {
+    let mut out = String::new();
+    effective_route::route(&mut out, config, route);
     out
 }
 
@@ -58,7 +66,7 @@ fn process(out: &mut String, config: &Config) {
         line(out, "resolvers", list(resolvers));
     }
     line(out, "drain_timeout", quote(&time(server.drain_timeout)));
-    line(out, "cache", table([("memory", size(server.cache.memory as u64))]));
+    line(out, "cache", effective_cache::store(&server.cache));
     line(out, "spread", server.spread);
     let limits = &config.limits;
     out.push_str("\n[limits]\n");

@@ -1,9 +1,25 @@
 //! A checked cache as TOML.
 
-use super::checked_cache::{CacheConfig, KeyPart, Mark};
+use super::checked_cache::{CacheConfig, CacheStoreConfig, KeyPart, Mark};
 use super::effective::{list, quote, size, table};
 use super::scalar::show_duration as time;
 use crate::http::caching::CookiePolicy;
+
+pub(super) fn store(store: &CacheStoreConfig) -> String {
+    let disk = store.disk.as_ref().map(|disk| {
+        let admission = if disk.admits_all { "always" } else { "second-use" };
+        table([
+            ("folder", quote(&disk.folder.to_string_lossy())),
+            ("size", size(disk.size)),
+            ("files", disk.files.to_string()),
+            ("max_object", size(disk.max_object)),
+            ("admission", quote(admission)),
+            ("threads", disk.threads.to_string()),
+        ])
+    });
+    let disk = disk.unwrap_or_else(|| quote("off"));
+    table([("memory", size(store.memory as u64)), ("disk", disk)])
+}
 
 pub(super) fn cache(cache: &CacheConfig) -> String {
     let set_cookie = match cache.set_cookie {

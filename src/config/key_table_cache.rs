@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::key_table::{KIB, MIB, key};
 use super::keys::Key;
 use super::keys::Kind::{Choice, Count, Flag, Form, Percent, Size, Switch, Time};
-use super::keys::Section::{Cache, CacheStore, Compress, CompressStored};
+use super::keys::Section::{Cache, CacheDisk, CacheStore, Compress, CompressStored};
 
 const TYPES: &str = "[\"text/*\", \"application/json\", \"application/*+json\", \"application/javascript\", \"application/xml\", \"application/*+xml\", \"application/wasm\", \"application/x-ndjson\", \"application/yaml\", \"image/svg+xml\", \"image/bmp\", \"image/x-icon\", \"font/otf\", \"font/ttf\", \"application/vnd.ms-fontobject\"]";
 
@@ -38,6 +38,20 @@ pub(super) const KEYS: &[Key] = &[
         "How long a request waits for the answer that another request has asked for already. Then it asks itself.", "wait = \"1s\""),
     key(CacheStore, "memory", Size { default: Some(256 * MIB), min: MIB, max: 1 << 40 },
         "Bytes of memory that stored answers take at the most, over all workers. What was used once goes before what is used again and again.", "memory = \"1GiB\""),
+    key(CacheStore, "disk", Switch { section: CacheDisk, on: false },
+        "A second tier in files, for what leaves memory and for what is to be there after a restart.", "disk = { folder = \"/var/cache/ringway\", size = \"20GiB\" }"),
+    key(CacheDisk, "folder", Form("a whole path (`/...`)", ""),
+        "Where the files are: a folder of this process alone, which others cannot write to. It is made where it is missing.", "folder = \"/var/cache/ringway\""),
+    key(CacheDisk, "size", Size { default: Some(1024 * MIB), min: MIB, max: 1 << 44 },
+        "Bytes that the files take at the most.", "size = \"20GiB\""),
+    key(CacheDisk, "files", Count { default: 100_000, min: 16, max: 10_000_000 },
+        "How many files there are at the most. Each takes some hundred bytes of memory, 4 KiB at the most.", "files = 1000000"),
+    key(CacheDisk, "max_object", Size { default: Some(64 * MIB), min: 4 * KIB, max: 1024 * MIB },
+        "Bytes of the largest body that is written. No answer takes more than a quarter of `size` either.", "max_object = \"256MiB\""),
+    key(CacheDisk, "admission", Choice(&["second-use", "always"]),
+        "When an answer is written: when it is asked for the second time, so that what is asked for once costs the disk nothing; or as soon as it is stored.", "admission = \"always\""),
+    key(CacheDisk, "threads", Count { default: 4, min: 1, max: 64 },
+        "Threads that read files. One more writes.", "threads = 8"),
 
     key(Compress, "encodings", Form("a list of `\"zstd\"`, `\"br\"` and `\"gzip\"`", "[\"zstd\", \"br\", \"gzip\"]"),
         "What clients may get: the one that a client likes best, and of those that it likes alike the first of this list.",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
-    Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress,
+    Balance, Cache, CacheDisk, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress,
     CompressStored, Cors, Eject, Health, Hsts, Keepalive, Limits, Listener, ListenerAccess,
     ListenerLimits, ListenerRate, ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool,
     PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond,
@@ -35,6 +35,8 @@ pub enum Section {
     Server,
     /// `cache = {...}` of `[server]`.
     CacheStore,
+    /// `disk = {...}` of `cache` of `[server]`.
+    CacheDisk,
     /// `[limits]`
     Limits,
     /// `[listener.NAME]`
@@ -170,10 +172,11 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Root,
         Server,
         CacheStore,
+        CacheDisk,
         Limits,
         Listener,
         ListenerTimeouts,
@@ -238,6 +241,7 @@ impl Section {
             Root => "the top level",
             Server => "[server]",
             CacheStore => "[server.cache]",
+            CacheDisk => "[server.cache.disk]",
             Limits => "[limits]",
             Listener => "[listener.NAME]",
             ListenerTimeouts => "[listener.NAME.timeouts]",
@@ -300,7 +304,7 @@ impl Section {
     #[must_use]
     pub const fn hat(self) -> Hat {
         match self {
-            Root | Server | CacheStore | Limits => Hat::Process,
+            Root | Server | CacheStore | CacheDisk | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
             | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect

@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use super::*;
 use crate::config::check_l4::elsewhere;
+use crate::config::keys::Hat;
 use crate::config::{effective, load};
 
 const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
@@ -24,6 +25,7 @@ const RULES: &str = "tls = { certificates = [{ chain = 'a', key = 'b' }], client
     auth.jwt.jwks = 'https://a/'
     auth.basic = { realm = 'a', users = 'b' }
     auth.request = { pool = 'app', remember = {} }";
+const DISK: &str = "[server]\ncache.disk.folder = '/a'";
 const GUARDED: &str = "access.deny = \"10.0.0.1\"\nrate = { rate = \"1/s\" }";
 const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 
@@ -94,6 +96,7 @@ fn the_defaults_of_the_manual_are_those_of_the_check() {
     let mut compared = 0;
     for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
         let table = match section {
+            Section::CacheDisk => find(&shown(&format!("{DISK}\n{MINIMAL}")), section),
             // Not by default, and without a default.
             Section::Balance | Section::Passthrough | Section::Respond | Section::Auth => {
                 continue;
@@ -325,7 +328,9 @@ fn of_auth(key: &Key) -> (&'static str, String) {
 fn file_with(key: &Key, [listener, route, pool, member]: [&str; 4]) -> String {
     let line = key.example;
     let process = if listener.len() + route.len() + pool.len() + member.len() == 0 {
-        format!("{}\n{line}\n", key.section.header())
+        let folder = key.section == Section::CacheDisk && key.name != "folder";
+        let folder = if folder { "folder = '/a'\n" } else { "" };
+        format!("{}\n{folder}{line}\n", key.section.header())
     } else {
         String::new()
     };
@@ -358,7 +363,7 @@ fn every_example_is_understood() {
             (of_tls(key), of_fields(key), of_auth(key));
         let (listener, route, pool, member) = match key.section {
             Section::Root => continue,
-            Section::Server | Section::CacheStore | Section::Limits => ("", "", "", ""),
+            section if section.hat() == Hat::Process => ("", "", "", ""),
             Section::Listener if key.name == "hsts" => (&*in_listener, "", "", ""),
             Section::Listener => (line, "", "", ""),
             Section::ListenerTimeouts => (&*below("timeouts"), "", "", ""),

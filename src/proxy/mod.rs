@@ -36,6 +36,7 @@ mod named;
 mod passthrough;
 mod path_edit;
 mod patience;
+mod prefixes;
 mod rate;
 mod reasons;
 mod redirect;
@@ -54,7 +55,11 @@ mod tunnel;
 mod upload;
 mod workbench;
 
-pub use cache::{CacheHand, Selector, SharedCache, Verdict};
+#[doc(hidden)]
+pub use cache::fuzz_cache_file;
+pub use cache::{
+    CacheHand, DiskFolder, DiskSeat, FolderError, Selector, SharedCache, Verdict, serve_disk,
+};
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Neighbours, Place};
 pub use flows::Flows;

@@ -11,11 +11,11 @@
 //! methods of all of them.
 
 use std::cell::RefCell;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use super::conditions::{self, Asked};
+use super::prefixes::Prefixes;
 use super::regexes::{Known, Regexes};
 use crate::config::{Conditions, Config, HostPattern, PathPattern, RouteConfig};
 use crate::ids::{ListenerId, RouteId};
@@ -67,18 +67,9 @@ struct Paths {
     exact: HashMap<Vec<u8>, Vec<RouteId>>,
     /// Bytes of the longest exact path.
     exact_max: usize,
-    prefixes: Vec<Prefix>,
+    prefixes: Prefixes,
     regexes: Regexes,
     any: Vec<RouteId>,
-}
-
-/// A prefix, with its slash: `/x/*` holds `/x/`. Sorted by text.
-#[derive(Debug)]
-struct Prefix {
-    text: Vec<u8>,
-    /// The position of the longest other prefix that this one starts with.
-    parent: Option<usize>,
-    routes: Vec<RouteId>,
 }
 
 impl Router {
@@ -217,34 +208,14 @@ impl Paths {
                 self.exact.entry(path.clone().into_bytes()).or_default().push(id);
             }
             PathPattern::Prefix(path) => {
-                let text = [path.as_bytes(), b"/"].concat();
-                self.prefixes.push(Prefix { text, parent: None, routes: vec![id] });
+                self.prefixes.insert(path, id);
             }
             PathPattern::Regex(regex) => self.regexes.add(regex, id),
         }
     }
 
-    /// Sorts the prefixes, joins equal ones (the sort is stable: their routes stay in file order)
-    /// and finds their parents.
     fn link(&mut self, known: &mut Known) {
         self.regexes.link(known);
-        self.prefixes.sort_by(|a, b| a.text.cmp(&b.text));
-        self.prefixes.dedup_by(|later, earlier| {
-            let same = later.text == earlier.text;
-            if same {
-                earlier.routes.append(&mut later.routes);
-            }
-            same
-        });
-        // In this order, those that an entry starts with are the open ones of a stack.
-        let mut open: Vec<(usize, Vec<u8>)> = Vec::new();
-        for (index, prefix) in self.prefixes.iter_mut().enumerate() {
-            while open.last().is_some_and(|(_, text)| !prefix.text.starts_with(text)) {
-                open.pop();
-            }
-            prefix.parent = open.last().map(|(parent, _)| *parent);
-            open.push((index, prefix.text.clone()));
-        }
     }
 
     fn walk(
@@ -257,34 +228,11 @@ impl Paths {
         {
             routes.iter().copied().try_for_each(&mut *visit)?;
         }
-        // The greatest prefix at or before the path is the longest that it starts with, or has that
-        // one among its parents.
-        let after = self.prefixes.partition_point(|prefix| prefix.at_or_before(path));
-        let mut candidate = after.checked_sub(1);
-        while let Some(prefix) = candidate.and_then(|index| self.prefixes.get(index)) {
-            if prefix.matches(path) {
-                prefix.routes.iter().copied().try_for_each(&mut *visit)?;
-            }
-            candidate = prefix.parent;
+        for routes in self.prefixes.of(path) {
+            routes.iter().copied().try_for_each(&mut *visit)?;
         }
         self.regexes.walk(path, visit)?;
         self.any.iter().copied().try_for_each(visit)
-    }
-}
-
-impl Prefix {
-    /// `/x/` matches `/x` and everything that starts with `/x/`.
-    fn matches(&self, path: &[u8]) -> bool {
-        path.starts_with(&self.text) || self.text.strip_suffix(b"/") == Some(path)
-    }
-
-    /// Whether it is not greater than `path` with a slash at its end.
-    fn at_or_before(&self, path: &[u8]) -> bool {
-        let order = match self.text.split_at_checked(path.len()) {
-            Some((head, tail)) => head.cmp(path).then_with(|| tail.cmp(b"/")),
-            None => self.text.as_slice().cmp(path),
-        };
-        order != Ordering::Greater
     }
 }
 

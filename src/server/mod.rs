@@ -1,5 +1,6 @@
 //! The process: start order, the workers, drain.
 
+mod cache;
 pub mod demo;
 mod drain;
 mod run;

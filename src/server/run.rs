@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 use tokio::sync::mpsc;
 
+use super::cache;
 use super::drain::{Crew, Outcome};
 use super::worker::{AuthSeat, Command, Plan};
 use crate::balancer::{self, SharedPools};
@@ -17,7 +18,7 @@ use crate::control::admin::{self, AdminBindError, AdminListener, Process};
 use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
-use crate::proxy::{Guards, SharedCache};
+use crate::proxy::Guards;
 use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
@@ -43,6 +44,8 @@ pub enum StartError {
     Admin(AdminBindError),
     /// The access log's file.
     AccessLog(PathBuf, io::Error),
+    /// The folder of the cache.
+    CacheFolder(PathBuf, io::Error),
     /// Files of certificates and keys, of users and secrets.
     Tls(Vec<TlsFileFault>),
     /// A thread, a ring, or another resource.
@@ -66,6 +69,9 @@ impl fmt::Display for StartError {
                 };
                 write!(f, "cannot open server.access_log {}: {error}{hint}", path.display())
             }
+            Self::CacheFolder(path, error) => {
+                write!(f, "cannot use server.cache.disk.folder {}: {error}", path.display())
+            }
             Self::Tls(faults) => {
                 let faults: Vec<_> = faults.iter().map(TlsFileFault::to_string).collect();
                 f.write_str(&faults.join("\nringway: "))
@@ -85,7 +91,9 @@ impl std::error::Error for StartError {
             Self::Driver(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Admin(error) => Some(error),
-            Self::AccessLog(_, error) | Self::System(error) => Some(error),
+            Self::AccessLog(_, error) | Self::CacheFolder(_, error) | Self::System(error) => {
+                Some(error)
+            }
             Self::Tls(_) | Self::Core(_) | Self::WorkerLost(_) => None,
         }
     }
@@ -130,7 +138,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(certificates.connectors())
         .with_records(shared.records());
-    let cache = SharedCache::new(&config, cores.len());
+    let cache = cache::open(&config, cores.len())?;
     let (started, starts) = bounded(cores.len());
     let datagrams = by_worker(datagrams, cores.len());
     let bound = by_worker(listening, cores.len()).into_iter().zip(datagrams);
@@ -148,6 +156,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
             row: Arc::clone(row),
             access_log: log_sender.clone(),
             tls: certificates.acceptors(),
+            disk: cache::seat(cache.as_deref())?,
             cache: cache.clone(),
             observer: observer.clone(),
             auth: auth.as_ref().map(seat).transpose()?,

@@ -20,8 +20,8 @@ use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
 use crate::proxy::auth::Auth;
 use crate::proxy::{
-    self, CacheHand, Context, DRAIN_PATIENCE, Flows, Give, Neighbours, Newcomer, Origin, Place,
-    Post, SharedCache, auth,
+    self, CacheHand, Context, DRAIN_PATIENCE, DiskSeat, Flows, Give, Neighbours, Newcomer, Origin,
+    Place, Post, SharedCache, auth,
 };
 use crate::stats::{Counter, Occupancy, Reason, Row};
 
@@ -69,6 +69,8 @@ pub(super) struct Plan {
     pub(super) tls: Arc<[Option<TlsAcceptor>]>,
     /// The cache, if a route has one.
     pub(super) cache: Option<Arc<SharedCache>>,
+    /// The way to its tier on disk, if it has one.
+    pub(super) disk: Option<DiskSeat>,
     pub(super) observer: Observer,
     /// Who may send requests, if any route asks; and the way back of passwords' verdicts.
     pub(super) auth: Option<AuthSeat>,
@@ -116,7 +118,8 @@ impl Plan {
     async fn serve(self) {
         let (row, observer) = (&self.row, &self.observer);
         let peers: Rc<[_]> = self.peers.into();
-        let cache = self.cache.map(|cache| CacheHand::new(cache, self.id, telling(&peers)));
+        let disk = self.disk;
+        let cache = self.cache.map(|it| CacheHand::new(it, self.id, disk, telling(&peers)));
         let neighbours = Neighbours {
             me: self.id,
             occupancy: self.occupancy,
@@ -135,6 +138,7 @@ impl Plan {
         let context = context.with_auth(auth).with_cache(cache).shared();
         context.open_mirrors();
         net::spawn(auth::serve(Rc::clone(&context)), count_panic(&context));
+        net::spawn(proxy::serve_disk(Rc::clone(&context)), count_panic(&context));
         let (doors, flows) = open(self.sockets, self.datagrams, &context);
         for flows in &flows {
             net::spawn(Rc::clone(flows).serve(), count_panic(&context));

@@ -94,6 +94,14 @@ counters! {
     CacheEncodings, "cache_encodings", "Encoded forms of stored answers that were made, to be kept beside them.";
     CacheEncodingBytes, "cache_encoding_bytes", "Bytes of these forms when they were made.";
     CacheEncodedHits, "cache_encoded_hits", "Answers whose body was the encoded form kept in the cache: nothing was encoded for them.";
+    CacheDiskHits, "cache_disk_hits", "Requests answered from a file of the cache; they count among `cache_hits` and `cache_stale`, too.";
+    CacheDiskWrites, "cache_disk_writes", "Answers written to files.";
+    CacheDiskEvicted, "cache_disk_evicted", "Files that made room for others.";
+    CacheDiskDamaged, "cache_disk_damaged", "Files found damaged, and thrown away.";
+    CacheDiskErrors, "cache_disk_errors", "Times that the file system refused to read or write a file of the cache.";
+    CacheDiskBusy, "cache_disk_busy", "Answers not read from or written to files because too many reads or writes were under way.";
+    CacheDiskFiles, "cache_disk_files", "Files of the cache now (a gauge).";
+    CacheDiskBytes, "cache_disk_bytes", "Bytes that they have (a gauge).";
     CachePurged, "cache_purged", "Stored answers purged by an operator (control).";
     CompressGzip, "compress_gzip", "Answers encoded with gzip.";
     CompressGzipIn, "compress_gzip_in", "Bytes of their bodies as members sent them.";
@@ -184,6 +192,8 @@ mod tests {
             "queue_waiting",
             "cache_keys",
             "cache_bytes",
+            "cache_disk_files",
+            "cache_disk_bytes",
             "compress_active",
             "flows_active",
             "members_out",

@@ -156,6 +156,7 @@ reasons! {
     TunnelReset, Member, "tunnel_reset", 0, "the member reset a connection that is relayed";
     MemberStalled, Member, "write_timeout", 0, "the member took nothing of what a client sent for timeouts.response of the pool";
     NoDescriptors, Proxy, "no_descriptors", 503, "ringway has no file descriptors left (RLIMIT_NOFILE)";
+    CacheDisk, Proxy, "cache_disk", 500, "a file of the cache could not be read, or turned out to be damaged, in the middle of an answer";
     Internal, Proxy, "internal", 500, "ringway failed at something it should not fail at";
     DrainCut, Proxy, "drain_cut", 503, "the exchange did not end within server.drain_timeout";
 }

@@ -119,7 +119,7 @@ fn post(proxy: &Proxy, what: &str) -> String {
     Client::connect(admin).ask(request).text()
 }
 
-fn ringway(proxy: &Proxy, args: &[&str]) -> String {
+pub(crate) fn ringway(proxy: &Proxy, args: &[&str]) -> String {
     let admin = address(proxy).to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
     let output =

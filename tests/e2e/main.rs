@@ -23,6 +23,8 @@ mod auth_request;
 mod balancing;
 mod basic;
 mod cache;
+mod cache_disk;
+mod cache_disk_faults;
 mod cache_encodings;
 mod cache_stale;
 mod cache_waiting;

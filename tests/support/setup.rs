@@ -122,6 +122,12 @@ impl Setup {
         self
     }
 
+    /// A child whose files cannot become larger than this.
+    pub(crate) fn file_size(mut self, size: u64) -> Setup {
+        self.confinement.file_size = Some(size);
+        self
+    }
+
     /// A child to which the kernel refuses io_uring.
     pub(crate) fn without_io_uring(mut self) -> Setup {
         self.confinement.no_io_uring = true;

@@ -12,6 +12,8 @@ use super::seccomp;
 pub(crate) struct Confinement {
     /// RLIMIT_NOFILE, soft and hard.
     pub(crate) files: Option<u64>,
+    /// RLIMIT_FSIZE, soft and hard: what would make a file longer fails with EFBIG.
+    pub(crate) file_size: Option<u64>,
     /// io_uring_setup fails with EPERM, as under a container's seccomp profile.
     pub(crate) no_io_uring: bool,
 }
@@ -34,6 +36,14 @@ pub(crate) fn confine(command: &mut Command, confinement: Confinement) {
             let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
             // SAFETY: `limit` lives until the call returns, which reads it only.
             check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
+        }
+        if let Some(size) = confinement.file_size {
+            let limit = libc::rlimit { rlim_cur: size, rlim_max: size };
+            // SAFETY: as above.
+            check(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) })?;
+            // SAFETY: no handler of ours; ignored signals stay ignored behind exec. Not ignored, this
+            // one would end the process in place of the error.
+            unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         }
         filter.as_ref().map_or(Ok(()), seccomp::install)
     };

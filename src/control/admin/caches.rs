@@ -9,7 +9,7 @@ use hyper::StatusCode;
 
 use super::Process;
 use super::refusal::Refusal;
-use super::view::{CacheView, PurgeView};
+use super::view::{CacheDiskView, CacheView, PurgeView};
 use crate::proxy::{Selector, SharedCache};
 use crate::stats::Counter;
 
@@ -22,9 +22,16 @@ const USAGE: &str = "say url=..., prefix=..., tag=... or all=true, and soft=true
 pub(super) async fn filled(
     State(process): State<Arc<Process>>,
 ) -> Result<Json<CacheView>, Refusal> {
-    let (bytes, keys) = cache(&process)?.filled();
-    let memory = process.config.server.cache.memory as u64;
-    Ok(Json(CacheView { memory, bytes, keys }))
+    let (cache, config) = (cache(&process)?, &process.config.server.cache);
+    let (bytes, keys) = cache.filled();
+    let on_disk = cache.filled_on_disk().zip(config.disk.as_ref());
+    let disk = on_disk.map(|((bytes, files, read), disk)| CacheDiskView {
+        size: disk.size,
+        bytes,
+        files,
+        read,
+    });
+    Ok(Json(CacheView { memory: config.memory as u64, bytes, keys, disk }))
 }
 
 pub(super) async fn purge(

@@ -227,6 +227,21 @@ pub struct CacheView {
     pub bytes: u64,
     /// Keys that are known.
     pub keys: u64,
+    /// The tier on disk, if there is one.
+    pub disk: Option<CacheDiskView>,
+}
+
+/// The tier on disk of [`CacheView`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CacheDiskView {
+    /// Bytes that files may have.
+    pub size: u64,
+    /// Bytes that they have.
+    pub bytes: u64,
+    /// How many there are.
+    pub files: u64,
+    /// All that was there at the start is known.
+    pub read: bool,
 }
 
 /// `POST /cache/purge`.

@@ -4,10 +4,11 @@ use super::super::exchange::{Ask, Ending, Facts};
 use super::encodings::prepare;
 use super::fetch::fetch;
 use super::hand::CacheHand;
-use super::look::{Look, look};
+use super::look::{Look, Tier, look};
 use super::refresh::refresh;
 use super::send::{Getter, Ready, ready as make_ready, send};
 use super::store::Key;
+use super::tiers::{self, Source};
 use crate::http::ResponseHead;
 use crate::ids::ListenerId;
 use crate::net::Buffer;
@@ -24,7 +25,7 @@ pub(in super::super) async fn ask(
     let (Some(cache), Some(hand)) = (&ask.route.cache, ask.context.cache()) else {
         return Ok(None);
     };
-    let ready = match look(ask, cache, hand, response, facts)? {
+    let ready = match look(ask, cache, hand, response, facts, Tier::All)? {
         Look::Hit(ready) => ready,
         Look::HitAndRefresh(ready, plan) => {
             refresh(ask, listener, facts, plan);
@@ -34,6 +35,10 @@ pub(in super::super) async fn ask(
             // Large, and not for hits: kept out of every connection's memory.
             let fetch = Box::pin(fetch(*ask, cache, hand, plan, received, response, facts));
             return fetch.await.map(Some);
+        }
+        Look::OnDisk(found) => {
+            let from = Source { ask, cache, hand, listener };
+            return Box::pin(tiers::answer(from, *found, received, response, facts)).await;
         }
         Look::Past => return Ok(None),
     };

@@ -168,7 +168,7 @@ impl Making {
         if !open.is_empty() {
             chunks.push(Arc::from(open.as_slice()));
         }
-        Ok(Made::Encoded(Body { chunks, length: made }))
+        Ok(Made::Encoded(Body::of(chunks)))
     }
 }
 

@@ -11,7 +11,7 @@ use super::Part;
 use super::fill::{self, Decision};
 use super::flight::{Begun, Flight, Landing};
 use super::hand::{CacheHand, Joined};
-use super::look::{Look, Plan, look};
+use super::look::{Look, Plan, Tier, look};
 use super::send::{Getter, Growing, ready, send, send_growing};
 use super::store::Key;
 use super::stored::Stored;
@@ -147,12 +147,12 @@ pub(in super::super) async fn fetch(
             Some(Landing::Again) => {}
             Some(Landing::Alone) | None => break,
         }
-        match look(&ask, cache, hand, response, facts)? {
+        match look(&ask, cache, hand, response, facts, Tier::Memory)? {
             Look::Hit(ready) | Look::HitAndRefresh(ready, _) => {
                 return send(&ask, ready, received, facts).await;
             }
             Look::Miss(next) => plan = next,
-            Look::Past => break,
+            Look::OnDisk(_) | Look::Past => break,
         }
     }
     ask.cache = None;
@@ -166,7 +166,7 @@ pub(in super::super) async fn fetch(
 }
 
 /// Waits until it is known what becomes of a flight; `None`: that took too long.
-async fn wait<'f>(
+pub(super) async fn wait<'f>(
     ask: &Ask<'_>,
     cache: &CacheConfig,
     hand: &CacheHand,

@@ -105,7 +105,7 @@ impl Fetch<'_> {
     fn refuse(&self, status: u16, why: Unstorable, now: u64) {
         let store = &self.hand.shared.store;
         if let Some(stale) = self.stale.as_ref().filter(|_| status < 500) {
-            store.forget(&self.key, stale);
+            self.hand.shared.forget(&self.key, stale);
         }
         // A status that is not stored may well be another one next time.
         if why != Unstorable::Status {
@@ -216,21 +216,22 @@ fn update(
     let text = stale.updated_by(said);
     let mut head = ResponseHead::new();
     let limits = HeadLimits { bytes: text.len() + 1, fields: 4096 };
-    let store = &fetch.hand.shared.store;
+    let shared = &fetch.hand.shared;
     if head.parse(&text, &limits).is_err() {
-        store.forget(&fetch.key, stale);
+        shared.forget(&fetch.key, stale);
         return (Arc::clone(stale), false);
     }
     let judged = fetch.lifetime(ask, &head, now);
     let label = Label::new(&head, ask.head, judged.unwrap_or_default(), now);
     let Some(label) = label else {
-        store.forget(&fetch.key, stale);
+        shared.forget(&fetch.key, stale);
         return (Arc::clone(stale), false);
     };
     let fresh = Arc::new(stale.with(Arc::new(label)));
-    let keeps = judged.is_ok() && store.put(&fetch.key, &fetch.url, &fresh, fetch.number);
+    let keeps =
+        judged.is_ok() && shared.renew(&fetch.key, &fetch.url, (stale, &fresh), fetch.number);
     if !keeps {
-        store.forget(&fetch.key, stale);
+        shared.forget(&fetch.key, stale);
     }
     (fresh, keeps)
 }

@@ -217,7 +217,7 @@ impl Filling {
                 }
             };
             if let Some(stored) = stored
-                && hand.shared.store.put(&self.key, &self.url, &stored, self.number)
+                && hand.shared.keep(&self.key, &self.url, &stored, self.number)
             {
                 context.row.add(Counter::CacheStored, 1);
                 if let Some(Landing::Begun(begun)) = flight.landing() {

@@ -2,15 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 
+use super::disk::{Desk, Disk, DiskFolder, DiskSeat};
 use super::flight::{Flight, Landing, Sleepers};
 use super::key::Zone;
-use super::store::{Key, Resource, Selector, Store};
-use crate::clock;
+use super::store::{Key, Resource, Store};
 use crate::config::Config;
 use crate::ids::{PoolId, RouteId, WorkerId};
 use crate::stats::{Counter, Row};
@@ -25,6 +26,10 @@ const FILLING_PART: u64 = 4;
 #[derive(Debug)]
 pub struct SharedCache {
     pub(super) store: Store,
+    /// The second tier, if there is one.
+    pub(super) disk: Option<Arc<Disk>>,
+    /// What stands for a zone on disk, by its number.
+    pub(super) signatures: Vec<[u8; 16]>,
     flights: Cache<Key, Arc<Flight>>,
     zones: Vec<Zone>,
     /// By route and pool: a split has a zone for each of its pools, so that their answers do not mix.
@@ -37,9 +42,9 @@ pub struct SharedCache {
 }
 
 impl SharedCache {
-    /// The cache of a configuration, if one of its routes has one.
+    /// The cache of a configuration, if one of its routes has one. `folder`: with a tier on disk.
     #[must_use]
-    pub fn new(config: &Config, workers: usize) -> Option<Arc<Self>> {
+    pub fn new(config: &Config, workers: usize, folder: Option<DiskFolder>) -> Option<Arc<Self>> {
         let mut zones: Vec<Zone> = Vec::new();
         let mut object = 0;
         let mut by_route = HashMap::new();
@@ -62,6 +67,10 @@ impl SharedCache {
         (!zones.is_empty()).then(|| {
             Arc::new(Self {
                 store: Store::new(memory, object),
+                signatures: folder.as_ref().map_or_else(Vec::new, |_| {
+                    zones.iter().map(|zone| zone.signature(config)).collect()
+                }),
+                disk: folder.map(Disk::new),
                 flights: Cache::new(FLIGHTS_MOST),
                 zones,
                 by_route,
@@ -73,11 +82,29 @@ impl SharedCache {
         })
     }
 
-    /// Throws answers away, or (`soft`) makes them stale, so that they are validated before their
-    /// next use. How many.
+    /// Starts what the tier on disk needs.
+    ///
+    /// # Errors
+    /// The system has no more threads.
+    pub fn start(&self) -> io::Result<()> {
+        self.disk.as_ref().map_or(Ok(()), |disk| disk.start(self.signatures.clone()))
+    }
+
+    /// One worker's way to the tier on disk, if there is one.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn seat(&self) -> io::Result<Option<DiskSeat>> {
+        self.disk.as_ref().map(|_| DiskSeat::new()).transpose()
+    }
+
+    /// Bytes and number of files on disk, and whether all that was found there is known; `None`:
+    /// there is no such tier.
     #[must_use]
-    pub fn purge(&self, selector: &Selector, soft: bool) -> u64 {
-        self.store.purge(selector, soft, clock::unix().as_secs())
+    pub fn filled_on_disk(&self) -> Option<(u64, u64, bool)> {
+        let disk = self.disk.as_ref()?;
+        let (bytes, files) = disk.filled();
+        Some((bytes, files, disk.is_open()))
     }
 
     /// Bytes of memory that stored answers take, and by how many keys.
@@ -137,25 +164,34 @@ pub struct CacheHand {
     pub(super) shared: Arc<SharedCache>,
     pub(super) sleepers: Sleepers,
     pub(super) scratch: RefCell<Scratch>,
+    pub(super) desk: Option<Desk>,
     own: WorkerId,
 }
 
 impl CacheHand {
     /// The hand of worker `own`. `ring` tells another worker that a flight made progress, and is
-    /// false if it could not.
+    /// false if it could not. `seat`: the way to the tier on disk.
     #[must_use]
     pub fn new(
         shared: Arc<SharedCache>,
         own: WorkerId,
+        seat: Option<DiskSeat>,
         ring: Box<dyn Fn(WorkerId, u64) -> bool>,
     ) -> Self {
         let sleepers = Sleepers::new(own, Arc::clone(&shared.missed), ring);
-        Self { shared, sleepers, scratch: RefCell::default(), own }
+        Self { shared, sleepers, scratch: RefCell::default(), desk: seat.map(Desk::new), own }
     }
 
     /// Another worker's flight made progress.
     pub fn wake(&self, flight: u64) {
         self.sleepers.wake(flight);
+    }
+
+    /// Brings what was read from disk to those who wait, until the process ends.
+    pub async fn serve(&self) {
+        if let Some(desk) = &self.desk {
+            desk.serve().await;
+        }
     }
 
     /// Once per tick.
@@ -166,6 +202,9 @@ impl CacheHand {
             row.set(Counter::CacheBytes, bytes);
             row.set(Counter::CacheKeys, keys);
             row.set(Counter::CacheEvicted, self.shared.store.evicted());
+            if let Some(disk) = &self.shared.disk {
+                disk.show(row);
+            }
         }
     }
 

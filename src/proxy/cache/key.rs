@@ -2,7 +2,8 @@
 
 use super::super::exchange::Ask;
 use super::super::hash_key::values;
-use crate::config::{CacheConfig, HostPolicy, KeyPart, RouteConfig};
+use super::disk::digest_of;
+use crate::config::{CacheConfig, Config, HostPolicy, KeyPart, RouteConfig, effective_of};
 use crate::http::{Name, RequestHead, TargetForm, encode};
 use crate::ids::{PoolId, RouteId};
 
@@ -91,6 +92,16 @@ impl Zone {
             && route.request_headers.is_none()
             && route.host == HostPolicy::Preserve;
         Self { pool, route: (!plain).then_some(id), parts: cache.key.clone() }
+    }
+
+    /// What stands for the zone where keys outlive the process: its pool by name, and where a route
+    /// does not share its answers, all that the route does. Another number of the zone, or of another
+    /// route, is none of it.
+    pub(super) fn signature(&self, config: &Config) -> [u8; 16] {
+        let pool = config.pools.get(self.pool.index()).map(|pool| pool.name.as_str());
+        let route = self.route.and_then(|route| config.route(route));
+        let route = route.map(|route| effective_of(config, route));
+        digest_of(format!("{pool:?} {:?} {route:?}", self.parts).as_bytes())
     }
 
     /// Writes the key of a request to `place` into `out`; `id` is the zone's number.

@@ -3,11 +3,13 @@
 
 use super::super::exchange::{Ask, Facts};
 use super::super::hash_key::values;
+use super::disk::OnDisk;
 use super::hand::CacheHand;
 use super::key::{self, Place};
 use super::send::{Getter, Ready, ready};
 use super::store::{Key, Resource};
 use super::stored::Stored;
+use super::tiers;
 use super::trace::{Forward, Trace, Verdict};
 use crate::clock;
 use crate::config::{CacheConfig, Mark};
@@ -23,10 +25,23 @@ pub(in super::super) enum Look {
     Hit(Ready),
     /// The answer, and that another one is to be fetched in the background.
     HitAndRefresh(Ready, Box<Plan>),
+    /// Not in memory, but in a file.
+    OnDisk(Box<OnDisk>),
     /// Nothing that could answer.
     Miss(Box<Plan>),
     /// The request goes past the cache.
     Past,
+}
+
+/// Where to look.
+#[derive(Debug)]
+pub(super) enum Tier {
+    /// In memory, and if it is not there, what there is on disk.
+    All,
+    /// In memory alone.
+    Memory,
+    /// It came back from disk: this is what there is.
+    Recalled(Arc<Stored>),
 }
 
 /// How the answer is to be had.
@@ -53,6 +68,7 @@ pub(in super::super) fn look(
     hand: &CacheHand,
     response: &mut ResponseHead,
     facts: &Facts,
+    tier: Tier,
 ) -> Result<Look, Reason> {
     let past = |verdict, forward| {
         facts.cache.set(Some(Trace::forwarded(verdict, forward)));
@@ -66,17 +82,25 @@ pub(in super::super) fn look(
         return past(Verdict::Past, forward);
     }
     let Some(place) = Place::of(ask) else { return past(Verdict::Past, Forward::Request) };
-    let Some((resource, stored)) = find(ask, hand, &place, facts) else {
+    let Some((resource, mut stored)) = find(ask, hand, &place, facts) else {
         return past(Verdict::Past, Forward::Request);
     };
     let now = clock::unix().as_secs();
+    let recalled = matches!(tier, Tier::Recalled(_));
+    if let Some(found) = tiers::second(ask, hand, tier, &mut stored) {
+        return Ok(Look::OnDisk(found));
+    }
     let fitness = stored.as_ref().map(|stored| stored.fitness(&request, now));
     if let (Some(stored), Some(fitness)) = (&stored, fitness)
         && !matches!(fitness, Fitness::Validate { .. })
     {
         let fresh = fitness == Fitness::Fresh;
         let verdict = if fresh { Verdict::Hit } else { Verdict::Stale };
-        let trace = Trace::served(verdict, stored.label.ttl(now));
+        let mut trace = Trace::served(verdict, stored.label.ttl(now));
+        trace.disk = recalled;
+        if !recalled {
+            hand.note_use(resource.as_deref(), stored, now);
+        }
         let answer = ready(&Getter { ask, request, hand, facts, now }, stored, response, trace);
         if fitness != Fitness::StaleWhileRevalidate {
             return Ok(Look::Hit(answer));

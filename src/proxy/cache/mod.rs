@@ -4,6 +4,7 @@
 //! A hit is served by [`look`] alone. Everything else fetches, or waits for who does, in `fetch.rs`.
 
 mod ask;
+mod disk;
 mod encodings;
 mod fetch;
 mod fill;
@@ -17,13 +18,18 @@ mod refresh;
 mod send;
 mod store;
 mod stored;
+mod tiers;
 mod trace;
 mod watch;
 
+use std::rc::Rc;
+
+use super::context::Context;
 use super::exchange::{Ask, Facts};
 use crate::http::caching::CacheField;
 use crate::http::{FieldRef, ResponseHead};
 
+pub use disk::{DiskFolder, DiskSeat, FolderError, fuzz_cache_file};
 pub use hand::{CacheHand, SharedCache};
 pub use store::Selector;
 pub use trace::Verdict;
@@ -79,6 +85,13 @@ impl Part<'_> {
                 false
             }
         }
+    }
+}
+
+/// Brings what was read from disk to those who wait, until the process ends.
+pub async fn serve_disk(context: Rc<Context>) {
+    if let Some(hand) = context.cache() {
+        hand.serve().await;
     }
 }
 

@@ -10,6 +10,7 @@ use super::super::filtered::Filters;
 use super::super::response::{self, BodyField, ConnectionField, Edits};
 use super::super::serve::{Serving, To};
 use super::super::{compress, guard};
+use super::disk;
 use super::encodings::{Encodings, Made};
 use super::flight::{Begun, Flight};
 use super::growing::{Cursor, Read};
@@ -62,6 +63,8 @@ impl Ready {
     pub(super) fn unkept(&self) -> Option<(Arc<Stored>, Coding)> {
         let (rest, coding) = (self.rest.as_ref()?, self.way.unkept?);
         self.way.filters.as_ref()?;
+        // Nothing is kept beside what is on disk alone.
+        (rest.stored.body.opened().is_none()).then_some(())?;
         Some((Arc::clone(&rest.stored), coding))
     }
 }
@@ -308,7 +311,8 @@ pub(super) fn ready(
     }
     let mut rest = None;
     if way.framing != Framing::None {
-        if way.filters.is_none() && out.room() as u64 >= to - from {
+        let at_hand = stored.body.opened().is_none();
+        if at_hand && way.filters.is_none() && out.room() as u64 >= to - from {
             for slice in body.slices(from, to) {
                 out.tail().extend_from_slice(slice);
             }
@@ -370,8 +374,12 @@ async fn send_large(
     let Way { framing, keep, filters, .. } = way;
     let mut serving = Serving::resume(To::from(ask), facts, out, framing, keep, filters);
     if let Some(Rest { stored, coding, from, to }) = rest {
-        for slice in body_of(&stored, coding).slices(from, to) {
-            serving.push(slice).await?;
+        if let (Some(opened), Some(hand)) = (stored.body.opened(), ask.context.cache()) {
+            disk::pump(hand, opened, (from, to), &mut serving).await?;
+        } else {
+            for slice in body_of(&stored, coding).slices(from, to) {
+                serving.push(slice).await?;
+            }
         }
     }
     serving.end(received).await

@@ -186,6 +186,17 @@ impl Store {
             && resource.is_none_or(|resource| number > resource.invalidated)
     }
 
+    /// Whether this very answer is what is stored.
+    pub(super) fn holds(&self, key: &[u8], stored: &Arc<Stored>) -> bool {
+        let resource = self.resources.peek(key);
+        resource.is_some_and(|it| it.variants.iter().any(|other| Arc::ptr_eq(other, stored)))
+    }
+
+    /// Whether what the fetch of this number brings may still be used for others.
+    pub(super) fn takes(&self, key: &[u8], number: u64) -> bool {
+        self.is_current(number, self.resources.peek(key).as_deref())
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Option<Arc<Resource>> {
         self.resources.get(key)
     }
@@ -273,7 +284,7 @@ impl Store {
     }
 
     /// Nobody is to get what is stored for this key, or was asked for until now. Whether there was
-    /// anything.
+    /// anything. `is_fetched`: there may be something on its way.
     pub(super) fn invalidate(&self, key: &[u8], is_fetched: bool) -> bool {
         let known = self.resources.peek(key).is_some_and(|resource| !resource.variants.is_empty());
         if !known && !is_fetched {
@@ -287,8 +298,14 @@ impl Store {
         known
     }
 
-    /// Throws away, or (`soft`) makes stale; how many answers.
-    pub(super) fn purge(&self, selector: &Selector, soft: bool, now: u64) -> u64 {
+    /// Throws away, or (`soft`) makes stale; how many answers that `counts`.
+    pub(super) fn purge(
+        &self,
+        selector: &Selector,
+        soft: bool,
+        now: u64,
+        counts: impl Fn(&Key, &Stored) -> bool,
+    ) -> u64 {
         // What is under way now is not known yet, and so not kept.
         self.purged.store(self.number(), Ordering::SeqCst);
         let mut count = 0;
@@ -301,7 +318,7 @@ impl Store {
                 _ => true,
             };
             for stored in resource.variants.iter().filter(tagged) {
-                count += 1;
+                count += u64::from(counts(&key, stored));
                 if soft {
                     stored.soften(now);
                 } else if matches!(selector, Selector::Tag(_)) {

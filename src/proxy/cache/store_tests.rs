@@ -128,9 +128,9 @@ fn purges_by_url_prefix_tag_and_all() {
         let store = Store::new(1 << 20, 1 << 16);
         fill(&store);
         let under_way = store.number();
-        assert_eq!(store.purge(&selector, true, 1000), purged);
+        assert_eq!(store.purge(&selector, true, 1000, |_, _| true), purged);
         assert_eq!(left(&store), [1, 2, 1]);
-        assert_eq!(store.purge(&selector, false, 1000), purged);
+        assert_eq!(store.purge(&selector, false, 1000, |_, _| true), purged);
         assert_eq!(left(&store), expected, "{selector:?}");
         assert!(!store.put(b"c", b"u", &stored("", "", 1), under_way));
     }

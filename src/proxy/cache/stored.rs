@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::disk::Opened;
 use super::encodings::Encodings;
 use crate::http::caching::{
     CacheAnswer, CacheField, CacheRequest, Fitness, Lifetime, Validators, values, vary, withholds,
@@ -21,6 +22,8 @@ pub(super) const CHUNK: usize = 256 << 10;
 pub(super) struct Body {
     pub(super) chunks: Vec<Arc<[u8]>>,
     pub(super) length: u64,
+    /// Where it is if it is not in memory: then there are no chunks. What is in the store never is.
+    file: Option<Arc<Opened>>,
 }
 
 impl Body {
@@ -29,7 +32,7 @@ impl Body {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
         let full = |piece: &Arc<[u8]>| piece.len() >= CHUNK / 8;
         if pieces.len() <= 1 || pieces.iter().rev().skip(1).all(full) {
-            return Self { chunks: pieces, length };
+            return Self { chunks: pieces, length, file: None };
         }
         let mut chunks = Vec::new();
         let mut open: Vec<u8> = Vec::with_capacity(CHUNK.min(usize::try_from(length).unwrap_or(0)));
@@ -47,7 +50,7 @@ impl Body {
         if !open.is_empty() {
             chunks.push(Arc::from(open.as_slice()));
         }
-        Self { chunks, length }
+        Self { chunks, length, file: None }
     }
 
     /// Bytes that it takes.
@@ -55,8 +58,19 @@ impl Body {
         self.length + self.chunks.len() as u64 * 32
     }
 
-    /// The pieces of the bytes from `start` to `end`.
+    /// In a file.
+    pub(super) const fn on_disk(length: u64, file: Arc<Opened>) -> Self {
+        Self { chunks: Vec::new(), length, file: Some(file) }
+    }
+
+    /// The file that it is in, if it is not in memory.
+    pub(super) const fn opened(&self) -> Option<&Arc<Opened>> {
+        self.file.as_ref()
+    }
+
+    /// The pieces of the bytes from `start` to `end`, if they are in memory.
     pub(super) fn slices(&self, start: u64, end: u64) -> impl Iterator<Item = &[u8]> {
+        debug_assert!(self.file.is_none() || start == end, "a body in a file has no pieces");
         let mut at = 0;
         self.chunks.iter().filter_map(move |chunk| {
             let (first, last) = (at, at + chunk.len() as u64);
@@ -74,9 +88,9 @@ pub(super) struct Label {
     pub(super) status: u16,
     /// The head as it is sent, but for what speaks of connections, of lengths and of age.
     pub(super) head: Box<[u8]>,
-    etag: Option<Box<[u8]>>,
-    last_modified: Option<Box<[u8]>>,
-    date: u64,
+    pub(super) etag: Option<Box<[u8]>>,
+    pub(super) last_modified: Option<Box<[u8]>>,
+    pub(super) date: u64,
     pub(super) lifetime: Lifetime,
     /// When it came, in seconds since 1970.
     pub(super) came_at: u64,
@@ -85,7 +99,7 @@ pub(super) struct Label {
     /// What the request had in them, see [`vary::select`].
     pub(super) selected: Box<[u8]>,
     /// `Cache-Tag` and `Surrogate-Key`, each tag with a space on both sides.
-    tags: Box<[u8]>,
+    pub(super) tags: Box<[u8]>,
 }
 
 /// A whole answer.
@@ -97,6 +111,8 @@ pub(super) struct Stored {
     pub(super) encodings: Arc<Encodings>,
     /// Since when it is stale by an operator's word; 0: it is not.
     stale_since: AtomicU64,
+    /// When the tier on disk is to hear of its next use, in seconds since 1970.
+    due: AtomicU64,
 }
 
 impl Label {
@@ -166,11 +182,7 @@ impl Label {
     }
 
     pub(super) fn has_tag(&self, tag: &[u8]) -> bool {
-        let mut found = memchr::memmem::find_iter(&self.tags, tag);
-        found.any(|at| {
-            let before = at.checked_sub(1).and_then(|at| self.tags.get(at));
-            before == Some(&b' ') && self.tags.get(at + tag.len()) == Some(&b' ')
-        })
+        has_tag(&self.tags, tag)
     }
 
     pub(super) const fn resident(&self, now: u64) -> u64 {
@@ -188,13 +200,29 @@ impl Label {
 
 impl Stored {
     pub(super) fn new(label: Arc<Label>, body: Arc<Body>) -> Self {
-        Self { label, body, encodings: Arc::default(), stale_since: AtomicU64::new(0) }
+        let encodings = Arc::default();
+        Self { label, body, encodings, stale_since: AtomicU64::new(0), due: AtomicU64::new(0) }
     }
 
     /// The same body under another head.
     pub(super) fn with(&self, label: Arc<Label>) -> Self {
         let (body, encodings) = (Arc::clone(&self.body), Arc::clone(&self.encodings));
-        Self { label, body, encodings, stale_since: AtomicU64::new(0) }
+        Self { label, body, encodings, stale_since: AtomicU64::new(0), due: AtomicU64::new(0) }
+    }
+
+    /// Whether the tier on disk is to hear of this use.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        now >= self.due.load(Ordering::Relaxed)
+    }
+
+    /// When it is to hear of the next one.
+    pub(super) fn set_due(&self, at: u64) {
+        self.due.store(at, Ordering::Relaxed);
+    }
+
+    /// Since when it is stale by an operator's word; 0: it is not.
+    pub(super) fn stale_since(&self) -> u64 {
+        self.stale_since.load(Ordering::Relaxed)
     }
 
     /// From now on it must be validated.
@@ -247,6 +275,14 @@ impl Stored {
         out.extend_from_slice(encode::CRLF);
         out
     }
+}
+
+/// Whether `tag` is one of `tags`, see [`Label::tags`].
+pub(super) fn has_tag(tags: &[u8], tag: &[u8]) -> bool {
+    memchr::memmem::find_iter(tags, tag).any(|at| {
+        let before = at.checked_sub(1).and_then(|at| tags.get(at));
+        before == Some(&b' ') && tags.get(at + tag.len()) == Some(&b' ')
+    })
 }
 
 /// Whether a field is stored (RFC 9111 3.1).

@@ -83,6 +83,8 @@ pub(in super::super) struct Trace {
     pub(super) stored: bool,
     /// Another request had asked already.
     pub(super) collapsed: bool,
+    /// It came from a file.
+    pub(super) disk: bool,
     /// For how long it will be fresh, in seconds.
     // Small: it is a part of every idle connection's memory.
     ttl: Option<i32>,
@@ -90,7 +92,8 @@ pub(in super::super) struct Trace {
 
 impl Trace {
     pub(super) fn served(verdict: Verdict, ttl: i64) -> Self {
-        Self { verdict, forward: None, stored: false, collapsed: false, ttl: None }.with_ttl(ttl)
+        let (stored, collapsed, disk) = (false, false, false);
+        Self { verdict, forward: None, stored, collapsed, disk, ttl: None }.with_ttl(ttl)
     }
 
     /// The same, telling for how long the answer will be fresh.
@@ -101,7 +104,8 @@ impl Trace {
     }
 
     pub(super) const fn forwarded(verdict: Verdict, forward: Forward) -> Self {
-        Self { verdict, forward: Some(forward), stored: false, collapsed: false, ttl: None }
+        let (stored, collapsed, disk) = (false, false, false);
+        Self { verdict, forward: Some(forward), stored, collapsed, disk, ttl: None }
     }
 
     /// Appends `Cache-Status`.
@@ -124,6 +128,9 @@ impl Trace {
         if let Some(ttl) = self.ttl {
             _ = write!(out, "; ttl={ttl}");
         }
+        if self.disk {
+            out.extend_from_slice(b"; detail=disk");
+        }
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -139,8 +146,10 @@ mod tests {
             trace.write(&mut out);
             String::from_utf8(out).expect("text")
         };
-        let hit = Trace::served(Verdict::Stale, -3);
+        let mut hit = Trace::served(Verdict::Stale, -3);
         assert_eq!(written(hit), "Cache-Status: ringway; hit; ttl=-3\r\n");
+        hit.disk = true;
+        assert_eq!(written(hit), "Cache-Status: ringway; hit; ttl=-3; detail=disk\r\n");
         let mut miss = Trace::forwarded(Verdict::Miss, Forward::VaryMiss);
         (miss.stored, miss.collapsed) = (true, true);
         let expected = "Cache-Status: ringway; fwd=vary-miss; stored; collapsed\r\n";

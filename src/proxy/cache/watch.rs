@@ -28,8 +28,7 @@ fn invalidate(ask: &Ask<'_>, hand: &CacheHand, place: &Place<'_>) {
     let mut scratch = hand.scratch.borrow_mut();
     for (id, zone) in hand.shared.zones() {
         zone.key(id, place, ask.head, &mut scratch.key);
-        let is_fetched = hand.shared.is_fetched(&scratch.key);
-        if hand.shared.store.invalidate(&scratch.key, is_fetched) {
+        if hand.shared.invalidate(&scratch.key) {
             ask.context.row.add(Counter::CacheInvalidated, 1);
         }
     }
