@@ -82,6 +82,11 @@ fn range() {
 }
 
 #[test]
+fn content_range() {
+    replay("content_range", ringway::http::caching::fuzz::content_range);
+}
+
+#[test]
 fn date() {
     replay("date", ringway::http::caching::fuzz::date);
 }

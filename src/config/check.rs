@@ -106,6 +106,7 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
     let names = check_route::Names {
         listeners: Names::new(Section::Listener, root.get("listener").is_some(), &named_listeners),
         pools: Names::new(Section::Pool, root.get("pool").is_some(), &named_pools),
+        buffers: &server.buffers,
     };
     let mut binds = Binds::default();
     let listeners: Vec<_> = named_listeners

@@ -22,7 +22,15 @@ use crate::ids::PoolId;
 const ACTIONS: [&str; 4] = ["pool", "split", "redirect", "respond"];
 
 /// Keys that mean something only where requests go to members.
-const OF_MEMBERS: [&str; 5] = ["host", "via", "request_headers", "location", "set_cookie"];
+const OF_MEMBERS: [&str; 7] = [
+    "host",
+    "via",
+    "request_headers",
+    "location",
+    "set_cookie",
+    "buffer_request",
+    "buffer_response",
+];
 
 /// Statuses that redirect clients (RFC 9110 section 15.4).
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use super::check;
 use super::check_auth;
+use super::check_buffer;
 use super::check_cache;
 use super::check_compress;
 use super::check_headers::Way;
 use super::check_l4::Speaks;
 use super::check_mirror;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
+use super::checked_buffer::BuffersConfig;
 use super::document::{At, Findings, Table};
 use super::effective_route;
 use super::error::{Mistake, Span};
@@ -27,6 +29,7 @@ use crate::ids::ListenerId;
 pub(super) struct Names<'a> {
     pub(super) listeners: check::Names<'a>,
     pub(super) pools: check::Names<'a>,
+    pub(super) buffers: &'a BuffersConfig,
 }
 
 pub(super) fn route(
@@ -56,6 +59,8 @@ pub(super) fn route(
         auth: check_auth::route(table, &names.pools, findings),
         mirror: check_mirror::mirror(table, names, findings),
         cache: check_cache::cache(table, findings),
+        buffer_request: check_buffer::request(table, names.buffers, findings),
+        buffer_response: check_buffer::response(table, names.buffers, findings),
         access: check_guard::access(table, Speaks::Http, findings),
         rates: check_guard::rates(table, Section::RouteRate, findings),
         limits: check_guard::route_limits(table, findings),

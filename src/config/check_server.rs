@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::address;
 use super::admin_address::AdminAddress;
+use super::check_buffer;
 use super::check_cache_disk;
 use super::checked::{AccessLog, AccessLogFormat, LimitsConfig, ServerConfig, Workers};
 use super::document::{Findings, Table, integer, span_of, wrong_type};
@@ -30,6 +31,7 @@ pub(super) fn server(table: &Table<'_>, findings: &mut Findings) -> ServerConfig
         resolvers: resolvers(table, findings),
         drain_timeout: table.time("drain_timeout", findings),
         cache: check_cache_disk::store(&table.table("cache", findings), findings),
+        buffers: check_buffer::buffers(table, findings),
         spread: table.flag("spread", findings),
     }
 }

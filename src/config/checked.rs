@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::admin_address::AdminAddress;
 use super::checked_auth::{AuthConfig, RouteAuth};
+use super::checked_buffer::{BodyRoom, BufferRequestConfig, BuffersConfig};
 use super::checked_cache::{CacheConfig, CacheStoreConfig};
 use super::checked_compress::CompressConfig;
 use super::checked_guard::{AccessConfig, RateConfig, RouteLimits};
@@ -54,6 +55,8 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// The store of what routes cache.
     pub cache: CacheStoreConfig,
+    /// What all bodies together may take that routes buffer.
+    pub buffers: BuffersConfig,
     /// Whether workers give connections to others that have fewer or less to do. Default true.
     pub spread: bool,
 }
@@ -256,6 +259,10 @@ pub struct RouteConfig {
     pub mirror: Option<MirrorConfig>,
     /// Which answers are kept. `None`, the default, or `cache = "off"`: none.
     pub cache: Option<Box<CacheConfig>>,
+    /// How much of a request's body is taken in before a member is chosen. `None`, the default: none.
+    pub buffer_request: Option<BufferRequestConfig>,
+    /// How much of an answer is taken in before its client has read it. `None`, the default: none.
+    pub buffer_response: Option<BodyRoom>,
     /// `access`: who may come. `None`, the default: everybody.
     pub access: Option<AccessConfig>,
     /// `rate`: how many requests may come. Default none.

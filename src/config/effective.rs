@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::effective_buffer;
 use super::scalar::{show_duration as time, show_size};
 use super::{
     AccessLog, AccessLogFormat, Config, HostPattern, RouteConfig, Workers, effective_cache,
@@ -67,6 +68,7 @@ fn process(out: &mut String, config: &Config) {
     }
     line(out, "drain_timeout", quote(&time(server.drain_timeout)));
     line(out, "cache", effective_cache::store(&server.cache));
+    effective_buffer::buffers(out, &server.buffers);
     line(out, "spread", server.spread);
     let limits = &config.limits;
     out.push_str("\n[limits]\n");

@@ -1,6 +1,7 @@
 //! A checked route as TOML, with every default filled in that means something there.
 
 use super::effective::{host, line, list, quote, table};
+use super::effective_buffer;
 use super::effective_rewrite;
 use super::{
     Action, Body, Condition, Conditions, Config, ErrorPagesConfig, HashKey, HostPolicy, PageOf,
@@ -59,6 +60,7 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
     line(out, "via", route.via);
     let cache = route.cache.as_deref().map(effective_cache::cache);
     line(out, "cache", cache.unwrap_or_else(|| quote("off")));
+    effective_buffer::route(out, route);
     effective_rewrite::to_members(out, route);
     effective_compress::route(out, route.compress.as_ref());
 }

@@ -7,6 +7,7 @@ use super::address::{AddressError, CidrError};
 use super::admin_address::AdminAddressError;
 use super::check_auth::AuthError;
 use super::check_balance::HashKeyError;
+use super::check_buffer::BufferError;
 use super::check_cache::CacheError;
 use super::check_guard::GuardError;
 use super::check_health::FieldError;
@@ -232,6 +233,8 @@ pub enum Mistake {
     BadSticky(StickyError),
     /// Something of a cache.
     BadCache(CacheError),
+    /// Something of what is buffered.
+    BadBuffer(BufferError),
     /// No share.
     BadPercent {
         /// Why.

@@ -13,7 +13,7 @@ use super::keys::Section::{
     Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
-use super::{key_table_auth, key_table_cache, key_table_rewrite};
+use super::{key_table_auth, key_table_buffer, key_table_cache, key_table_rewrite};
 
 const fn secs(seconds: u64) -> Kind {
     Time { default: Duration::from_secs(seconds), min: TIME_MIN }
@@ -44,8 +44,13 @@ const ENOUGH: &str =
 const MANY: &str = "Members that must have had so many, itself included; else nobody is compared.";
 
 /// Every key, in parts.
-pub(super) const PARTS: &[&[Key]] =
-    &[TABLE, key_table_auth::KEYS, key_table_cache::KEYS, key_table_rewrite::KEYS];
+pub(super) const PARTS: &[&[Key]] = &[
+    TABLE,
+    key_table_auth::KEYS,
+    key_table_buffer::KEYS,
+    key_table_cache::KEYS,
+    key_table_rewrite::KEYS,
+];
 
 #[rustfmt::skip]
 const TABLE: &[Key] = &[

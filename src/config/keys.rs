@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use Section::{
     Auth, AuthBasic, AuthCertificate, AuthJwt, AuthRemember, AuthRequest, AuthRequestRemember,
-    Balance, Cache, CacheDisk, CacheStore, Certificate, ClientAuth, ClientCertificate, Compress,
-    CompressStored, Cors, Eject, Health, Hsts, Keepalive, Limits, Listener, ListenerAccess,
-    ListenerLimits, ListenerRate, ListenerTimeouts, Location, Member, Mirror, Passthrough, Pool,
-    PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect, RequestHeaders, RequestId, Respond,
-    ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess, RouteLimits, RouteRate,
-    RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow, Split, Sticky, SuccessRate,
-    Tickets, Tls, Tracing,
+    Balance, BufferRequest, BufferResponse, Buffers, Cache, CacheDisk, CacheStore, Certificate,
+    ClientAuth, ClientCertificate, Compress, CompressStored, Cors, Eject, Health, Hsts, Keepalive,
+    Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Location,
+    Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect,
+    RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess,
+    RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow,
+    Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::FUTURE;
@@ -37,6 +37,8 @@ pub enum Section {
     CacheStore,
     /// `disk = {...}` of `cache` of `[server]`.
     CacheDisk,
+    /// `buffers = {...}` of `[server]`.
+    Buffers,
     /// `[limits]`
     Limits,
     /// `[listener.NAME]`
@@ -83,6 +85,10 @@ pub enum Section {
     Rewrite,
     /// `cache = {...}` of a route.
     Cache,
+    /// `buffer_request = {...}` of a route.
+    BufferRequest,
+    /// `buffer_response = {...}` of a route.
+    BufferResponse,
     /// `access = {...}` of a route.
     RouteAccess,
     /// One `rate` of a route.
@@ -172,11 +178,12 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 62] = [
         Root,
         Server,
         CacheStore,
         CacheDisk,
+        Buffers,
         Limits,
         Listener,
         ListenerTimeouts,
@@ -200,6 +207,8 @@ impl Section {
         Respond,
         Rewrite,
         Cache,
+        BufferRequest,
+        BufferResponse,
         RouteAccess,
         RouteRate,
         RouteLimits,
@@ -242,6 +251,7 @@ impl Section {
             Server => "[server]",
             CacheStore => "[server.cache]",
             CacheDisk => "[server.cache.disk]",
+            Buffers => "[server.buffers]",
             Limits => "[limits]",
             Listener => "[listener.NAME]",
             ListenerTimeouts => "[listener.NAME.timeouts]",
@@ -265,6 +275,8 @@ impl Section {
             Respond => "[route.respond]",
             Rewrite => "[route.rewrite]",
             Cache => "[route.cache]",
+            BufferRequest => "[route.buffer_request]",
+            BufferResponse => "[route.buffer_response]",
             RouteAccess => "[route.access]",
             RouteRate => "[[route.rate]]",
             RouteLimits => "[route.limits]",
@@ -304,14 +316,15 @@ impl Section {
     #[must_use]
     pub const fn hat(self) -> Hat {
         match self {
-            Root | Server | CacheStore | CacheDisk | Limits => Hat::Process,
+            Root | Server | CacheStore | CacheDisk | Buffers | Limits => Hat::Process,
             Listener | ListenerTimeouts | ListenerLimits | Tls | Certificate | ClientAuth
             | Tickets | Hsts | ListenerAccess | ListenerRate | ProxyProtocol | Passthrough
             | RequestHeaders | ResponseHeaders | RequestId | Tracing | Route | Split | Redirect
             | Respond | Rewrite | RouteAccess | RouteRate | RouteLimits | Compress
             | CompressStored | RouteRequestHeaders | RouteResponseHeaders | Location
             | SetCookie | Cors | Auth | AuthCertificate | AuthJwt | AuthBasic | AuthRequest
-            | AuthRemember | AuthRequestRemember | Mirror | Cache => Hat::ReverseProxy,
+            | AuthRemember | AuthRequestRemember | Mirror | Cache | BufferRequest
+            | BufferResponse => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

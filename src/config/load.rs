@@ -112,6 +112,7 @@ pub fn load_file(path: &Path) -> Result<Checked, LoadError> {
 impl Config {
     /// Paths of files that are not absolute are below `folder`.
     fn root_at(&mut self, folder: &Path) {
+        self.server.buffers.root_at(folder);
         for listener in &mut self.listeners {
             listener.error_pages.iter_mut().for_each(|pages| pages.root_at(folder));
         }

@@ -9,7 +9,7 @@ use crate::config::{effective, load};
 
 const KEY: &str = "sticky.key = \"0123456789abcdef0123456789abcdef\"";
 const COMPARES: &str = "eject = { success_rate = {}, latency = {} }";
-const ROUTE: &str = "set_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
+const ROUTE: &str = "buffer_request = {}\nbuffer_response = {}\nset_cookie.secure = true\ncors.origins = [\"https://a.b\"]";
 const RULING: [Section; 6] = [
     Section::AuthCertificate,
     Section::AuthJwt,
@@ -97,10 +97,8 @@ fn the_defaults_of_the_manual_are_those_of_the_check() {
     for section in Section::ALL.into_iter().filter(|section| *section != Section::Root) {
         let table = match section {
             Section::CacheDisk => find(&shown(&format!("{DISK}\n{MINIMAL}")), section),
-            // Not by default, and without a default.
-            Section::Balance | Section::Passthrough | Section::Respond | Section::Auth => {
-                continue;
-            }
+            // Without defaults that could be written.
+            Section::Balance | Section::Passthrough | Section::Respond | Section::Auth => continue,
             Section::Split | Section::Rewrite => {
                 find(&acting("split = [{ pool = \"app\" }]"), section)
             }
@@ -121,6 +119,8 @@ fn the_defaults_of_the_manual_are_those_of_the_check() {
             | Section::RouteRate
             | Section::Tickets
             | Section::Cache
+            | Section::BufferRequest
+            | Section::BufferResponse
             | Section::Compress
             | Section::CompressStored => find(&more, section),
             Section::ClientCertificate
@@ -130,7 +130,6 @@ fn the_defaults_of_the_manual_are_those_of_the_check() {
             | Section::Tracing
             | Section::SetCookie
             | Section::Cors => find(&most, section),
-            // Without defaults that could be written.
             Section::RequestHeaders
             | Section::ResponseHeaders
             | Section::RouteRequestHeaders
@@ -240,6 +239,8 @@ fn of_route(key: &Key) -> String {
         (Section::Compress, _) => format!("compress.{line}"),
         (Section::CompressStored, _) => format!("compress.stored.{line}"),
         (Section::Cache, _) => format!("cache.{line}"),
+        (Section::BufferRequest, _) => format!("buffer_request.{line}"),
+        (Section::BufferResponse, _) => format!("buffer_response.{line}"),
         (Section::Rewrite, "to") => format!("rewrite.match = \"^/old/(.*)$\"\nrewrite.{line}"),
         (Section::Rewrite, _) => format!("rewrite.to = \"/\"\nrewrite.{line}"),
         _ => line.to_owned(),
@@ -400,7 +401,11 @@ fn every_example_is_understood() {
             Section::Retry => ("", "", &*below("retry"), ""),
             _ => ("", "", "", line),
         };
-        let text = file_with(key, [listener, route, pool, member]);
+        let mut text = file_with(key, [listener, route, pool, member]);
+        if route.contains("buffer_") {
+            // What goes to disk needs a place there.
+            text.insert_str(0, "[server]\nbuffers = { folder = \"/f\" }\n");
+        }
         load(&text, key.name).unwrap_or_else(|report| panic!("{report}\n{text}"));
     }
 }

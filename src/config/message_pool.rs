@@ -31,6 +31,7 @@ impl Mistake {
             }
             Self::BadSticky(why) => write!(f, "{why}"),
             Self::BadCache(why) => write!(f, "{why}"),
+            Self::BadBuffer(why) => write!(f, "{why}"),
             Self::BadGuard(why) => write!(f, "{why}"),
             Self::BadPercent { why: ScalarError::Fraction, .. } => {
                 f.write_str("this is no share: fractions are not understood")
@@ -87,6 +88,7 @@ impl Mistake {
             }
             Self::BadSticky(why) => why.help(),
             Self::BadCache(why) => return Some(why.help()),
+            Self::BadBuffer(why) => why.help(),
             Self::BadGuard(why) => return Some(why.help()),
             Self::BadPercent { number: Some(n), .. } => return Some(format!("write \"{n}%\"")),
             Self::BadPercent { why: ScalarError::Fraction, .. } => "write whole percents",

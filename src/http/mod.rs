@@ -8,6 +8,7 @@
 mod accept_encoding;
 mod authority;
 pub mod base64;
+mod buffering;
 mod bytes;
 pub mod caching;
 mod chunk_line;
@@ -42,6 +43,7 @@ pub mod trace;
 mod trailers;
 
 pub use accept_encoding::{AcceptEncoding, Coding};
+pub use buffering::may_be_buffered;
 pub use chunked::{ChunkDecoder, Event, Step};
 pub use credentials::{Credentials, UserPass, credentials};
 pub use error::{ChunkError, FramingError, ParseError};

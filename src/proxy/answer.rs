@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::body::{Sink, Source, carry, end_chunks};
+use super::buffering::{self, Rest};
 use super::cache;
 use super::compress;
 use super::deliver::{self, Lost};
@@ -27,14 +28,16 @@ pub(super) const SPLICE_FROM: u64 = 64 << 10;
 const INTERIM_MOST: usize = 64;
 
 /// How an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
-    /// It is complete; its last bytes are still in `Buffers::out`.
+#[derive(Debug)]
+pub(super) enum Answered<'a> {
+    /// It is complete; its last bytes are still in `Buffers::out`, or in what is left of it.
     Done {
         /// The client's connection may go on.
         keep_client: bool,
         /// The member's connection may be used again.
         keep_upstream: bool,
+        /// What was taken in and has not reached the client yet.
+        rest: Option<Rest<'a>>,
     },
     /// The cache takes it, with its body. Nothing was sent yet.
     Taken,
@@ -75,14 +78,14 @@ pub(super) async fn send_to_client(ask: &Ask<'_>, out: &mut Buffer) -> Result<()
 }
 
 /// Brings the answer to the client, but for its last bytes.
-pub(super) async fn answer(
-    ask: &Ask<'_>,
+pub(super) async fn answer<'a>(
+    ask: &'a Ask<'a>,
     upstream: &Stream,
     patience: &Patience,
     head: &mut ResponseHead,
     buffers: &mut Buffers,
-    facts: &Facts,
-) -> Result<Answered, Lost> {
+    facts: &'a Facts,
+) -> Result<Answered<'a>, Lost> {
     read_final_head(ask, upstream, patience, head, buffers, facts).await?;
     if head.status() == 101 {
         let expected = ask.upgrade().is_some() && head.upgrade().is_some();
@@ -124,12 +127,15 @@ pub(super) async fn answer(
     write_head(ask, head, body, connection, coded, buffers.out.tail(), facts);
     let sink = if body == BodyField::Chunked { Sink::Chunked } else { Sink::Raw };
     let silence = patience.silence;
-    match Filters::of(sink, encoder) {
+    let place = |room| buffering::hold(ask, room, head, framing, &buffers.input);
+    let hold = ask.route.buffer_response.and_then(place);
+    let mut rest = None;
+    match Filters::of(sink, encoder, hold) {
         None => relay(ask, upstream, silence, framing, sink, buffers, facts).await?,
         Some(mut filters) => {
             let filters = &mut *filters;
             let body = filtered::relay(ask, upstream, silence, framing, filters, buffers, facts);
-            Box::pin(body).await?;
+            rest = Box::pin(body).await?;
         }
     }
     let keep_upstream = framing != Framing::UntilClose
@@ -138,7 +144,8 @@ pub(super) async fn answer(
         && buffers.input.is_empty();
     // An upload that is still under way when its answer is complete ends the connection, whatever
     // the head said.
-    Ok(Answered::Done { keep_client: keep_client && facts.uploaded.get(), keep_upstream })
+    let keep_client = keep_client && facts.uploaded.get();
+    Ok(Answered::Done { keep_client, keep_upstream, rest })
 }
 
 /// Appends the head for the client.
@@ -161,14 +168,14 @@ fn write_head(
 }
 
 /// Writes a page in place of the member's body, of which no more is read.
-fn put_in_place(
+fn put_in_place<'a>(
     page: Page<'_>,
     ask: &Ask<'_>,
     framing: Framing,
     head: &ResponseHead,
     buffers: &mut Buffers,
     facts: &Facts,
-) -> Answered {
+) -> Answered<'a> {
     let keep_client =
         ask.head.wants_keep_alive() && !ask.context.is_draining() && facts.uploaded.get();
     let connection = match (keep_client, ask.head.version() == Version::Http11) {
@@ -207,7 +214,7 @@ fn put_in_place(
         && head.wants_keep_alive()
         && facts.uploaded.get()
         && buffers.input.is_empty();
-    Answered::Done { keep_client, keep_upstream }
+    Answered::Done { keep_client, keep_upstream, rest: None }
 }
 
 /// Reads heads until the final one (or 101), passing interim ones on.

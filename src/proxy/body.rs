@@ -158,7 +158,7 @@ fn carry_chunks(
 }
 
 /// Appends as much as there is room for and says how much that was.
-fn append(sink: Sink, data: &[u8], out: &mut Buffer) -> usize {
+pub(super) fn append(sink: Sink, data: &[u8], out: &mut Buffer) -> usize {
     let overhead = if sink == Sink::Chunked { CHUNK_OVERHEAD } else { 0 };
     let count = data.len().min(out.room().saturating_sub(overhead));
     let Some(data) = data.get(..count).filter(|data| !data.is_empty()) else { return 0 };

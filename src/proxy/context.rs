@@ -6,6 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use super::auth::Auth;
+use super::buffering::BufferHand;
 use super::cache::CacheHand;
 use super::guards::Post;
 use super::handover::{Give, Newcomer};
@@ -70,6 +71,8 @@ pub struct Context {
     pub(super) mirrors: Mirrors,
     /// This worker's hand in the cache, if a route has one.
     cache: Option<CacheHand>,
+    /// This worker's part of the bodies that are taken in, if a route does that.
+    buffers: Option<BufferHand>,
     /// Itself, for tasks that outlive a connection.
     itself: RefCell<Weak<Self>>,
     draining: Cell<bool>,
@@ -136,6 +139,7 @@ impl Context {
             auth: None,
             mirrors: Mirrors::default(),
             cache: None,
+            buffers: None,
             itself: RefCell::default(),
             draining,
             cut,
@@ -167,6 +171,19 @@ impl Context {
     pub fn with_cache(mut self, cache: Option<CacheHand>) -> Self {
         self.cache = cache;
         self
+    }
+
+    /// The same with room for bodies.
+    #[must_use]
+    pub fn with_buffers(mut self, buffers: Option<BufferHand>) -> Self {
+        self.buffers = buffers;
+        self
+    }
+
+    /// This worker's part of the bodies that are taken in, if a route does that.
+    #[must_use]
+    pub const fn buffers(&self) -> Option<&BufferHand> {
+        self.buffers.as_ref()
     }
 
     /// The same, to be shared by the worker's tasks.

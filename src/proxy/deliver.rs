@@ -9,7 +9,7 @@ use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
 use super::patience::Patience;
 use super::replay::Body;
-use super::{greeting, hash_key, reasons, request, sticky, tunnel, upload};
+use super::{buffering, greeting, hash_key, reasons, request, sticky, tunnel, upload};
 use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried, Wish};
 use crate::http::ResponseHead;
 use crate::ids::PoolId;
@@ -37,11 +37,11 @@ impl From<Reason> for Lost {
 }
 
 /// Finds a member that takes the request, and brings its answer to the client.
-pub(super) async fn deliver(
-    ask: &Ask<'_>,
+pub(super) async fn deliver<'a>(
+    ask: &'a Ask<'a>,
     received: &mut Buffer,
     response: &mut ResponseHead,
-    facts: &Facts,
+    facts: &'a Facts,
 ) -> Result<Ending, Reason> {
     let (row, pools, pool) = (&ask.context.row, &ask.context.pools, ask.pool);
     pools.count_request(pool);
@@ -52,6 +52,10 @@ pub(super) async fn deliver(
     let mut lost: Option<Reason> = None;
     let mut fresh = false;
     let mut body = Body::new(ask, received, facts);
+    if let (Some(config), Some(upload)) = (&ask.route.buffer_request, &mut body.upload) {
+        let taken = buffering::take_in(ask, config, body.received, upload, facts);
+        Box::pin(taken).await?;
+    }
     loop {
         let lease = match lease(ask.context, pool, ask.stream, wish, &facts.tried.get()).await {
             Ok(lease) => lease,
@@ -177,7 +181,7 @@ pub(super) fn may_retry(
 }
 
 fn age(facts: &Facts) -> Duration {
-    TICK * Stream::tick().saturating_sub(facts.since)
+    TICK * Stream::tick().saturating_sub(facts.since.get())
 }
 
 /// Whether another member could serve than those that were tried and the one that has the request.
@@ -202,15 +206,15 @@ pub(super) fn passes_over(ask: &Ask<'_>, facts: &Facts, status: u16) -> bool {
         && again(ask, facts, Outcome::Answered { status, first_byte: facts.first_byte() })
 }
 
-async fn try_member(
-    ask: &Ask<'_>,
+async fn try_member<'a>(
+    ask: &'a Ask<'a>,
     lease: &Lease,
     body: &mut Body<'_>,
     response: &mut ResponseHead,
     buffers: &mut Buffers,
-    facts: &Facts,
+    facts: &'a Facts,
     fresh: bool,
-) -> Result<(Connection, Answered), Stop> {
+) -> Result<(Connection, Answered<'a>), Stop> {
     facts.attempts.set(facts.attempts.get() + 1);
     let connection = match reach(ask, lease, fresh).await {
         Ok(connection) => connection,
@@ -277,15 +281,15 @@ fn header(ask: &Ask<'_>, lease: &Lease) -> Buffer {
 }
 
 /// Sends the request and brings the answer, but for its last bytes, which stay in `buffers.out`.
-async fn attempt(
-    ask: &Ask<'_>,
+async fn attempt<'a>(
+    ask: &'a Ask<'a>,
     lease: &Lease,
     connection: &Connection,
     body: &mut Body<'_>,
     response: &mut ResponseHead,
     buffers: &mut Buffers,
-    facts: &Facts,
-) -> Result<Answered, Lost> {
+    facts: &'a Facts,
+) -> Result<Answered<'a>, Lost> {
     let (upstream, patience) = (&connection.stream, &patience(ask, lease, facts));
     buffers.out.clear();
     facts.uploaded.set(false);
@@ -310,17 +314,17 @@ async fn attempt(
 }
 
 /// What an attempt that succeeded leaves to be done.
-struct Done {
+struct Done<'a> {
     lease: Lease,
     connection: Connection,
     buffers: Buffers,
-    answered: Answered,
+    answered: Answered<'a>,
 }
 
 /// Gives the member free, then sends what is left of the answer.
 async fn finish(
     ask: &Ask<'_>,
-    done: Done,
+    done: Done<'_>,
     received: &mut Buffer,
     response: &ResponseHead,
     facts: &Facts,
@@ -328,11 +332,11 @@ async fn finish(
     let Done { lease, connection, mut buffers, answered } = done;
     received.consume(facts.whole.get().unwrap_or(0));
     let outcome = Outcome::Answered { status: response.status(), first_byte: facts.first_byte() };
-    if let (Answered::Taken, Some(Part::Fetch(fetch))) = (answered, ask.cache) {
+    if let (Answered::Taken, Some(Part::Fetch(fetch))) = (&answered, ask.cache) {
         let taken = Taken { lease, connection, buffers };
         return Box::pin(cache::take(ask, fetch, taken, received, response, facts)).await;
     }
-    let Answered::Done { keep_client, keep_upstream } = answered else {
+    let Answered::Done { keep_client, keep_upstream, rest } = answered else {
         let upstream = (&connection.stream, lease.timeouts().response);
         let tunnel = tunnel::run(ask, upstream, received, response, buffers, facts);
         let ending = Box::pin(tunnel).await;
@@ -348,6 +352,9 @@ async fn finish(
     lease.finish(outcome);
     drop(std::mem::take(&mut buffers.input));
     buffers.send_out(ask, facts).await?;
+    if let Some(rest) = rest {
+        rest.send().await?;
+    }
     Ok(match (keep_client, facts.uploaded.get()) {
         (true, _) => Ending::KeepAlive,
         // Closing on bytes that nobody read would reset the connection, and the answer with it.

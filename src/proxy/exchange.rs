@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::access_log;
 use super::auth::{self, Grant};
+use super::buffering::Taken;
 use super::cache::{self, Part, Trace};
 use super::conditions::Asked;
 use super::context::{Context, Scratch};
@@ -173,8 +174,10 @@ pub(super) struct Facts {
     /// What the guard has noted, if anything.
     // Boxed: rare, and the memory of an idle connection.
     pub(super) noted: OnceCell<Box<Noted>>,
-    /// When the request's head was whole, in ticks of the worker.
-    pub(super) since: u32,
+    /// What was taken in of the body first.
+    pub(super) taken: Cell<Taken>,
+    /// When the request's head was whole, or the body that is taken in first, in ticks of the worker.
+    pub(super) since: Cell<u32>,
     /// When the request had been sent whole; set only where the pool measures.
     sent_at: Cell<clock::Instant>,
     /// From then to the head of its answer, in microseconds.
@@ -237,6 +240,14 @@ impl Facts {
         Duration::from_micros(u64::from(self.first_byte_us.get()))
     }
 
+    /// How the request's body is framed for members.
+    pub(super) fn framing(&self, ask: &Ask<'_>) -> Framing {
+        match self.taken.get() {
+            Taken::Whole(length) => Framing::Length(length),
+            Taken::Nothing | Taken::Some => ask.framing,
+        }
+    }
+
     pub(super) fn new(peer: &Peer) -> Self {
         Self {
             whole: Cell::new(None),
@@ -264,7 +275,8 @@ impl Facts {
             no_retry: Cell::new(None),
             cache: Cell::new(None),
             noted: OnceCell::new(),
-            since: Stream::tick(),
+            taken: Cell::default(),
+            since: Cell::new(Stream::tick()),
             sent_at: Cell::default(),
             first_byte_us: Cell::default(),
         }

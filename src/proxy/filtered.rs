@@ -2,10 +2,12 @@
 //! wants to see it, and framed anew. Bodies that nobody wants to see go the short way, in `answer.rs`.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::answer::Buffers;
 use super::body::{Sink, Source, end_chunks_without};
+use super::buffering::{self, Hold, Rest};
 use super::compress;
 use super::deliver::Lost;
 use super::encoder::{EncodeError, Encoder};
@@ -29,6 +31,9 @@ const RECEIVED: Size = Size::Large;
 /// Bytes for the client that are not sent before more has been made of them.
 pub(super) const ENOUGH: usize = 8 << 10;
 
+/// The same where they only change places here: what comes out of a piece has room behind them.
+const ENOUGH_HELD: usize = 40 << 10;
+
 /// What comes out of a piece fits behind [`ENOUGH`] as a rule.
 const ROOM: Size = Size::Large;
 
@@ -46,6 +51,8 @@ const PAUSE_OF_KNOWN: Duration = Duration::from_millis(250);
 pub(super) struct Filters {
     encode: Option<Encode>,
     sink: Sink,
+    /// Where it waits for its client, if it does.
+    hold: Option<Rc<Hold>>,
 }
 
 /// The encoder of an answer, and what went through it.
@@ -60,10 +67,37 @@ struct Encode {
 
 impl Filters {
     /// The filters of an answer whose body goes out like this; `None`: there are none.
-    pub(super) fn of(sink: Sink, encoder: Option<Box<Encoder>>) -> Option<Box<Self>> {
-        let encoder = encoder?;
-        let encode = Encode { encoder, coded: Buffer::default(), plain: 0, sent: 0 };
-        Some(Box::new(Self { encode: Some(encode), sink }))
+    pub(super) fn of(
+        sink: Sink,
+        encoder: Option<Box<Encoder>>,
+        hold: Option<Rc<Hold>>,
+    ) -> Option<Box<Self>> {
+        if encoder.is_none() && hold.is_none() {
+            return None;
+        }
+        let encode = encoder.map(|encoder| {
+            let coded = Buffer::default();
+            Encode { encoder, coded, plain: 0, sent: 0 }
+        });
+        Some(Box::new(Self { encode, sink, hold }))
+    }
+
+    /// Bytes for the client that are not sent before more has been made of them.
+    const fn enough(&self) -> usize {
+        if self.hold.is_some() { ENOUGH_HELD } else { ENOUGH }
+    }
+
+    /// Gives on what has come out.
+    async fn pass_on(
+        &self,
+        buffers: &mut Buffers,
+        ask: &Ask<'_>,
+        facts: &Facts,
+    ) -> Result<(), Reason> {
+        match &self.hold {
+            None => buffers.send_out(ask, facts).await,
+            Some(hold) => hold.put(&mut buffers.out).await,
+        }
     }
 
     /// Whether bytes may stay inside until [`Filters::flush`].
@@ -170,19 +204,25 @@ impl Drop for Active<'_> {
 
 /// Moves the body through its filters, leaving its last bytes in `buffers.out`. A body that the
 /// member did not end is not ended here either.
-pub(super) async fn relay(
-    ask: &Ask<'_>,
+pub(super) async fn relay<'a>(
+    ask: &'a Ask<'a>,
     upstream: &Stream,
     patience: Duration,
     framing: Framing,
     filters: &mut Filters,
     buffers: &mut Buffers,
-    facts: &Facts,
-) -> Result<(), Lost> {
+    facts: &'a Facts,
+) -> Result<Option<Rest<'a>>, Lost> {
     let _active = filters.encode.as_ref().map(|_| Active::new(&ask.context.row));
-    let moved = move_body(ask, upstream, patience, framing, filters, buffers, facts).await;
+    let hold = filters.hold.clone();
+    let moving = move_body(ask, upstream, patience, framing, filters, buffers, facts);
+    let moved = match &hold {
+        None => moving.await.map(|()| None),
+        Some(hold) => buffering::relay(hold, ask, facts, moving).await.map(Some),
+    };
     filters.settle(&ask.context.row, facts);
-    moved
+    let rest = moved?;
+    Ok(rest.filter(|_| hold.is_some_and(|hold| hold.end(&mut buffers.out))))
 }
 
 async fn move_body(
@@ -199,16 +239,19 @@ async fn move_body(
         Framing::Length(_) => PAUSE_OF_KNOWN,
         Framing::None | Framing::Chunked | Framing::UntilClose => PAUSE,
     };
-    buffers.out.grow(ROOM.bytes());
     let mut turn = Turn::default();
     loop {
+        if buffers.out.capacity() < ROOM.bytes() {
+            // What was given on whole took its memory along.
+            buffers.out.grow(ROOM.bytes());
+        }
         if pass(&mut source, filters, buffers, &mut turn, ask, facts).await? {
             return Ok(());
         }
         if is_silent(upstream, filters.holds().then_some(pause)).await {
             let count = filters.flush(&mut buffers.out)?;
             facts.sent.set(facts.sent.get() + count);
-            buffers.send_out(ask, facts).await?;
+            filters.pass_on(buffers, ask, facts).await?;
         }
         if buffers.input.capacity() != RECEIVED.bytes() {
             buffers.input = Buffer::take(RECEIVED);
@@ -268,8 +311,8 @@ async fn pass(
         if piece.done {
             return Ok(true);
         }
-        if out.len() >= ENOUGH {
-            buffers.send_out(ask, facts).await?;
+        if out.len() >= filters.enough() {
+            filters.pass_on(buffers, ask, facts).await?;
         }
         if buffers.input.is_empty() {
             return Ok(false);

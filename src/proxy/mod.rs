@@ -7,6 +7,7 @@ pub mod access_log;
 mod answer;
 pub mod auth;
 mod body;
+mod buffering;
 mod cache;
 mod call;
 mod compress;
@@ -55,6 +56,7 @@ mod tunnel;
 mod upload;
 mod workbench;
 
+pub use buffering::{BufferHand, SharedBuffers};
 #[doc(hidden)]
 pub use cache::fuzz_cache_file;
 pub use cache::{

@@ -1,6 +1,7 @@
 //! What it takes to send a request again: that doing so is safe, and the bytes.
 
 use super::body::{Sink, Source};
+use super::buffering::Intake;
 use super::exchange::{Ask, Facts};
 use super::mirror;
 use crate::http::{Framing, RequestHead};
@@ -55,6 +56,8 @@ pub(super) struct Upload {
     /// What was made of it, in the form that members get, while that is within the bound.
     kept: Buffer,
     bound: usize,
+    /// What was taken in of it before a member was chosen; in front of what is kept.
+    pub(super) intake: Option<Box<Intake>>,
     /// What becomes a copy for another pool.
     pub(super) copy: Option<Box<mirror::Copy>>,
 }
@@ -73,6 +76,7 @@ impl Upload {
             done: false,
             kept: Buffer::default(),
             bound: ask.context.pools.keeps_body(ask.pool),
+            intake: None,
             copy,
         }
     }

@@ -1,5 +1,6 @@
 //! The head that a member gets, built anew from what was parsed.
 
+use super::buffering::Taken;
 use super::exchange::{Ask, Facts};
 use super::fields::Rules;
 use super::known::Known;
@@ -22,14 +23,14 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
         }
         let taken = (!rules.is_empty() && rules.drop(entry.name_bytes))
             || (is_named && named::drops(listener, facts, &entry));
-        if !taken && passes(ask, &entry) && !claims(ask, &entry) {
+        if !taken && passes(ask, &entry, facts) && !claims(ask, &entry) {
             encode::field_as_sent(out, &entry);
         }
     }
     if let Some(part) = ask.cache {
         part.write(out);
     }
-    write_framing(out, ask.framing);
+    write_framing(out, facts.framing(ask));
     forwarded::write(out, head, ask.peer, listener, facts.client.get());
     if let Some(identity) = &ask.peer.identity {
         out.extend_from_slice(identity);
@@ -63,10 +64,12 @@ fn accepts_trailers(te: &[u8]) -> bool {
 }
 
 /// Whether a client's field goes on to the member as it is.
-fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>) -> bool {
+fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>, facts: &Facts) -> bool {
     match entry.name {
         // Announces trailers, which pass where chunks do.
-        Name::Trailer => ask.framing == Framing::Chunked,
+        Name::Trailer => facts.framing(ask) == Framing::Chunked,
+        // Answered here already.
+        Name::Expect => facts.taken.get() == Taken::Nothing,
         Name::Host | Name::ContentLength | Name::TransferEncoding => false,
         // Written anew; from a trusted peer with its word taken into account.
         Name::XForwardedFor

@@ -4,6 +4,7 @@ use std::pin::pin;
 
 use super::answer::{Answered, Buffers, SPLICE_FROM, answer};
 use super::body::carry;
+use super::buffering;
 use super::deliver::Lost;
 use super::exchange::{Ask, Facts};
 use super::patience::Patience;
@@ -16,15 +17,15 @@ use crate::stats::{Counter, Reason};
 /// Sends the head in `buffers.out` and the body behind it, and brings the answer, side by side.
 ///
 /// An answer that is complete before the upload ends it: the rest is not wanted any more.
-pub(super) async fn duplex(
-    ask: &Ask<'_>,
+pub(super) async fn duplex<'a>(
+    ask: &'a Ask<'a>,
     upstream: &Stream,
     patience: &Patience,
     body: &mut Body<'_>,
     head: &mut ResponseHead,
     buffers: &mut Buffers,
-    facts: &Facts,
-) -> Result<Answered, Lost> {
+    facts: &'a Facts,
+) -> Result<Answered<'a>, Lost> {
     let request = std::mem::replace(&mut buffers.out, Buffer::take(Size::Medium));
     // Dropping the answer half done is safe: the member's connection ends. So is dropping the upload:
     // either the client's connection ends, too, or the request may be sent again, and then no byte of
@@ -54,7 +55,13 @@ async fn pump(
     facts: &Facts,
 ) -> Result<(), Reason> {
     let Body { received, upload: Some(upload) } = body else { return Err(Reason::Internal) };
-    let mut takes = replay(upstream, patience, &mut out, upload, facts).await.is_ok();
+    let mut takes = true;
+    if upload.intake.is_some() {
+        let stall = patience.to_send(facts);
+        // Rare, and large: kept out of what all other uploads hold.
+        takes = Box::pin(buffering::resend(upload, upstream, stall, &mut out)).await?;
+    }
+    takes = takes && replay(upstream, patience, &mut out, upload, facts).await.is_ok();
     let mut can_splice = true;
     while takes {
         fill(ask, upload, received, &mut out, facts)?;
@@ -136,7 +143,7 @@ fn fill(
 }
 
 /// Receives more of the body. May be dropped: the request may be sent again.
-async fn receive(ask: &Ask<'_>, received: &mut Buffer) -> Result<(), Reason> {
+pub(super) async fn receive(ask: &Ask<'_>, received: &mut Buffer) -> Result<(), Reason> {
     if received.capacity() < Size::Large.bytes() {
         *received = Buffer::take(Size::Large);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,8 +17,11 @@ use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, AdminListener, Process};
 use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
 use crate::ids::{ListenerId, WorkerId};
-use crate::net::{self, BindError, Driver, DriverChoice, DriverError, Inbox, Listening, Ringer};
-use crate::proxy::Guards;
+use crate::net::{
+    self, BindError, Driver, DriverChoice, DriverError, FileSeat, FileThreads, Inbox, Listening,
+    Ringer,
+};
+use crate::proxy::{Guards, SharedBuffers};
 use crate::stats::{Occupancy, Row};
 
 /// Commands that may wait for a worker; a slot that is freed meanwhile is noticed at the next tick.
@@ -46,6 +49,8 @@ pub enum StartError {
     AccessLog(PathBuf, io::Error),
     /// The folder of the cache.
     CacheFolder(PathBuf, io::Error),
+    /// The folder of `server.buffers`.
+    Folder(PathBuf, io::Error),
     /// Files of certificates and keys, of users and secrets.
     Tls(Vec<TlsFileFault>),
     /// A thread, a ring, or another resource.
@@ -72,6 +77,9 @@ impl fmt::Display for StartError {
             Self::CacheFolder(path, error) => {
                 write!(f, "cannot use server.cache.disk.folder {}: {error}", path.display())
             }
+            Self::Folder(path, error) => {
+                write!(f, "cannot write in server.buffers.folder {}: {error}", path.display())
+            }
             Self::Tls(faults) => {
                 let faults: Vec<_> = faults.iter().map(TlsFileFault::to_string).collect();
                 f.write_str(&faults.join("\nringway: "))
@@ -91,9 +99,10 @@ impl std::error::Error for StartError {
             Self::Driver(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Admin(error) => Some(error),
-            Self::AccessLog(_, error) | Self::CacheFolder(_, error) | Self::System(error) => {
-                Some(error)
-            }
+            Self::AccessLog(_, error)
+            | Self::CacheFolder(_, error)
+            | Self::Folder(_, error)
+            | Self::System(error) => Some(error),
             Self::Tls(_) | Self::Core(_) | Self::WorkerLost(_) => None,
         }
     }
@@ -119,29 +128,28 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (driver, cores) = prepare(&options)?;
     let config = Arc::new(options.config);
     let certificates = load_certificates(&config)?;
-    let auth = load_auth(&config, cores.len())?;
+    let (auth, cache) = (load_auth(&config, cores.len())?, cache::open(&config, cores.len())?);
     let (listening, datagrams) = bind_all(&config, cores.len())?;
     let admin = bind_admin(&config)?;
     let (log_sender, log_writer) = open_access_log(&config)?;
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
-    let timeout = config.server.drain_timeout;
     let guards = Arc::new(Guards::new(&config, cores.len()));
     let occupancy = occupancy(&config, cores.len());
     let counts = (rows.clone(), Arc::clone(&occupancy));
+    let timeout = config.server.drain_timeout;
     let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
         .counting(Arc::clone(&guards));
-    let shared = SharedPools::new(&config.pools, cores.len());
-    let shared = Arc::new(shared.with_tls(certificates.connectors()));
+    let shared = SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors());
+    let shared = Arc::new(shared);
     let (observer, observations) = balancer::observer().map_err(StartError::System)?;
     let monitor = Monitor::new(&config, &shared, observations, &control_row)
         .with_tls(certificates.connectors())
         .with_records(shared.records());
-    let cache = cache::open(&config, cores.len())?;
+    let (files, buffers) = (start_files(&config, cores.len())?, SharedBuffers::new(&config));
     let (started, starts) = bounded(cores.len());
-    let datagrams = by_worker(datagrams, cores.len());
-    let bound = by_worker(listening, cores.len()).into_iter().zip(datagrams);
+    let bound = deal((listening, datagrams), cores.len());
     let (peers, inboxes) = inboxes(cores.len()).map_err(StartError::System)?;
     let hands = cores.iter().copied().zip(&rows).zip(bound).zip(inboxes).zip(peers.clone());
     for (number, ((((core, row), (sockets, datagrams)), inbox), ringer)) in (0u16..).zip(hands) {
@@ -158,6 +166,8 @@ pub fn run(options: Options) -> Result<(), StartError> {
             tls: certificates.acceptors(),
             disk: cache::seat(cache.as_deref())?,
             cache: cache.clone(),
+            files: file_seat(files.as_ref())?,
+            buffers: buffers.clone(),
             observer: observer.clone(),
             auth: auth.as_ref().map(seat).transpose()?,
             sockets,
@@ -169,7 +179,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
         };
         crew.add(plan.start().map_err(StartError::System)?, ringer);
     }
-    drop((log_sender, started, ended, observer));
+    drop((log_sender, started, ended, observer, files));
     let (draining, desk) = (crew.draining(), monitor.desk());
     let process = Process::new(&config, &shared, (rows, occupancy), &control_row, draining, desk);
     let serve = async {
@@ -182,8 +192,13 @@ pub fn run(options: Options) -> Result<(), StartError> {
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await
     };
+    control_loop()?.block_on(serve).map(say_end)
+}
+
+/// The event loop of the control thread.
+fn control_loop() -> Result<tokio::runtime::Runtime, StartError> {
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    control.map_err(StartError::System)?.block_on(serve).map(say_end)
+    control.map_err(StartError::System)
 }
 
 /// What is chosen before anything is opened: the loop, and a core for each worker.
@@ -257,6 +272,19 @@ fn seat(auth: &AuthFiles) -> Result<AuthSeat, StartError> {
     auth.seat().map_err(StartError::System)
 }
 
+/// The threads that work with files, if anything goes to disk; and whether it can.
+fn start_files(config: &Config, workers: usize) -> Result<Option<FileThreads>, StartError> {
+    let Some(folder) = config.spills_to() else { return Ok(None) };
+    // Whoever cannot write hears of it now, not when the first body is large.
+    net::nameless_file(folder).map_err(|error| StartError::Folder(folder.to_owned(), error))?;
+    FileThreads::start(workers).map(Some).map_err(StartError::System)
+}
+
+/// One worker's part of them.
+fn file_seat(files: Option<&FileThreads>) -> Result<Option<FileSeat>, StartError> {
+    files.map(FileThreads::seat).transpose().map_err(StartError::System)
+}
+
 /// Waits until every worker's loop runs.
 fn wait_for(
     starts: &crossbeam_channel::Receiver<io::Result<()>>,
@@ -318,6 +346,14 @@ fn bind_all(config: &Config, workers: usize) -> Result<Bound, StartError> {
         }
     }
     Ok((all, datagrams))
+}
+
+/// A worker's sockets, those for connections and those for datagrams.
+type Hand = (Vec<(ListenerId, TcpListener)>, Vec<(ListenerId, UdpSocket)>);
+
+/// Deals all sockets out to the workers.
+fn deal((listening, datagrams): Bound, workers: usize) -> impl Iterator<Item = Hand> {
+    by_worker(listening, workers).into_iter().zip(by_worker(datagrams, workers))
 }
 
 /// Deals each address's sockets out to the workers.

@@ -17,11 +17,11 @@ use crate::balancer::{Observer, Pools, SharedPools};
 use crate::config::{Config, Speaks};
 use crate::ids::{ListenerId, PoolId, WorkerId};
 use crate::net::tls::TlsAcceptor;
-use crate::net::{self, Acceptor, Datagrams, Driver, Inbox, Ringer, Stream, TICK};
+use crate::net::{self, Acceptor, Datagrams, Driver, FileSeat, Files, Inbox, Ringer, Stream, TICK};
 use crate::proxy::auth::Auth;
 use crate::proxy::{
-    self, CacheHand, Context, DRAIN_PATIENCE, DiskSeat, Flows, Give, Neighbours, Newcomer, Origin,
-    Place, Post, SharedCache, auth,
+    self, BufferHand, CacheHand, Context, DRAIN_PATIENCE, DiskSeat, Flows, Give, Neighbours,
+    Newcomer, Origin, Place, Post, SharedBuffers, SharedCache, auth,
 };
 use crate::stats::{Counter, Occupancy, Reason, Row};
 
@@ -71,6 +71,10 @@ pub(super) struct Plan {
     pub(super) cache: Option<Arc<SharedCache>>,
     /// The way to its tier on disk, if it has one.
     pub(super) disk: Option<DiskSeat>,
+    /// The way to the threads that work with files, if anything goes to disk.
+    pub(super) files: Option<FileSeat>,
+    /// What workers share of the bodies that are taken in, if a route does that.
+    pub(super) buffers: Option<Arc<SharedBuffers>>,
     pub(super) observer: Observer,
     /// Who may send requests, if any route asks; and the way back of passwords' verdicts.
     pub(super) auth: Option<AuthSeat>,
@@ -134,8 +138,12 @@ impl Plan {
         let pools = Pools::new(&self.config.pools, &self.shared, self.id, row, observer, &ring);
         let (from_all, log) = ((neighbours, self.post), self.access_log);
         let auth = self.auth.and_then(|(shared, seat)| Auth::new(&self.config, &shared, seat));
-        let context = Context::new(self.config, pools, self.row, from_all, log, self.tls);
-        let context = context.with_auth(auth).with_cache(cache).shared();
+        let files = self.files.map(|seat| Files::new(seat, Arc::clone(row)));
+        let hand = |shared| BufferHand::new(shared, files.clone(), Arc::clone(row), self.id);
+        let buffers = self.buffers.map(hand);
+        let context = Context::new(self.config, pools, Arc::clone(row), from_all, log, self.tls);
+        let context = context.with_auth(auth).with_cache(cache).with_buffers(buffers).shared();
+        files.into_iter().for_each(|files| net::spawn(files.serve(), count_panic(&context)));
         context.open_mirrors();
         net::spawn(auth::serve(Rc::clone(&context)), count_panic(&context));
         net::spawn(proxy::serve_disk(Rc::clone(&context)), count_panic(&context));
@@ -249,6 +257,9 @@ fn housekeep(
     context.pools.housekeep(tick);
     if let Some(cache) = context.cache() {
         cache.housekeep(&context.row);
+    }
+    if let Some(buffers) = context.buffers() {
+        buffers.housekeep();
     }
     if tick.is_multiple_of(LOAD_TICKS) {
         context.seek_relief(net::load());

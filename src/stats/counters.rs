@@ -147,6 +147,18 @@ counters! {
     TlsReloads, "tls_reloads", "Certificates and files of ticket keys taken, or given up, because their files changed (control).";
     TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates and ticket keys that were not taken because they are not good (control).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
+    RequestsBuffered, "requests_buffered", "Requests whose body was taken in whole before a member was chosen.";
+    RequestsOver, "requests_over_buffer", "Requests on routes with `buffer_request` whose body found no room: it went on as it came, or was refused.";
+    AnswersBuffered, "answers_buffered", "Answers that were taken in to their end, at the speed of their member.";
+    AnswersOver, "answers_over_buffer", "Answers on routes with `buffer_response` that found no room: their member waited for their client.";
+    BuffersFull, "buffers_full", "Of both, those for which the bounds of the process left no room.";
+    BodiesSpilled, "bodies_spilled", "Bodies of which some went to disk.";
+    SpillFailures, "spill_failures", "Bodies on disk that could not be written or read.";
+    BufferMemory, "buffer_memory", "Bytes of memory that bodies take now which are taken in (a gauge).";
+    BufferDisk, "buffer_disk", "Bytes of disk that they take now (a gauge).";
+    FileJobs, "file_jobs", "Operations on files that workers handed over to the threads for them.";
+    FileJobsRefused, "file_jobs_refused", "Operations on files that were not begun because too many of the worker waited.";
+    FileJobsWaiting, "file_jobs_waiting", "Operations on files that wait or are under way now (a gauge).";
     Panics, "panics", "Connections ended by a bug in ringway; please report them.";
     Completions, "completions", "Operations on sockets that the worker has done (receives, sends, connects, waits).";
     Wakes, "wakes", "Times that the worker's loop slept and was woken (voluntary context switches).";
@@ -198,6 +210,9 @@ mod tests {
             "flows_active",
             "members_out",
             "names_failing",
+            "buffer_memory",
+            "buffer_disk",
+            "file_jobs_waiting",
         ];
         assert_eq!(gauges, expected);
         assert!(Counter::Probes.is_of_control() && Counter::MembersOut.is_of_control());

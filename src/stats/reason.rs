@@ -81,6 +81,7 @@ reasons! {
     BadFraming, Client, "bad_framing", 400, "Content-Length and Transfer-Encoding do not say beyond doubt where the request ends";
     UnsupportedCoding, Client, "unsupported_coding", 501, "the request has a transfer coding other than chunked";
     BadBody, Client, "bad_body", 400, "the chunked request body is malformed";
+    BodyOverBuffer, Client, "body_over_buffer", 413, "the request body exceeds what buffer_request of the route takes in, and its over is refuse";
     BodyTooLarge, Client, "body_too_large", 413, "the request body exceeds limits.body of the route or the listener";
     UriTooLong, Client, "uri_too_long", 414, "the request target exceeds limits.uri of the listener";
     AddressDenied, Client, "address_denied", 403, "access of the listener or the route does not let the client's address in";
@@ -155,6 +156,8 @@ reasons! {
     ResponseBodyTimeout, Member, "body_timeout", 504, "the member stalled in its answer for timeouts.response of the pool";
     TunnelReset, Member, "tunnel_reset", 0, "the member reset a connection that is relayed";
     MemberStalled, Member, "write_timeout", 0, "the member took nothing of what a client sent for timeouts.response of the pool";
+    BuffersFull, Proxy, "buffers_full", 503, "there is no room in buffers of the server for the request body, and buffer_request.over of the route is refuse";
+    BufferLost, Proxy, "buffer_lost", 500, "what went to disk of a body cannot be read back";
     NoDescriptors, Proxy, "no_descriptors", 503, "ringway has no file descriptors left (RLIMIT_NOFILE)";
     CacheDisk, Proxy, "cache_disk", 500, "a file of the cache could not be read, or turned out to be damaged, in the middle of an answer";
     Internal, Proxy, "internal", 500, "ringway failed at something it should not fail at";

@@ -111,7 +111,7 @@ fn a_pool_without_members_is_no_better_one_either() {
     assert_eq!(Client::connect(proxy.address()).get("/b").status() / 100, 5);
 }
 
-fn post(proxy: &Proxy, what: &str) -> String {
+pub(crate) fn post(proxy: &Proxy, what: &str) -> String {
     let admin = address(proxy);
     let request = format!(
         "POST /cache/purge?{what} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"

@@ -1,6 +1,7 @@
 //! Heads and whole messages as the test peers see them. Strict: what is not well formed panics.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 /// A message head, taken apart.
 #[derive(Clone, Debug)]
@@ -153,4 +154,14 @@ pub(crate) fn answer_with(status: &str, fields: &[(&str, &str)], body: &[u8]) ->
 /// A plain `200 OK` with this body.
 pub(crate) fn ok(body: impl AsRef<[u8]>) -> Vec<u8> {
     answer_with("200 OK", &[], body.as_ref())
+}
+
+/// Bytes of which no two places are alike.
+pub(crate) fn distinct(length: usize) -> &'static [u8] {
+    static ALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut all = Vec::with_capacity(64 << 20);
+        (0u32..16 << 20).for_each(|n| all.extend(n.wrapping_mul(0x9e37_79b9).to_be_bytes()));
+        all
+    });
+    &ALL[..length]
 }

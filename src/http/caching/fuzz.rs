@@ -2,6 +2,7 @@
 
 use super::super::{date, date_parse};
 use super::directives::{CacheControl, Directives, SECONDS_MAX, withholds};
+use super::extent::Extent;
 use super::range::{Wanted, wanted};
 
 /// `Cache-Control`: reading the directives one by one, written anew, gives the same; what is cut in
@@ -45,6 +46,16 @@ pub fn range(data: &[u8]) {
         Wanted::Nothing => assert!(!value.is_empty()),
         Wanted::All => {}
     }
+}
+
+/// `Content-Range`: what is read lies within the whole, and reads the same when it is written anew.
+pub fn content_range(data: &[u8]) {
+    let Some(extent) = Extent::of(data) else { return };
+    assert!(extent.first < extent.end && extent.end <= extent.total);
+    let mut written = Vec::new();
+    extent.write(&mut written);
+    let value = written.strip_prefix(b"Content-Range: ").unwrap_or_default().trim_ascii_end();
+    assert_eq!(Extent::of(value), Some(extent));
 }
 
 /// Dates: what is read reads the same when it is written anew.

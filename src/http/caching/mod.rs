@@ -3,6 +3,7 @@
 
 mod answer;
 mod directives;
+mod extent;
 mod fields;
 #[doc(hidden)]
 pub mod fuzz;
@@ -13,6 +14,7 @@ pub mod vary;
 
 pub use answer::{CacheAnswer, CacheRequest, Varies, values};
 pub use directives::{CacheControl, Directive, Directives, SECONDS_MAX, seconds, withholds};
+pub use extent::Extent;
 pub use fields::CacheField;
 pub use range::{Wanted, wanted};
 pub use storing::{CookiePolicy, Fitness, Lifetime, StoringPolicy, Unstorable, judge};

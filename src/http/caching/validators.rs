@@ -2,7 +2,7 @@
 
 use super::super::bytes::trim;
 use super::super::date_parse;
-use super::answer::CacheRequest;
+use super::answer::{CacheAnswer, CacheRequest};
 
 /// The validators of a stored answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,6 +81,14 @@ impl Validators<'_> {
         }
     }
 
+    /// Whether an answer has no other validators than these: as far as it says, it is of the same.
+    #[must_use]
+    pub fn agree_with(&self, answer: &CacheAnswer<'_>) -> bool {
+        let changed = answer.last_modified.and(answer.last_modified_text);
+        answer.etag.is_none_or(|tag| self.etag == Some(tag))
+            && changed.is_none_or(|text| self.last_modified == Some(text))
+    }
+
     /// Whether a range may be taken of what is stored: `If-Range` is absent, or names it.
     #[must_use]
     pub fn allow_range(&self, request: &CacheRequest<'_>, now: u64) -> bool {
@@ -156,6 +164,31 @@ mod tests {
         };
         let stored = Validators { etag: Some(b"\"a\""), last_modified: Some(LM), date: None };
         assert!(!stored.are_met_by(&request, NOW));
+    }
+
+    #[test]
+    fn answers_of_the_same() {
+        let stored =
+            Validators { etag: Some(b"\"a\""), last_modified: Some(LM), ..Default::default() };
+        let agree = |etag, text, last_modified| {
+            stored.agree_with(&CacheAnswer {
+                etag,
+                last_modified_text: text,
+                last_modified,
+                ..Default::default()
+            })
+        };
+        let other: &[u8] = b"Mon, 07 Nov 1994 08:49:37 GMT";
+        assert!(agree(None, None, None) && agree(Some(&b"\"a\""[..]), Some(LM), Some(1)));
+        assert!(agree(Some(b"\"a\""), None, None) && agree(None, Some(LM), Some(1)));
+        assert!(!agree(Some(b"\"b\""), Some(LM), Some(1)) && !agree(None, Some(other), Some(1)));
+        assert!(!agree(Some(b"W/\"a\""), None, None));
+        // What is no date says nothing.
+        assert!(agree(None, Some(b"x"), None));
+        assert!(
+            !Validators::default()
+                .agree_with(&CacheAnswer { etag: Some(b"\"a\""), ..Default::default() })
+        );
     }
 
     #[test]

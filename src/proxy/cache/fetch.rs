@@ -10,8 +10,8 @@ use super::super::exchange::{Ask, Ending, Facts};
 use super::Part;
 use super::fill::{self, Decision};
 use super::flight::{Begun, Flight, Landing};
-use super::hand::{CacheHand, Joined};
-use super::look::{Look, Plan, Tier, look};
+use super::hand::{CacheHand, Joined, Lone};
+use super::look::{Asks, Look, Plan, Tier, look};
 use super::send::{Getter, Growing, ready, send, send_growing};
 use super::store::Key;
 use super::stored::Stored;
@@ -39,14 +39,15 @@ pub(in super::super) struct Fetch<'a> {
     pub(super) stale: Option<Arc<Stored>>,
     pub(super) if_error: bool,
     pub(super) forward: Forward,
-    /// The client's conditions are not passed on: all of the answer is wanted.
-    pub(super) whole: bool,
+    pub(super) asks: Asks,
     /// There is no client.
     pub(super) background: bool,
     /// When the request was sent, in seconds.
     pub(super) asked_at: Cell<u64>,
     pub(super) decision: RefCell<Option<Decision>>,
     landed: Cell<bool>,
+    /// Who invalidates knows that there is such a fetch.
+    pub(super) lone: RefCell<Option<Lone>>,
 }
 
 impl<'a> Fetch<'a> {
@@ -57,6 +58,9 @@ impl<'a> Fetch<'a> {
         flight: Option<Arc<Flight>>,
         background: bool,
     ) -> Self {
+        // Of all others the store knows something, or a flight.
+        let lone = (plan.asks == Asks::Part).then(|| Lone::new(&hand.shared));
+        // Behind that: what is invalidated from here on has a greater number.
         let number = flight.as_ref().map_or_else(|| hand.number(), |flight| flight.number);
         Self {
             hand,
@@ -68,11 +72,12 @@ impl<'a> Fetch<'a> {
             stale: plan.stale,
             if_error: plan.if_error,
             forward: plan.forward,
-            whole: !plan.alone,
+            asks: plan.asks,
             background,
             asked_at: Cell::new(clock::unix().as_secs()),
             decision: RefCell::default(),
             landed: Cell::new(false),
+            lone: RefCell::new(lone),
         }
     }
 
@@ -159,7 +164,7 @@ pub(in super::super) async fn fetch(
     facts.cache.set(Some(Trace::forwarded(Verdict::Miss, plan.forward)));
     if plan.if_error && plan.stale.is_some() {
         // It must still be able to stand in.
-        plan.alone = true;
+        (plan.alone, plan.asks) = (true, Asks::AsClient);
         return lead(ask, cache, hand, *plan, None, received, response, facts).await;
     }
     deliver::deliver(&ask, received, response, facts).await

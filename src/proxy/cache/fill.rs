@@ -12,13 +12,15 @@ use super::filling::Filling;
 use super::flight::{Begun, Flight, Landing};
 use super::growing::Chain;
 use super::hand::CacheHand;
+use super::look::Asks;
+use super::parts;
 use super::send::{Getter, Growing, ready, send, send_growing};
 use super::stored::{Label, Stored};
 use super::trace::{Trace, Verdict};
 use crate::balancer::{Connection, Lease, Outcome};
 use crate::clock;
 use crate::http::caching::{CacheAnswer, Lifetime, Unstorable, judge};
-use crate::http::{Framing, HeadLimits, ResponseHead, response_framing};
+use crate::http::{Framing, HeadLimits, Method, ResponseHead, response_framing};
 use crate::net::{Buffer, spawn};
 use crate::stats::{Counter, Reason};
 
@@ -39,6 +41,12 @@ impl Fetch<'_> {
     /// Decides what the answer with this head is; true: the cache takes it from here.
     pub(super) fn takes(&self, ask: &Ask<'_>, head: &ResponseHead, facts: &Facts) -> bool {
         let now = clock::unix().as_secs();
+        if self.asks == Asks::Head {
+            let decision = self.judge_head(head, now);
+            let takes = decision.is_some();
+            self.decision.replace(decision);
+            return takes;
+        }
         let decision = match self.judge(ask, head, now) {
             Ok(decision) => Some(decision),
             Err(why) => {
@@ -62,13 +70,22 @@ impl Fetch<'_> {
                 _ => {}
             }
         }
+        let extent = match (self.asks, status) {
+            (Asks::Part, 206) => Some(parts::extent(head).ok_or(Unstorable::Status)?),
+            // What it says is of the part, not of the whole.
+            (Asks::Part, 201..) => return Err(Unstorable::Status),
+            _ => None,
+        };
         let lifetime = self.lifetime(ask, head, now)?;
         let framing = response_framing(head, ask.head.method());
         let length = match framing {
+            Ok(Framing::Length(length)) if extent.is_some_and(|it| it.length() != length) => {
+                return Err(Unstorable::Useless);
+            }
             Ok(Framing::None) => Some(0),
             Ok(Framing::Length(length)) => Some(length),
-            Ok(Framing::Chunked | Framing::UntilClose) => None,
-            Err(_) => return Err(Unstorable::Useless),
+            Ok(Framing::Chunked | Framing::UntilClose) if extent.is_none() => None,
+            Ok(Framing::Chunked | Framing::UntilClose) | Err(_) => return Err(Unstorable::Useless),
         };
         let most = self.most();
         if length.is_some_and(|length| length > most) {
@@ -82,6 +99,29 @@ impl Fetch<'_> {
         Ok(Decision::Store { label: Arc::new(label), length })
     }
 
+    /// What a `HEAD` tells of what is stored (RFC 9111 4.3.5). `None`: its answer is for its client.
+    fn judge_head(&self, head: &ResponseHead, now: u64) -> Option<Decision> {
+        let stale = self.stale.as_ref()?;
+        match head.status() {
+            304 => Some(Decision::Update),
+            500 | 502..=504 if self.if_error => Some(Decision::UseStale),
+            200 if stale.label.status == 200 => {
+                let length = match response_framing(head, Method::Get) {
+                    Ok(Framing::Length(length)) => Some(length),
+                    _ => None,
+                };
+                let says = CacheAnswer::of(head, now);
+                let same = stale.label.validators().agree_with(&says)
+                    && length.is_none_or(|length| length == stale.body.length);
+                if !same {
+                    stale.soften(now);
+                }
+                same.then_some(Decision::Update)
+            }
+            _ => None,
+        }
+    }
+
     fn lifetime(
         &self,
         ask: &Ask<'_>,
@@ -92,7 +132,11 @@ impl Fetch<'_> {
         if self.cache.ignore_client_directives {
             request.ignore_directives();
         }
-        let answer = CacheAnswer::of(head, now);
+        let mut answer = CacheAnswer::of(head, now);
+        if (self.asks, answer.status) == (Asks::Part, 206) {
+            // It is stored where the whole would be.
+            answer.status = 200;
+        }
         judge(&answer, &request, &self.cache.policy(), self.asked_at.get(), now)
     }
 
@@ -107,8 +151,8 @@ impl Fetch<'_> {
         if let Some(stale) = self.stale.as_ref().filter(|_| status < 500) {
             self.hand.shared.forget(&self.key, stale);
         }
-        // A status that is not stored may well be another one next time.
-        if why != Unstorable::Status {
+        // A status that is not stored may well be another one next time, and a part smaller.
+        if why != Unstorable::Status && self.asks != Asks::Part {
             store.pass(&self.key, now);
         }
     }
@@ -124,9 +168,9 @@ pub(in super::super) struct Taken {
 
 impl Taken {
     /// Gives the member free; its connection if nothing follows on it.
-    fn release(self, head: &ResponseHead, outcome: Outcome) {
+    fn release(self, method: Method, head: &ResponseHead, outcome: Outcome) {
         self.connection.stream.work_for(None);
-        let framing_ends = matches!(head.status(), 204 | 304);
+        let framing_ends = method == Method::Head || matches!(head.status(), 204 | 304);
         if framing_ends && head.wants_keep_alive() && self.buffers.input.is_empty() {
             self.lease.keep(self.connection);
         }
@@ -156,12 +200,15 @@ pub(in super::super) async fn take(
             Box::pin(grow(ask, fetch, filling?, begun, received, response, facts)).await
         }
         (Some(Decision::Update), Some(stale)) => {
-            taken.release(response, outcome);
+            taken.release(ask.head.method(), response, outcome);
             let mut head = ResponseHead::new();
             let (stored, keeps) = update(ask, fetch, stale, response);
             if !fetch.background {
                 let getter = Getter::new(ask, fetch.hand, facts);
-                let mut trace = Trace::forwarded(Verdict::Revalidated, fetch.forward);
+                // A `HEAD` may have been answered with 200.
+                let validated = response.status() == 304;
+                let verdict = if validated { Verdict::Revalidated } else { Verdict::Miss };
+                let mut trace = Trace::forwarded(verdict, fetch.forward);
                 trace = trace.with_ttl(stored.label.ttl(getter.now));
                 trace.stored = keeps;
                 fetch.land(Landing::Here(Arc::clone(&stored)));
@@ -173,12 +220,12 @@ pub(in super::super) async fn take(
             Ok(Ending::Close)
         }
         (Some(Decision::UseStale), Some(stale)) => {
-            taken.release(response, outcome);
+            taken.release(ask.head.method(), response, outcome);
             let mut head = ResponseHead::new();
             serve_stale(ask, fetch, stale, received, &mut head, facts).await
         }
         _ => {
-            taken.release(response, outcome);
+            taken.release(ask.head.method(), response, outcome);
             fetch.land(Landing::Alone);
             Ok(Ending::Close)
         }

@@ -13,7 +13,8 @@ use super::fetch::Fetch;
 use super::fill::Taken;
 use super::flight::{Flight, Landing};
 use super::growing::Grower;
-use super::hand::CacheHand;
+use super::hand::{CacheHand, Lone};
+use super::parts;
 use super::store::Key;
 use super::stored::{Body, Stored};
 use crate::balancer::{Connection, Lease, Outcome};
@@ -42,6 +43,10 @@ pub(super) struct Filling {
     url: Box<[u8]>,
     number: u64,
     most: u64,
+    /// It is a part of an answer.
+    part: bool,
+    /// Until it is stored, or will not be.
+    _lone: Option<Lone>,
     /// Bytes of room that were taken for it.
     room: u64,
 }
@@ -84,6 +89,8 @@ impl Filling {
             url: fetch.url.clone(),
             number: fetch.number,
             most: fetch.most(),
+            part: head.status() == 206,
+            _lone: fetch.lone.take(),
             room,
         })
     }
@@ -216,9 +223,16 @@ impl Filling {
                     None
                 }
             };
-            if let Some(stored) = stored
-                && hand.shared.keep(&self.key, &self.url, &stored, self.number)
-            {
+            let (shared, number) = (&hand.shared, self.number);
+            let whole = |stored: &Arc<Stored>| shared.keep(&self.key, &self.url, stored, number);
+            let keep = |stored: &Arc<Stored>| match self.part {
+                true => {
+                    let place = (&*self.key, &*self.url);
+                    parts::keep(&shared.store, place, stored, number, self.most, whole)
+                }
+                false => whole(stored),
+            };
+            if let Some(stored) = stored.filter(keep) {
                 context.row.add(Counter::CacheStored, 1);
                 if let Some(Landing::Begun(begun)) = flight.landing() {
                     _ = begun.stored.set(stored);

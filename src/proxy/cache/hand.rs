@@ -37,6 +37,8 @@ pub struct SharedCache {
     /// Bytes of answers on their way into the store, and how many these may be.
     filling: AtomicU64,
     filling_most: u64,
+    /// Fetches of parts under way: they are not in `flights`.
+    lone: AtomicU64,
     workers: usize,
     missed: Arc<[AtomicBool]>,
 }
@@ -75,6 +77,7 @@ impl SharedCache {
                 zones,
                 by_route,
                 filling: AtomicU64::new(0),
+                lone: AtomicU64::new(0),
                 filling_most: memory as u64 / FILLING_PART,
                 workers,
                 missed,
@@ -139,6 +142,29 @@ impl SharedCache {
     /// Whether somebody fetches for this key.
     pub(super) fn is_fetched(&self, key: &[u8]) -> bool {
         self.flights.contains_key(key)
+    }
+
+    /// Whether somebody may be fetching for a key of which nothing is known.
+    pub(super) fn has_lone(&self) -> bool {
+        self.lone.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// A fetch of a part, which nobody can wait for, as long as it may still be stored: what is invalidated
+/// meanwhile must be remembered, or it would bring back what was there before.
+#[derive(Debug)]
+pub(super) struct Lone(Arc<SharedCache>);
+
+impl Lone {
+    pub(super) fn new(shared: &Arc<SharedCache>) -> Self {
+        shared.lone.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Lone {
+    fn drop(&mut self) {
+        self.0.lone.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::hash_key::values;
 use super::disk::OnDisk;
 use super::hand::CacheHand;
 use super::key::{self, Place};
+use super::parts;
 use super::send::{Getter, Ready, ready};
 use super::store::{Key, Resource};
 use super::stored::Stored;
@@ -57,8 +58,22 @@ pub(in super::super) struct Plan {
     /// It answers where the pool has nothing better.
     pub(super) if_error: bool,
     pub(super) forward: Forward,
-    /// Its answers are not stored as a rule: nobody waits for them, and the client's conditions go on.
+    /// Nobody waits for its answer, as it is not stored as a rule, or not for everybody.
     pub(super) alone: bool,
+    pub(super) asks: Asks,
+}
+
+/// What of an answer a member is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// All of it, whatever the client wants of it.
+    Whole,
+    /// What the client asks for.
+    AsClient,
+    /// The head alone, which may tell something of what is stored (RFC 9111 4.3.5).
+    Head,
+    /// The part that the client asks for.
+    Part,
 }
 
 /// Looks for the answer.
@@ -94,43 +109,77 @@ pub(in super::super) fn look(
     if let (Some(stored), Some(fitness)) = (&stored, fitness)
         && !matches!(fitness, Fitness::Validate { .. })
     {
-        let fresh = fitness == Fitness::Fresh;
-        let verdict = if fresh { Verdict::Hit } else { Verdict::Stale };
-        let mut trace = Trace::served(verdict, stored.label.ttl(now));
-        trace.disk = recalled;
+        let getter = Getter { ask, request, hand, facts, now };
         if !recalled {
             hand.note_use(resource.as_deref(), stored, now);
         }
-        let answer = ready(&Getter { ask, request, hand, facts, now }, stored, response, trace);
-        if fitness != Fitness::StaleWhileRevalidate {
-            return Ok(Look::Hit(answer));
-        }
-        let mut plan = plan(ask, hand, &place, resource, Forward::Stale);
-        plan.stale = Some(Arc::clone(stored));
-        return Ok(Look::HitAndRefresh(answer, plan));
+        return Ok(served(&getter, &place, resource, stored, (fitness, recalled), response));
+    }
+    if stored.is_none() && parts::is_part(ask, &request) {
+        let getter = Getter { ask, request, hand, facts, now };
+        return parts::look(&getter, &place, resource, response);
     }
     if request.control.only_if_cached {
         return Err(Reason::OnlyIfCached);
     }
-    let forward = match (&stored, &resource) {
-        // Without the client's wishes it would have answered.
-        (Some(stored), _) if stored.fitness(&CacheRequest::default(), now) == Fitness::Fresh => {
-            Forward::Request
-        }
-        (Some(_), _) => Forward::Stale,
-        (None, Some(resource)) if !resource.variants.is_empty() => Forward::VaryMiss,
-        (None, _) => Forward::UriMiss,
+    let forward = match &stored {
+        Some(stored) => refused(stored, now),
+        None => missed(resource.as_deref()),
     };
-    // A part of what is not stored, and the head alone, are nothing to be stored.
-    if ask.head.method() == Method::Head || (request.range.is_some() && stored.is_none()) {
+    let is_head = ask.head.method() == Method::Head;
+    // Several parts of what is not stored, and the head alone, are nothing to be stored.
+    if (is_head || request.range.is_some()) && stored.is_none() {
         return past(Verdict::Miss, forward);
     }
     let passes = |it: &Arc<Resource>| it.variants.is_empty() && it.pass_until > now;
     let alone = resource.as_ref().is_some_and(passes);
     let mut plan = plan(ask, hand, &place, resource, forward);
     plan.if_error = fitness == Some(Fitness::Validate { if_error: true });
-    (plan.stale, plan.alone) = (stored, alone);
+    plan.stale = stored;
+    (plan.alone, plan.asks) = match (is_head, alone) {
+        (true, _) => (true, Asks::Head),
+        (false, true) => (true, Asks::AsClient),
+        (false, false) => (false, Asks::Whole),
+    };
     Ok(Look::Miss(plan))
+}
+
+/// What is stored answers.
+fn served(
+    getter: &Getter<'_>,
+    place: &Place<'_>,
+    resource: Option<Arc<Resource>>,
+    stored: &Arc<Stored>,
+    (fitness, recalled): (Fitness, bool),
+    response: &mut ResponseHead,
+) -> Look {
+    let Getter { ask, hand, now, .. } = *getter;
+    let verdict = if fitness == Fitness::Fresh { Verdict::Hit } else { Verdict::Stale };
+    let mut trace = Trace::served(verdict, stored.label.ttl(now));
+    trace.disk = recalled;
+    let answer = ready(getter, stored, response, trace);
+    // The next request that wants the body brings it.
+    if fitness != Fitness::StaleWhileRevalidate || ask.head.method() == Method::Head {
+        return Look::Hit(answer);
+    }
+    let mut plan = plan(ask, hand, place, resource, Forward::Stale);
+    plan.stale = Some(Arc::clone(stored));
+    Look::HitAndRefresh(answer, plan)
+}
+
+/// Why what is stored does not answer.
+fn refused(stored: &Stored, now: u64) -> Forward {
+    // Without the client's wishes it would have answered.
+    let fresh = stored.fitness(&CacheRequest::default(), now) == Fitness::Fresh;
+    if fresh { Forward::Request } else { Forward::Stale }
+}
+
+/// Why nothing that is stored answers.
+pub(super) fn missed(resource: Option<&Resource>) -> Forward {
+    match resource {
+        Some(resource) if !resource.variants.is_empty() => Forward::VaryMiss,
+        _ => Forward::UriMiss,
+    }
 }
 
 /// Why a request has nothing to do with the cache, if so.
@@ -163,8 +212,8 @@ fn find(
     Some((resource, stored))
 }
 
-/// The key is the one that [`find`] left.
-fn plan(
+/// The key is the one that is in `scratch`.
+pub(super) fn plan(
     ask: &Ask<'_>,
     hand: &CacheHand,
     place: &Place<'_>,
@@ -188,6 +237,7 @@ fn plan(
         if_error: false,
         forward,
         alone: false,
+        asks: Asks::Whole,
     })
 }
 

@@ -14,6 +14,7 @@ mod growing;
 mod hand;
 mod key;
 mod look;
+mod parts;
 mod refresh;
 mod send;
 mod store;
@@ -30,6 +31,8 @@ use crate::http::caching::CacheField;
 use crate::http::{FieldRef, ResponseHead};
 
 pub use disk::{DiskFolder, DiskSeat, FolderError, fuzz_cache_file};
+use look::Asks;
+
 pub use hand::{CacheHand, SharedCache};
 pub use store::Selector;
 pub use trace::Verdict;
@@ -53,8 +56,10 @@ impl Part<'_> {
     /// stored is validated.
     pub(super) fn passes(&self, entry: &FieldRef<'_>) -> bool {
         let Self::Fetch(fetch) = self else { return true };
-        if !fetch.whole && fetch.stale.is_none() {
-            return true;
+        match fetch.asks {
+            Asks::Part => return true,
+            Asks::AsClient if fetch.stale.is_none() => return true,
+            Asks::AsClient | Asks::Head | Asks::Whole => {}
         }
         let field = CacheField::of(entry.name_bytes);
         field.is_none_or(|field| !field.is_condition() && field != CacheField::Range)

@@ -18,7 +18,7 @@ use super::hand::CacheHand;
 use super::stored::{Body, Label, Stored};
 use super::trace::Trace;
 use crate::clock;
-use crate::http::caching::{CacheField, CacheRequest, Wanted, wanted};
+use crate::http::caching::{CacheField, CacheRequest, Extent, Wanted, wanted};
 use crate::http::{
     Coding, FieldRef, Framing, HeadLimits, Method, Name, ResponseHead, Version, encode,
 };
@@ -251,7 +251,7 @@ pub(super) fn write_head(
     );
     let sink = if framing == Framing::Chunked { Sink::Chunked } else { Sink::Raw };
     let kept = kept.map(|(coding, _)| coding);
-    Way { framing, keep, filters: Filters::of(sink, encoder), kept, unkept }
+    Way { framing, keep, filters: Filters::of(sink, encoder, None), kept, unkept }
 }
 
 /// Who gets a stored answer.
@@ -278,16 +278,42 @@ pub(super) fn ready(
     response: &mut ResponseHead,
     trace: Trace,
 ) -> Ready {
-    let Getter { ask, request, hand, facts, now } = *getter;
-    facts.cache.set(Some(trace));
-    let (label, length) = (&stored.label, stored.body.length);
+    let Getter { ask, request, now, .. } = *getter;
+    let length = stored.body.length;
     let get = ask.head.method() == Method::Get;
-    let form = form(label, Some(length), &request, get, now);
+    let form = form(&stored.label, Some(length), &request, get, now);
+    make(getter, stored, Extent::whole(length), form, response, trace)
+}
+
+/// Makes the answer of what is stored of a whole, which is `extent`, and has all that is wanted.
+pub(super) fn ready_part(
+    getter: &Getter<'_>,
+    stored: &Arc<Stored>,
+    extent: Extent,
+    wanted: (u64, u64),
+    response: &mut ResponseHead,
+    trace: Trace,
+) -> Ready {
+    make(getter, stored, extent, Form::Part(wanted.0, wanted.1), response, trace)
+}
+
+fn make(
+    getter: &Getter<'_>,
+    stored: &Arc<Stored>,
+    extent: Extent,
+    form: Form,
+    response: &mut ResponseHead,
+    trace: Trace,
+) -> Ready {
+    let Getter { ask, hand, facts, now, .. } = *getter;
+    facts.cache.set(Some(trace));
+    let label = &stored.label;
+    let get = ask.head.method() == Method::Get;
     let mut scratch = hand.scratch.borrow_mut();
     read_head(label, form, &mut scratch.text, response);
     let (from, to) = match form {
-        Form::Whole => (0, length),
-        Form::Part(from, to) => (from, to),
+        Form::Whole => (0, stored.body.length),
+        Form::Part(from, to) => (from - extent.first, to - extent.first),
         Form::NotModified | Form::Unsatisfiable => (0, 0),
     };
     let sent = if get { to - from } else { 0 };
@@ -301,13 +327,13 @@ pub(super) fn ready(
         out.extend_from_slice(b"Age: ");
         encode::decimal(out, label.age(now));
         out.extend_from_slice(encode::CRLF);
-        content_range(out, form, length);
+        content_range(out, form, extent.total);
     });
     let (body, coding) = (body_of(stored, way.kept), way.kept);
     let (from, to) = if coding.is_some() { (0, body.length) } else { (from, to) };
     if let Some(coding) = coding {
         ask.context.row.add(Counter::CacheEncodedHits, 1);
-        facts.coded.set(Some((coding, length)));
+        facts.coded.set(Some((coding, stored.body.length)));
     }
     let mut rest = None;
     if way.framing != Framing::None {
@@ -324,20 +350,16 @@ pub(super) fn ready(
     Ready { out, way, rest }
 }
 
-fn content_range(out: &mut Vec<u8>, form: Form, length: u64) {
+fn content_range(out: &mut Vec<u8>, form: Form, total: u64) {
     match form {
-        Form::Part(from, to) => {
-            out.extend_from_slice(b"Content-Range: bytes ");
-            encode::decimal(out, from);
-            out.push(b'-');
-            encode::decimal(out, to.saturating_sub(1));
+        Form::Part(first, end) => Extent { first, end, total }.write(out),
+        Form::Unsatisfiable => {
+            out.extend_from_slice(b"Content-Range: bytes */");
+            encode::decimal(out, total);
+            out.extend_from_slice(encode::CRLF);
         }
-        Form::Unsatisfiable => out.extend_from_slice(b"Content-Range: bytes *"),
-        Form::Whole | Form::NotModified => return,
+        Form::Whole | Form::NotModified => {}
     }
-    out.push(b'/');
-    encode::decimal(out, length);
-    out.extend_from_slice(encode::CRLF);
 }
 
 /// Sends it; says how the connection goes on.

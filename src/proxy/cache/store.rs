@@ -41,7 +41,7 @@ pub(super) struct Resource {
     /// The number of its last invalidation.
     pub(super) invalidated: u64,
     /// Bytes of encoded forms, as last counted: the store's own sums need a weight that stays.
-    encodings: u64,
+    pub(super) encodings: u64,
 }
 
 fn weight_of_encodings(variants: &[Arc<Stored>]) -> u64 {
@@ -203,7 +203,11 @@ impl Store {
 
     /// Changes the resource of a key, or makes one; `None`: it stays as it is. `change` is called
     /// once, and no other change happens in between.
-    fn change(&self, key: &[u8], change: impl FnOnce(&Resource) -> Option<Resource>) -> bool {
+    pub(super) fn change(
+        &self,
+        key: &[u8],
+        change: impl FnOnce(&Resource) -> Option<Resource>,
+    ) -> bool {
         let mut change = Some(change);
         let mut next = None;
         let entry = self.resources.entry(key, None, |_, resource| {
@@ -286,8 +290,10 @@ impl Store {
     /// Nobody is to get what is stored for this key, or was asked for until now. Whether there was
     /// anything. `is_fetched`: there may be something on its way.
     pub(super) fn invalidate(&self, key: &[u8], is_fetched: bool) -> bool {
-        let known = self.resources.peek(key).is_some_and(|resource| !resource.variants.is_empty());
-        if !known && !is_fetched {
+        let resource = self.resources.peek(key);
+        let known = resource.as_ref().is_some_and(|resource| !resource.variants.is_empty());
+        // What is known without being stored may be being fetched, for one of its variants.
+        if resource.is_none() && !is_fetched {
             return false;
         }
         let invalidated = self.number();

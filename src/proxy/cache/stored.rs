@@ -83,7 +83,7 @@ impl Body {
 }
 
 /// What is known of an answer as soon as its head is there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Label {
     pub(super) status: u16,
     /// The head as it is sent, but for what speaks of connections, of lengths and of age.
@@ -151,6 +151,23 @@ impl Label {
             selected: selected.into(),
             tags: tags.into(),
         })
+    }
+
+    /// The same with another head: `fields` writes them anew from those that there are.
+    pub(super) fn with_head(
+        &self,
+        status: u16,
+        fields: impl FnOnce(&ResponseHead, &mut Vec<u8>),
+    ) -> Self {
+        let mut own = ResponseHead::new();
+        let limits = crate::http::HeadLimits { bytes: self.head.len() + 1, fields: 4096 };
+        // It was written by `head`.
+        _ = own.parse(&self.head, &limits);
+        let mut out = Vec::with_capacity(self.head.len() + 64);
+        encode::status_line(&mut out, status, encode::reason_phrase(status).as_bytes());
+        fields(&own, &mut out);
+        out.extend_from_slice(encode::CRLF);
+        Self { status, head: out.into(), ..self.clone() }
     }
 
     pub(super) fn validators(&self) -> Validators<'_> {

@@ -91,7 +91,8 @@ impl SharedCache {
     /// anything.
     pub(super) fn invalidate(&self, key: &[u8]) -> bool {
         let on_disk = self.name(key).filter(|(disk, name)| disk.may_know(name));
-        let is_fetched = self.is_fetched(key) || on_disk.is_some();
+        // A member that is asked for a part may send the whole.
+        let is_fetched = self.has_lone() || self.is_fetched(key) || on_disk.is_some();
         let known = self.store.invalidate(key, is_fetched);
         let Some((disk, name)) = on_disk else { return known };
         disk.give_up(&name) || known

@@ -3,6 +3,7 @@
 use super::super::exchange::Ask;
 use super::hand::CacheHand;
 use super::key::{Place, relative};
+use super::parts;
 use crate::http::caching::CacheField;
 use crate::http::{Name, ResponseHead};
 use crate::stats::Counter;
@@ -28,7 +29,10 @@ fn invalidate(ask: &Ask<'_>, hand: &CacheHand, place: &Place<'_>) {
     let mut scratch = hand.scratch.borrow_mut();
     for (id, zone) in hand.shared.zones() {
         zone.key(id, place, ask.head, &mut scratch.key);
-        if hand.shared.invalidate(&scratch.key) {
+        let whole = hand.shared.invalidate(&scratch.key);
+        scratch.key.extend_from_slice(parts::MARK);
+        let parts = hand.shared.store.invalidate(&scratch.key, hand.shared.has_lone());
+        if whole || parts {
             ask.context.row.add(Counter::CacheInvalidated, 1);
         }
     }
