@@ -240,6 +240,13 @@ impl Pool {
         })
     }
 
+    /// Whether somebody may serve a request that comes now.
+    pub(super) fn serves(&self) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        self.refresh(state, Stream::tick());
+        state.roster.allowed().count() > 0
+    }
+
     pub(super) fn try_take(&self, member: MemberId) -> bool {
         let taking = self.shared.slots.try_take(member);
         if taking == Taking::Undone {

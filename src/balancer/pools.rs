@@ -207,6 +207,12 @@ impl Pools {
         self.pool(pool).is_some_and(|pool| pool.has_other(tried, current))
     }
 
+    /// Whether a member may serve a request that comes now, as this worker sees it. It may be full.
+    #[must_use]
+    pub fn serves(&self, pool: PoolId) -> bool {
+        self.pool(pool).is_some_and(|pool| pool.serves())
+    }
+
     /// Whether a member is in and may be chosen, as all workers see it.
     #[must_use]
     pub fn has_member_in(&self, pool: PoolId) -> bool {

@@ -79,7 +79,7 @@ pub(super) fn action(table: &Table<'_>, names: &Names<'_>, findings: &mut Findin
         idle(&["strip", "rewrite"]);
     }
     if first.name != "split" {
-        idle(&["split_by"]);
+        idle(&["split_by", "split_fallback"]);
     }
     match first.name {
         "pool" => {
@@ -125,7 +125,20 @@ fn split(table: &Table<'_>, names: &Names<'_>, findings: &mut Findings) -> Optio
         findings.add(span_of(value), Mistake::BadRoute(RouteError::NoWeight));
     }
     let parts = pools.into_iter().map(|(pool, _)| pool).zip(weights).collect();
-    Some(SplitConfig { by: split_by(table, findings), parts })
+    Some(SplitConfig { by: split_by(table, findings), parts, falls: split_falls(table, findings) })
+}
+
+fn split_falls(table: &Table<'_>, findings: &mut Findings) -> bool {
+    match table.text("split_fallback", findings).map(|text| (text.value, text.span)) {
+        None | Some(("next", _)) => true,
+        Some(("off", _)) => false,
+        Some((word, span)) => {
+            if let Some((key, _)) = table.get("split_fallback") {
+                findings.add(span, not_a_choice(key, word, &["next", "off"]));
+            }
+            true
+        }
+    }
 }
 
 fn split_by(table: &Table<'_>, findings: &mut Findings) -> SplitBy {

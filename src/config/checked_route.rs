@@ -78,6 +78,9 @@ pub struct SplitConfig {
     pub by: SplitBy,
     /// The pools with their weights, in file order; not all 0.
     pub parts: Vec<(PoolId, u32)>,
+    /// `split_fallback = "next"`, the default: a pool without a member that may serve leaves its
+    /// requests to the next one.
+    pub falls: bool,
 }
 
 /// What decides which pool a request goes to.

@@ -127,6 +127,7 @@ fn split_of(out: &mut String, config: &Config, split: &SplitConfig) {
         SplitBy::Key(HashKey::Query(name)) => format!("query:{name}"),
     };
     line(out, "split_by", quote(&by));
+    line(out, "split_fallback", quote(if split.falls { "next" } else { "off" }));
 }
 
 fn redirect_of(redirect: &RedirectConfig) -> String {

@@ -71,8 +71,8 @@ pub(super) const KEYS: &[Key] = &[
         "Encoded forms of answers in the cache: made once, by the first hit that wants them, and kept beside the answer within the memory of the cache. `\"off\"`: every hit is encoded anew.", "stored = \"off\""),
     key(CompressStored, "gzip_level", Count { default: 6, min: 2, max: 9 },
         "How hard `gzip` tries for what is kept.", "gzip_level = 9"),
-    key(CompressStored, "br_level", Count { default: 5, min: 1, max: 9 },
-        "How hard `br` tries for what is kept.", "br_level = 7"),
+    key(CompressStored, "br_level", Count { default: 5, min: 1, max: 7 },
+        "How hard `br` tries for what is kept: still by the worker, a block of 64 KiB at a time.", "br_level = 7"),
     key(CompressStored, "zstd_level", Count { default: 5, min: 1, max: 9 },
         "How hard `zstd` tries for what is kept.", "zstd_level = 9"),
 ];

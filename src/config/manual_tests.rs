@@ -226,7 +226,9 @@ fn of_guard(key: &Key) -> String {
 fn of_route(key: &Key) -> String {
     let line = key.example;
     match (key.section, key.name) {
-        (Section::Route, "split_by") => format!("split = [{{ pool = \"api\" }}]\n{line}"),
+        (Section::Route, "split_by" | "split_fallback") => {
+            format!("split = [{{ pool = \"api\" }}]\n{line}")
+        }
         (Section::Route, "strip") => format!("path = \"/api/*\"\n{line}"),
         (Section::Split, "pool") => format!("split = [{{ {line} }}]"),
         (Section::Split, _) => format!("split = [{{ pool = \"api\", {line} }}]"),

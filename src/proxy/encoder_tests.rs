@@ -1,10 +1,13 @@
 //! Encoders against the decoders of their codings: any pieces, pauses, levels; what a worker keeps.
 
-use std::io::Read as _;
-
 use proptest::prelude::*;
 
 use super::*;
+
+// What the end-to-end tests decode by.
+#[allow(dead_code)]
+#[path = "../../tests/support/coding.rs"]
+mod coding;
 
 const ALL: [Quality; 7] = [
     Quality { coding: Coding::Gzip, level: 9 },
@@ -18,28 +21,7 @@ const ALL: [Quality; 7] = [
 
 /// What a client makes of it: all that can be decoded, and whether that was a whole body.
 fn decode(coding: Coding, bytes: &[u8]) -> (Vec<u8>, bool) {
-    let mut all = Vec::new();
-    let whole = match coding {
-        Coding::Gzip => flate2::bufread::GzDecoder::new(bytes).read_to_end(&mut all).is_ok(),
-        Coding::Brotli => brotli::Decompressor::new(bytes, 4096).read_to_end(&mut all).is_ok(),
-        Coding::Zstd => decode_zstd(bytes, &mut all),
-    };
-    (all, whole)
-}
-
-fn decode_zstd(bytes: &[u8], all: &mut Vec<u8>) -> bool {
-    let mut context = zstd_safe::DCtx::create();
-    let mut input = InBuffer::around(bytes);
-    loop {
-        all.reserve(4096);
-        let (length, taken) = (all.len(), input.pos());
-        let mut out = OutBuffer::around_pos(&mut *all, length);
-        match context.decompress_stream(&mut out, &mut input) {
-            Ok(0) => return input.pos() == bytes.len(),
-            Ok(_) if all.len() > length || input.pos() > taken => {}
-            _ => return false,
-        }
-    }
+    coding::decode(coding.name(), bytes)
 }
 
 /// Text with repetitions near and far, and some noise.

@@ -1,5 +1,6 @@
 //! Which pool of a split a request goes to. The same key goes to the same pool on every core and
-//! host, and as the first pools' shares shrink, none but theirs move.
+//! host, and as the first pools' shares shrink, none but theirs move. Where that pool has no member that
+//! may serve, the next one has.
 
 use std::net::IpAddr;
 
@@ -9,6 +10,7 @@ use crate::config::{Action, SplitBy, SplitConfig};
 use crate::http::RequestHead;
 use crate::ids::PoolId;
 use crate::rng::mix;
+use crate::stats::Counter;
 
 /// Keeps the choice of a pool apart from that of a member by the same key.
 const SALT: u64 = 0x7c5b_1f6e_93d2_0a48;
@@ -23,7 +25,21 @@ pub(super) fn pool(
         SplitBy::Request => context.chance(),
         SplitBy::Key(key) => mix(hash_key::of_key(head, client, key) ^ SALT),
     };
-    at(&split.parts, point)
+    let own = at(&split.parts, point)?;
+    let pools = &context.pools;
+    if !split.falls || pools.serves(own) {
+        return Some(own);
+    }
+    let other = next(&split.parts, own, |pool| pools.serves(pool));
+    context.row.add(Counter::SplitFallbacks, u64::from(other.is_some()));
+    other.or(Some(own))
+}
+
+/// The first pool behind `own` in the list, which goes round, that has a weight and serves.
+fn next(parts: &[(PoolId, u32)], own: PoolId, serves: impl Fn(PoolId) -> bool) -> Option<PoolId> {
+    let at = parts.iter().position(|(pool, _)| *pool == own)?;
+    let others = parts.iter().cycle().skip(at + 1).take(parts.len() - 1);
+    others.filter(|(_, weight)| *weight > 0).map(|(pool, _)| *pool).find(|pool| serves(*pool))
 }
 
 /// The pool at a point of the whole, which is all 64 bits wide.
@@ -73,6 +89,22 @@ mod tests {
         assert_eq!(at(&[(PoolId(0), u32::MAX), (PoolId(1), u32::MAX)], u64::MAX), Some(PoolId(1)));
         assert_eq!(at(&[(PoolId(0), 3)], 0), Some(PoolId(0)));
         assert_eq!(at(&[], 0), None);
+    }
+
+    #[test]
+    fn the_next_one_that_serves_takes_over() {
+        let parts: Vec<_> = (0..5).map(PoolId).zip([1, 0, 1, 1, 1]).collect();
+        for (own, serving, expected) in [
+            (0, &[0, 1, 2, 3, 4][..], Some(2)),
+            (2, &[0, 4], Some(4)),
+            (4, &[1, 3], Some(3)),
+            (3, &[0], Some(0)),
+            (3, &[1, 3], None),
+        ] {
+            let found = next(&parts, PoolId(own), |pool| serving.contains(&pool.0));
+            assert_eq!(found, expected.map(PoolId), "{own} {serving:?}");
+        }
+        assert_eq!(next(&parts[..1], PoolId(0), |_| true), None);
     }
 
     #[test]

@@ -78,6 +78,7 @@ counters! {
     UpstreamActive, "upstream_active", "Leases held now: exchanges that occupy a member (a gauge).";
     Queued, "queued", "Requests that had to wait because every member that could serve them, or the pool, was at its `max_connections`, or others waited already.";
     QueueWaiting, "queue_waiting", "Requests that wait for a member now (a gauge).";
+    SplitFallbacks, "split_fallbacks", "Requests that went to another pool of their `split`, as theirs had no member that may serve.";
     CacheHits, "cache_hits", "Requests answered from the cache with a fresh answer.";
     CacheStale, "cache_stale", "Requests answered from the cache with a stale answer: while another one was fetched, because none could be had, or because the client took it.";
     CacheRevalidated, "cache_revalidated", "Requests answered from the cache after a member said that the answer is still good (304).";

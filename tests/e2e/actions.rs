@@ -241,3 +241,35 @@ fn how_ringway_is() {
     let answer = waiting.ask(b"Host: t\r\n\r\n");
     assert_eq!((answer.status(), answer.text().as_str()), (503, "draining\n"));
 }
+
+/// All members of the first pool are drained: its share goes to the second, or gets 503.
+#[test]
+fn a_pool_without_members_leaves_its_share_to_the_next() {
+    for (fallback, expected) in [("", "b"), ("split_fallback = \"off\"", "503")] {
+        let origins = [Origin::saying("a"), Origin::saying("b")];
+        let body = format!(
+            "[[route]]\nsplit = [{{ pool = \"a\" }}, {{ pool = \"b\" }}]\nsplit_by = \"header:X-User\"\n{fallback}\n\
+             [pool.a]\nmembers = [{{ address = \"{}\", state = \"drain\" }}]\n\
+             [pool.b]\nmembers = [\"{}\"]\n",
+            origins[0].address(),
+            origins[1].address()
+        );
+        let proxy = Setup::with_body(body).start();
+        let mut client = Client::connect(proxy.address());
+        let mut fell = 0;
+        for key in 0..40 {
+            let answer = client.ask(format!("GET / HTTP/1.1\r\nHost: t\r\nX-User: {key}\r\n\r\n"));
+            match answer.status() {
+                200 => assert_eq!(answer.text(), "b"),
+                status => {
+                    assert_eq!((status, expected), (503, "503"));
+                    fell += 1;
+                }
+            }
+        }
+        let fallbacks = proxy.stats().total("split_fallbacks");
+        let (counted, other) = if expected == "b" { (fallbacks, fell) } else { (fell, fallbacks) };
+        assert!((1..40).contains(&counted) && other == 0, "{counted} {other}");
+        assert_eq!(origins[0].connections(), 0);
+    }
+}
