@@ -32,7 +32,7 @@ const RECEIVED: Size = Size::Large;
 pub(super) const ENOUGH: usize = 8 << 10;
 
 /// The same where they only change places here: what comes out of a piece has room behind them.
-const ENOUGH_HELD: usize = 40 << 10;
+const ENOUGH_HELD: usize = 36 << 10;
 
 /// What comes out of a piece fits behind [`ENOUGH`] as a rule.
 const ROOM: Size = Size::Large;
