@@ -62,6 +62,8 @@ impl Direction<'_> {
     /// Moves what is in `buffer`, then everything until the end, which is passed on; `moved` is
     /// told of bytes that the destination took.
     pub async fn run(&self, mut buffer: Buffer, moved: impl Fn(u64)) -> DirectionEnd {
+        // Whatever protocol it is may have urgent bytes, behind which a receive ends early.
+        self.from.reads_in_pieces();
         if self.from.is_tls() || self.to.is_tls() {
             return Box::pin(self.run_sealed(buffer, moved)).await;
         }

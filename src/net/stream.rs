@@ -85,8 +85,8 @@ impl Stream {
         Self { deadlines, source, pieces: Cell::new(false), tls: None }
     }
 
-    /// Its kind of socket may end a receive where more is there: a Unix one does at what comes with
-    /// the bytes.
+    /// A receive may end where more is there: on a Unix socket at what comes with the bytes, with TCP
+    /// at an urgent one. (HTTP has no use for these: who sends one may wait for its own next bytes.)
     pub(super) fn reads_in_pieces(&self) {
         self.pieces.set(true);
     }

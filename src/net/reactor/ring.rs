@@ -75,7 +75,10 @@ impl Ring {
     /// By the time that the kernel sees it, `fd` may be another socket's number: then `forget` stands
     /// behind it in the queue, and what happens meanwhile has a key that nobody has any more.
     pub(super) fn watch(&mut self, fd: RawFd, key: Key, lasting: bool) {
-        let poll = opcode::PollAdd::new(Fd(fd), key.side().events()).multi(lasting);
+        // All that comes is called urgent, too, by what wakes a poll that stays: who asks for that never
+        // learns that a receive has left nothing behind. See `Stream::reads_in_pieces`.
+        let events = key.side().events() & !(libc::POLLPRI as u32);
+        let poll = opcode::PollAdd::new(Fd(fd), events).multi(lasting);
         self.push(poll.build().user_data(key.0));
     }
 

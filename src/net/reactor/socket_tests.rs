@@ -179,9 +179,31 @@ fn who_waits_for_something_to_read_then_finds_it() {
 }
 
 #[test]
+fn who_received_all_there_was_does_not_try_again() {
+    run_on_each(|| async {
+        let (source, mut theirs) = unix_pair();
+        source.exhausted(Side::Read);
+        // The first wait is for one change, the others for all that follow.
+        for _ in 0..4 {
+            let write = async {
+                sleep(Duration::from_millis(1)).await;
+                theirs.write_all(b"all").unwrap();
+            };
+            let (waited, ()) = both(pin!(source.wait(Side::Read)), pin!(write)).await;
+            waited.unwrap();
+            let mut buffer = Buffer::take(Size::Small);
+            assert_eq!(socket::receive_now(source.fd(), &mut buffer).unwrap(), 3);
+            source.drained();
+            assert!(!source.may_read());
+        }
+    });
+}
+
+#[test]
 fn urgent_bytes_hide_nothing_behind_them() {
     run_on_each(|| async {
         let (ours, mut theirs) = tcp_pair();
+        ours.reads_in_pieces();
         let mut buffer = Buffer::default();
         for _ in 0..2 {
             receive_late(&ours, &mut theirs, &mut buffer).await;
