@@ -413,11 +413,26 @@ fn fast_clients_of_many_answers_get_every_byte() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_made_for_ringway_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let above = std::env::temp_dir().join(format!("ringway-bodies-{}", std::process::id()));
+    let folder = above.join("inner");
+    let setup = Setup::with_body(
+        "[[route]]\npool = \"a\"\nbuffer_response = { disk = \"1MiB\" }\n[pool.a]\nmembers = [\"127.0.0.1:1\"]",
+    );
+    let proxy = setup.server(&format!("buffers = {{ folder = {:?} }}", folder)).start();
+    let mode = fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    drop(proxy);
+    fs::remove_dir_all(&above).unwrap();
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_told_at_the_start() {
     let setup = Setup::with_body(
         "[[route]]\npool = \"a\"\nbuffer_response = { disk = \"1MiB\" }\n[pool.a]\nmembers = [\"127.0.0.1:1\"]",
     );
-    let text = setup.server("buffers = { folder = \"/nowhere/at/all\" }").text();
+    let text = setup.server("buffers = { folder = \"/dev/null/bodies\" }").text();
     let file = std::env::temp_dir().join(format!("ringway-buffers-{}.toml", std::process::id()));
     fs::write(&file, text).unwrap();
     let ended = crate::support::run_to_end(
@@ -427,7 +442,7 @@ fn a_folder_that_cannot_be_written_is_told_at_the_start() {
     fs::remove_file(&file).unwrap();
     assert_eq!(ended.code, Some(2));
     assert!(
-        ended.log.contains("cannot write in server.buffers.folder /nowhere/at/all"),
+        ended.log.contains("cannot write in server.buffers.folder /dev/null/bodies"),
         "{}",
         ended.log
     );
