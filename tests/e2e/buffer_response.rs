@@ -420,7 +420,7 @@ fn a_folder_that_is_not_there_is_made_for_ringway_alone() {
     let setup = Setup::with_body(
         "[[route]]\npool = \"a\"\nbuffer_response = { disk = \"1MiB\" }\n[pool.a]\nmembers = [\"127.0.0.1:1\"]",
     );
-    let proxy = setup.server(&format!("buffers = {{ folder = {:?} }}", folder)).start();
+    let proxy = setup.server(format!("buffers = {{ folder = {folder:?} }}")).start();
     let mode = fs::metadata(&folder).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     drop(proxy);
