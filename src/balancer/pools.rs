@@ -93,18 +93,15 @@ impl Pools {
         wish: Wish,
         tried: &Tried,
     ) -> Result<Lease, LeaseError> {
-        let pool = self.pool(pool).ok_or(LeaseError::Nobody)?;
-        let mut chosen = Err(Unchosen::Full);
-        if !pool.must_wait(wish, tried) {
-            chosen = pool.choose(wish, tried);
+        match self.lease_now(pool, wish, tried) {
+            Err(LeaseError::QueueFull) => {
+                let pool = self.pool(pool).ok_or(LeaseError::Nobody)?;
+                // Rare, and large: kept out of every connection's memory.
+                let chosen = Box::pin(wait(pool, wish, tried)).await?;
+                Lease::new(Rc::clone(pool), chosen)
+            }
+            leased => leased,
         }
-        let chosen = match chosen {
-            Ok(chosen) => chosen,
-            // Rare, and large: kept out of every connection's memory.
-            Err(Unchosen::Full) => Box::pin(wait(pool, wish, tried)).await?,
-            Err(nobody) => return Err(nobody.into()),
-        };
-        Lease::new(Rc::clone(pool), chosen)
     }
 
     /// As [`Pools::lease`], without waiting: where every member is at its maximum the queue counts

@@ -25,16 +25,16 @@ fn counting() -> Origin {
     Origin::serving(|request| ok(request.body.len().to_string()))
 }
 
-/// Of one member that serves one at a time, where bodies may go to disk.
-fn one_at_a_time(origin: &Origin) -> Setup {
+/// Of one member that serves one at a time, where bodies may go to disk, and a route with this line.
+pub(crate) fn one_at_a_time(origin: &Origin, route: &str) -> Setup {
     let address = origin.address();
     Setup::to_members(&[format!("{{ address = \"{address}\", max_connections = 1 }}")])
         .server("buffers = { folder = \"{directory}\" }")
-        .route(ON)
+        .route(route)
 }
 
 #[track_caller]
-fn expect_nothing_left(proxy: &Proxy) {
+pub(crate) fn expect_nothing_left(proxy: &Proxy) {
     proxy.wait_stat("buffer_memory", 0);
     proxy.wait_stat("buffer_disk", 0);
     proxy.wait_stat("file_jobs_waiting", 0);
@@ -60,7 +60,7 @@ fn who_sends_slowly_holds_no_member() {
         for chunked in [false, true] {
             let origin = counting();
             // So that there is one set of idle connections.
-            let proxy = one_at_a_time(&origin).workers(1).start();
+            let proxy = one_at_a_time(&origin, ON).workers(1).start();
             let body = body(length);
             let (head, sent) = if chunked {
                 (head("Transfer-Encoding: chunked\r\nTrailer: Sum"), in_chunks(body, ""))
@@ -102,7 +102,7 @@ fn who_sends_slowly_holds_no_member() {
 #[test]
 fn trailers_are_kept_where_there_are_some() {
     let origin = counting();
-    let proxy = one_at_a_time(&origin).start();
+    let proxy = one_at_a_time(&origin, ON).start();
     let mut client = Client::connect(proxy.address());
     for length in [10_000, 300_000] {
         client.send(head("Transfer-Encoding: chunked\r\nTrailer: Sum"));
@@ -120,7 +120,7 @@ fn trailers_are_kept_where_there_are_some() {
 #[test]
 fn clients_that_wait_for_the_word_get_it_here() {
     let origin = counting();
-    let proxy = one_at_a_time(&origin).start();
+    let proxy = one_at_a_time(&origin, ON).start();
     let mut client = Client::connect(proxy.address());
     client.send(head("Expect: 100-continue\r\nContent-Length: 20000"));
     assert_eq!(client.head().status(), 100);
@@ -296,7 +296,7 @@ fn the_whole_body_goes_to_another_member() {
 #[test]
 fn what_is_wrong_with_a_body_is_told_before_a_member_is_chosen() {
     let origin = counting();
-    let proxy = one_at_a_time(&origin).listener("limits.body = \"100KB\"").start();
+    let proxy = one_at_a_time(&origin, ON).listener("limits.body = \"100KB\"").start();
     let chunked = head("Transfer-Encoding: chunked");
     let mut client = Client::connect(proxy.address());
     client.send(format!("{chunked}5\r\nabcde\r\nx\r\n"));
@@ -317,7 +317,7 @@ fn what_is_wrong_with_a_body_is_told_before_a_member_is_chosen() {
 #[test]
 fn who_is_silent_in_the_middle_is_told_so() {
     let origin = counting();
-    let proxy = one_at_a_time(&origin).listener("timeouts.body = \"300ms\"").start();
+    let proxy = one_at_a_time(&origin, ON).listener("timeouts.body = \"300ms\"").start();
     let mut client = Client::connect(proxy.address());
     client.send(of_length(90_000));
     client.send(body(50_000));
@@ -362,7 +362,7 @@ fn an_answer_may_come_before_the_body_is_read() {
         // What still comes is dropped.
         conn.wire.rest().map(|_| ())
     });
-    let proxy = one_at_a_time(&origin).start();
+    let proxy = one_at_a_time(&origin, ON).start();
     let mut client = Client::connect(proxy.address());
     for _ in 0..2 {
         client.send(of_length(30_000_000));
@@ -380,7 +380,7 @@ fn an_answer_may_come_before_the_body_is_read() {
 #[test]
 fn both_ways_at_once_and_older_clients() {
     let origin = Origin::serving(|request| ok(&request.body));
-    let proxy = one_at_a_time(&origin)
+    let proxy = one_at_a_time(&origin, ON)
         .route("buffer_response = { memory = \"128KiB\", disk = \"64MiB\" }")
         .start();
     for version in ["1.1", "1.0"] {

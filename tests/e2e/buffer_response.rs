@@ -6,6 +6,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use crate::buffer_request::{self, one_at_a_time};
 use crate::support::certs::Authority;
 use crate::support::coding::{decode, json};
 use crate::support::message::{Framing, distinct as body};
@@ -58,19 +59,9 @@ fn big(framing: &'static str) -> Origin {
     })
 }
 
-/// Of one member that serves one at a time, where bodies may go to disk.
-fn one_at_a_time(origin: &Origin) -> Setup {
-    let address = origin.address();
-    Setup::to_members(&[format!("{{ address = \"{address}\", max_connections = 1 }}")])
-        .server("buffers = { folder = \"{directory}\" }")
-        .route(ON)
-}
-
 #[track_caller]
 fn expect_nothing_left(proxy: &Proxy) {
-    proxy.wait_stat("buffer_memory", 0);
-    proxy.wait_stat("buffer_disk", 0);
-    proxy.wait_stat("file_jobs_waiting", 0);
+    buffer_request::expect_nothing_left(proxy);
     let left = fs::read_dir(proxy.directory()).unwrap().count();
     assert!(left <= 3, "only what the test has put there");
 }
@@ -80,7 +71,7 @@ fn who_reads_slowly_holds_no_member() {
     for framing in ["length", "chunked", "close"] {
         let origin = big(framing);
         // So that there is one set of idle connections.
-        let proxy = one_at_a_time(&origin).workers(1).start();
+        let proxy = one_at_a_time(&origin, ON).workers(1).start();
         let mut slow = Client::connect(proxy.address());
         slow.send(GET);
         let head = slow.head();
@@ -108,7 +99,7 @@ fn who_reads_slowly_holds_no_member() {
 #[test]
 fn older_clients_get_it_by_the_close() {
     let origin = big("chunked");
-    let proxy = one_at_a_time(&origin).start();
+    let proxy = one_at_a_time(&origin, ON).start();
     let mut slow = Client::connect(proxy.address());
     slow.send("GET /big HTTP/1.0\r\nHost: t\r\n\r\n");
     let head = slow.head();
@@ -124,7 +115,7 @@ fn in_tls_it_is_the_same() {
     let origin = big("length");
     let authority = Authority::new("test");
     let leaf = authority.sign(&["a.test"]);
-    let proxy = one_at_a_time(&origin)
+    let proxy = one_at_a_time(&origin, ON)
         .beside("a.crt", leaf.chain_pem())
         .beside("a.key", leaf.key_pem())
         .listener("tls.certificates = [{ chain = \"a.crt\", key = \"a.key\" }]")
@@ -147,7 +138,7 @@ fn what_is_encoded_waits_encoded() {
         "/big" => answer.clone(),
         _ => ok("small"),
     });
-    let proxy = one_at_a_time(&origin).route("compress = \"gzip\"").start();
+    let proxy = one_at_a_time(&origin, ON).route("compress = \"gzip\"").start();
     let mut slow = Client::connect(proxy.address());
     slow.send("GET /big HTTP/1.1\r\nHost: t\r\nAccept-Encoding: gzip\r\n\r\n");
     let head = slow.head();
@@ -311,7 +302,7 @@ fn an_answer_that_its_member_cuts_is_cut() {
             }
             Ok(())
         });
-        let proxy = one_at_a_time(&origin).start();
+        let proxy = one_at_a_time(&origin, ON).start();
         let mut client = Client::connect(proxy.address());
         client.send(GET);
         let (bytes, end) = client.rest();
@@ -335,7 +326,7 @@ fn what_is_live_or_declines_is_not_taken_in() {
             told.lock().unwrap().send(sent).unwrap();
             Ok(())
         });
-        let proxy = one_at_a_time(&origin).start();
+        let proxy = one_at_a_time(&origin, ON).start();
         let mut slow = Client::connect(proxy.address());
         slow.send(GET);
         slow.head();
@@ -359,7 +350,7 @@ fn what_trickles_arrives_as_it_comes() {
         }
         conn.send("0\r\n\r\n")
     });
-    let proxy = one_at_a_time(&origin).start();
+    let proxy = one_at_a_time(&origin, ON).start();
     let mut client = Client::connect(proxy.address());
     client.send(GET);
     client.head();
@@ -378,7 +369,7 @@ fn heads_small_answers_and_stored_ones_are_as_ever() {
         "/big" => answer_with("200 OK", &[("Cache-Control", "max-age=60")], body(300_000)),
         _ => ok("small"),
     });
-    let proxy = one_at_a_time(&origin).route("cache = {}").start();
+    let proxy = one_at_a_time(&origin, ON).route("cache = {}").start();
     let mut client = Client::connect(proxy.address());
     assert_eq!(client.get("/none").status(), 204);
     client.send("HEAD /big HTTP/1.1\r\nHost: t\r\n\r\n");
@@ -451,7 +442,7 @@ fn a_folder_that_cannot_be_written_is_told_at_the_start() {
 #[test]
 fn who_takes_nothing_of_what_waits_is_cut_off() {
     let origin = big("length");
-    let proxy = one_at_a_time(&origin)
+    let proxy = one_at_a_time(&origin, ON)
         .listener("limits.min_rate = \"10KB/s\"\ntimeouts = { slow = \"1s\", write = \"60s\" }")
         .start();
     let mut slow = Client::connect_narrow(proxy.address(), 4096);
@@ -467,7 +458,7 @@ fn who_takes_nothing_of_what_waits_is_cut_off() {
 #[test]
 fn a_drain_waits_for_what_is_left() {
     let origin = big("chunked");
-    let mut proxy = one_at_a_time(&origin).start();
+    let mut proxy = one_at_a_time(&origin, ON).start();
     let mut slow = Client::connect(proxy.address());
     slow.send(GET);
     let head = slow.head();

@@ -2,6 +2,7 @@
 
 use super::super::bytes::trim;
 use super::super::encode;
+use super::range::digits;
 
 /// Which bytes of a whole there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +79,7 @@ impl Extent {
 }
 
 fn number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    text.iter().try_fold(0_u64, |number, digit| {
-        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })
+    digits(text)?
 }
 
 #[cfg(test)]

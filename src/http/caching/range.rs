@@ -43,13 +43,17 @@ fn part(first: u64, end: u64, length: u64) -> Wanted {
 
 /// A number, the greatest one for larger ones.
 fn number(text: &[u8]) -> Option<u64> {
+    digits(text).map(|number| number.unwrap_or(u64::MAX))
+}
+
+/// What digits say, and nothing but digits; `Some(None)`: more than there is a number for.
+pub(super) fn digits(text: &[u8]) -> Option<Option<u64>> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let read = text.iter().try_fold(0_u64, |number, digit| {
+    Some(text.iter().try_fold(0_u64, |number, digit| {
         number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    });
-    Some(read.unwrap_or(u64::MAX))
+    }))
 }
 
 #[cfg(test)]
