@@ -218,7 +218,7 @@ fn begin(
     if !hand.shared.take_room(length) {
         return None;
     }
-    let flight = Arc::new(Flight::new(hand.number(), hand.own(), hand.workers()));
+    let flight = hand.flight(hand.shared.store.number());
     if let Err(other) = encodings.claim(coding, &flight) {
         hand.shared.give_room(length);
         return other;

@@ -10,7 +10,7 @@ use super::super::exchange::{Ask, Ending, Facts};
 use super::Part;
 use super::fill::{self, Decision};
 use super::flight::{Begun, Flight, Landing};
-use super::hand::{CacheHand, Joined, Lone};
+use super::hand::{CacheHand, Joined};
 use super::look::{Asks, Look, Plan, Tier, look};
 use super::send::{Getter, Growing, ready, send, send_growing};
 use super::store::Key;
@@ -34,7 +34,7 @@ pub(in super::super) struct Fetch<'a> {
     pub(super) url: Box<[u8]>,
     /// Who waits for it; `None`: nobody can.
     pub(super) flight: Option<(Key, Arc<Flight>)>,
-    /// In the order of fetches and invalidations.
+    /// That of the look which led to it, see [`super::store::Store::number`].
     pub(super) number: u64,
     pub(super) stale: Option<Arc<Stored>>,
     pub(super) if_error: bool,
@@ -46,8 +46,6 @@ pub(in super::super) struct Fetch<'a> {
     pub(super) asked_at: Cell<u64>,
     pub(super) decision: RefCell<Option<Decision>>,
     landed: Cell<bool>,
-    /// Who invalidates knows that there is such a fetch.
-    pub(super) lone: RefCell<Option<Lone>>,
 }
 
 impl<'a> Fetch<'a> {
@@ -58,17 +56,13 @@ impl<'a> Fetch<'a> {
         flight: Option<Arc<Flight>>,
         background: bool,
     ) -> Self {
-        // Of all others the store knows something, or a flight.
-        let lone = (plan.asks == Asks::Part).then(|| Lone::new(&hand.shared));
-        // Behind that: what is invalidated from here on has a greater number.
-        let number = flight.as_ref().map_or_else(|| hand.number(), |flight| flight.number);
         Self {
             hand,
             cache,
             key: plan.key,
             url: plan.url,
+            number: plan.number,
             flight: flight.map(|flight| (plan.flight_key, flight)),
-            number,
             stale: plan.stale,
             if_error: plan.if_error,
             forward: plan.forward,
@@ -77,7 +71,6 @@ impl<'a> Fetch<'a> {
             asked_at: Cell::new(clock::unix().as_secs()),
             decision: RefCell::default(),
             landed: Cell::new(false),
-            lone: RefCell::new(lone),
         }
     }
 
@@ -118,7 +111,7 @@ pub(in super::super) async fn fetch(
         if plan.alone {
             return lead(ask, cache, hand, *plan, None, received, response, facts).await;
         }
-        let flight = match hand.join(&plan.flight_key, plan.resource.as_deref()) {
+        let flight = match hand.join(&plan.flight_key, &plan.key, plan.number) {
             Joined::Lead(flight) => {
                 return lead(ask, cache, hand, *plan, Some(flight), received, response, facts)
                     .await;

@@ -9,7 +9,7 @@ use super::super::exchange::{Ask, Ending, Facts};
 use super::ask::send_kept;
 use super::fetch::{Fetch, begin};
 use super::filling::Filling;
-use super::flight::{Begun, Flight, Landing};
+use super::flight::{Begun, Landing};
 use super::growing::Chain;
 use super::hand::CacheHand;
 use super::look::Asks;
@@ -294,10 +294,10 @@ async fn grow(
     facts: &Facts,
 ) -> Result<Ending, Reason> {
     // Whoever waits can begin to read; who fetched reads as they do.
-    let flight = fetch.flight.as_ref().map_or_else(
-        || Arc::new(Flight::new(fetch.number, fetch.hand.own(), fetch.hand.workers())),
-        |(_, flight)| Arc::clone(flight),
-    );
+    let flight = fetch
+        .flight
+        .as_ref()
+        .map_or_else(|| fetch.hand.flight(fetch.number), |(_, flight)| Arc::clone(flight));
     let trace = fetch.trace(true);
     if fetch.flight.is_none() {
         flight.land(Landing::Begun(begun));

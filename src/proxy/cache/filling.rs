@@ -13,7 +13,7 @@ use super::fetch::Fetch;
 use super::fill::Taken;
 use super::flight::{Flight, Landing};
 use super::growing::Grower;
-use super::hand::{CacheHand, Lone};
+use super::hand::CacheHand;
 use super::parts;
 use super::store::Key;
 use super::stored::{Body, Stored};
@@ -45,8 +45,6 @@ pub(super) struct Filling {
     most: u64,
     /// It is a part of an answer.
     part: bool,
-    /// Until it is stored, or will not be.
-    _lone: Option<Lone>,
     /// Bytes of room that were taken for it.
     room: u64,
 }
@@ -90,7 +88,6 @@ impl Filling {
             number: fetch.number,
             most: fetch.most(),
             part: head.status() == 206,
-            _lone: fetch.lone.take(),
             room,
         })
     }

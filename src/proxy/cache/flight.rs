@@ -44,7 +44,7 @@ pub(super) struct Begun {
 #[derive(Debug)]
 pub(super) struct Flight {
     id: u64,
-    /// In the order of fetches and invalidations.
+    /// That of the look which led to it, see [`super::store::Store::number`].
     pub(super) number: u64,
     /// The worker that fetches.
     home: WorkerId,
@@ -54,9 +54,9 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(number: u64, home: WorkerId, workers: usize) -> Self {
+    pub(super) fn new(id: u64, number: u64, home: WorkerId, workers: usize) -> Self {
         let wants = (0..workers).map(|_| AtomicBool::new(false)).collect();
-        Self { id: number, number, home, landing: OnceLock::new(), wants }
+        Self { id, number, home, landing: OnceLock::new(), wants }
     }
 
     pub(super) fn landing(&self) -> Option<&Landing> {

@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use super::disk::{Desk, Disk, DiskFolder, DiskSeat};
 use super::flight::{Flight, Landing, Sleepers};
 use super::key::Zone;
-use super::store::{Key, Resource, Store};
+use super::store::{Key, Store};
 use crate::config::Config;
 use crate::ids::{PoolId, RouteId, WorkerId};
 use crate::stats::{Counter, Row};
@@ -37,8 +37,8 @@ pub struct SharedCache {
     /// Bytes of answers on their way into the store, and how many these may be.
     filling: AtomicU64,
     filling_most: u64,
-    /// Fetches of parts under way: they are not in `flights`.
-    lone: AtomicU64,
+    /// Flights until now: each has a number of its own.
+    flown: AtomicU64,
     workers: usize,
     missed: Arc<[AtomicBool]>,
 }
@@ -77,7 +77,7 @@ impl SharedCache {
                 zones,
                 by_route,
                 filling: AtomicU64::new(0),
-                lone: AtomicU64::new(0),
+                flown: AtomicU64::new(0),
                 filling_most: memory as u64 / FILLING_PART,
                 workers,
                 missed,
@@ -138,34 +138,6 @@ impl SharedCache {
     pub(super) fn give_room(&self, bytes: u64) {
         self.filling.fetch_sub(bytes, Ordering::Relaxed);
     }
-
-    /// Whether somebody fetches for this key.
-    pub(super) fn is_fetched(&self, key: &[u8]) -> bool {
-        self.flights.contains_key(key)
-    }
-
-    /// Whether somebody may be fetching for a key of which nothing is known.
-    pub(super) fn has_lone(&self) -> bool {
-        self.lone.load(Ordering::SeqCst) > 0
-    }
-}
-
-/// A fetch of a part, which nobody can wait for, as long as it may still be stored: what is invalidated
-/// meanwhile must be remembered, or it would bring back what was there before.
-#[derive(Debug)]
-pub(super) struct Lone(Arc<SharedCache>);
-
-impl Lone {
-    pub(super) fn new(shared: &Arc<SharedCache>) -> Self {
-        shared.lone.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Lone {
-    fn drop(&mut self) {
-        self.0.lone.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// Who fetches.
@@ -182,6 +154,8 @@ pub(super) enum Joined {
 pub(super) struct Scratch {
     pub(super) key: Vec<u8>,
     pub(super) text: Vec<u8>,
+    /// That of the look which left the key.
+    pub(super) number: u64,
 }
 
 /// One worker's hand in the cache.
@@ -242,21 +216,19 @@ impl CacheHand {
         self.shared.workers
     }
 
-    /// A fetch of one's own that nobody waits for.
-    pub(super) fn number(&self) -> u64 {
-        self.shared.store.number()
+    /// A new flight; `number`: that of the look that led to it.
+    pub(super) fn flight(&self, number: u64) -> Arc<Flight> {
+        let id = self.shared.flown.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Flight::new(id, number, self.own, self.shared.workers))
     }
 
-    /// Fetches for `key`, or waits for who does. `resource`: what is stored for it.
-    pub(super) fn join(&self, key: &[u8], resource: Option<&Resource>) -> Joined {
+    /// Fetches, or waits for who does. `flight_key`: of those who wait for the same; `key`: of what is
+    /// stored; `number`: that of the look that found nothing.
+    pub(super) fn join(&self, flight_key: &[u8], key: &[u8], number: u64) -> Joined {
         let flights = &self.shared.flights;
-        let make = || {
-            let number = self.number();
-            Arc::new(Flight::new(number, self.own, self.shared.workers))
-        };
         let mut made = None;
-        let found = flights.get_or_insert_with(key, || {
-            let flight = make();
+        let found = flights.get_or_insert_with(flight_key, || {
+            let flight = self.flight(number);
             made = Some(Arc::clone(&flight));
             Ok::<_, std::convert::Infallible>(flight)
         });
@@ -265,9 +237,9 @@ impl CacheHand {
             return Joined::Lead(flight);
         }
         let over = matches!(flight.landing(), Some(Landing::Alone | Landing::Again));
-        if over || !self.shared.store.is_current(flight.number, resource) {
-            let flight = make();
-            flights.insert(key.into(), Arc::clone(&flight));
+        if over || !self.shared.store.is_current(key, flight.number) {
+            let flight = self.flight(number);
+            flights.insert(flight_key.into(), Arc::clone(&flight));
             return Joined::Lead(flight);
         }
         Joined::Wait(flight)

@@ -41,8 +41,8 @@ pub(super) enum Tier {
     All,
     /// In memory alone.
     Memory,
-    /// It came back from disk: this is what there is.
-    Recalled(Arc<Stored>),
+    /// It came back from disk: this is what there is, and the number of the look that found it.
+    Recalled(Arc<Stored>, u64),
 }
 
 /// How the answer is to be had.
@@ -52,7 +52,8 @@ pub(in super::super) struct Plan {
     /// Who asks for the same waits for the same.
     pub(super) flight_key: Key,
     pub(super) url: Box<[u8]>,
-    pub(super) resource: Option<Arc<Resource>>,
+    /// That of the look that made it, see [`super::store::Store::number`].
+    pub(super) number: u64,
     /// What is to be validated.
     pub(super) stale: Option<Arc<Stored>>,
     /// It answers where the pool has nothing better.
@@ -101,7 +102,7 @@ pub(in super::super) fn look(
         return past(Verdict::Past, Forward::Request);
     };
     let now = clock::unix().as_secs();
-    let recalled = matches!(tier, Tier::Recalled(_));
+    let recalled = matches!(tier, Tier::Recalled(..));
     if let Some(found) = tiers::second(ask, hand, tier, &mut stored) {
         return Ok(Look::OnDisk(found));
     }
@@ -133,7 +134,7 @@ pub(in super::super) fn look(
     }
     let passes = |it: &Arc<Resource>| it.variants.is_empty() && it.pass_until > now;
     let alone = resource.as_ref().is_some_and(passes);
-    let mut plan = plan(ask, hand, &place, resource, forward);
+    let mut plan = plan(ask, hand, &place, resource.as_deref(), forward);
     plan.if_error = fitness == Some(Fitness::Validate { if_error: true });
     plan.stale = stored;
     (plan.alone, plan.asks) = match (is_head, alone) {
@@ -162,7 +163,7 @@ fn served(
     if fitness != Fitness::StaleWhileRevalidate || ask.head.method() == Method::Head {
         return Look::Hit(answer);
     }
-    let mut plan = plan(ask, hand, place, resource, Forward::Stale);
+    let mut plan = plan(ask, hand, place, resource.as_deref(), Forward::Stale);
     plan.stale = Some(Arc::clone(stored));
     Look::HitAndRefresh(answer, plan)
 }
@@ -194,7 +195,8 @@ fn goes_past(ask: &Ask<'_>, cache: &CacheConfig, request: &CacheRequest<'_>) -> 
     (!bare || request.guarded || request.control.no_store).then_some(Forward::Request)
 }
 
-/// What is stored for the key of a request, and of that what answers it. Leaves the key in `scratch`.
+/// What is stored for the key of a request, and of that what answers it. Leaves the key and the number
+/// of the look in `scratch`.
 #[allow(clippy::type_complexity)]
 fn find(
     ask: &Ask<'_>,
@@ -206,23 +208,28 @@ fn find(
     let mut scratch = hand.scratch.borrow_mut();
     let scratch = &mut *scratch;
     zone.key(id, place, ask.head, &mut scratch.key);
+    // Before the look: what is given up from now on does not come back.
+    scratch.number = hand.shared.store.number();
     let resource = hand.shared.store.get(&scratch.key);
     let found = resource.as_ref();
     let stored = found.and_then(|it| it.find(ask.head, &mut scratch.text)).map(Arc::clone);
     Some((resource, stored))
 }
 
-/// The key is the one that is in `scratch`.
+/// The key and the number are those that are in `scratch`.
 pub(super) fn plan(
     ask: &Ask<'_>,
     hand: &CacheHand,
     place: &Place<'_>,
-    resource: Option<Arc<Resource>>,
+    resource: Option<&Resource>,
     forward: Forward,
 ) -> Box<Plan> {
-    let key = hand.scratch.borrow().key.clone();
+    let (key, number) = {
+        let scratch = hand.scratch.borrow();
+        (scratch.key.clone(), scratch.number)
+    };
     let mut flight_key = key.clone();
-    if let Some(resource) = resource.as_ref().filter(|resource| !resource.vary.is_empty()) {
+    if let Some(resource) = resource.filter(|resource| !resource.vary.is_empty()) {
         flight_key.push(b'\n');
         vary::select(&resource.vary, ask.head, &mut flight_key);
     }
@@ -232,7 +239,7 @@ pub(super) fn plan(
         key,
         flight_key,
         url: url.into(),
-        resource,
+        number,
         stale: None,
         if_error: false,
         forward,

@@ -49,7 +49,7 @@ pub(super) fn look(
         return Err(Reason::OnlyIfCached);
     }
     let forward = missed(whole.as_deref());
-    let mut plan = plan(getter.ask, getter.hand, place, whole, forward);
+    let mut plan = plan(getter.ask, getter.hand, place, whole.as_deref(), forward);
     (plan.alone, plan.asks) = (true, Asks::Part);
     Ok(Look::Miss(plan))
 }
@@ -129,7 +129,7 @@ pub(super) fn keep(
     }
     let room = store.object_most();
     store.change(&own, |resource| {
-        store.is_current(number, Some(resource)).then(|| with(resource, &stored, extent, url, room))
+        store.is_current(&own, number).then(|| with(resource, &stored, extent, url, room))
     })
 }
 
@@ -205,9 +205,9 @@ fn with(
     };
     let others = resource.variants.iter().filter(|other| useful(other) && fits(other));
     let variants = [stored].into_iter().chain(others).take(PARTS_MOST).cloned().collect();
-    let (vary, invalidated) = (stored.label.vary.clone(), resource.invalidated);
+    let vary = stored.label.vary.clone();
     // Parts have no encoded forms.
-    Resource { url: url.into(), variants, vary, pass_until: 0, invalidated, encodings: 0 }
+    Resource { url: url.into(), variants, vary, pass_until: 0, encodings: 0 }
 }
 
 #[cfg(test)]

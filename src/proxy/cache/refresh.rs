@@ -43,7 +43,7 @@ pub(in super::super) fn refresh(
     if ask.is_of_somebody() {
         return;
     }
-    let Joined::Lead(flight) = hand.join(&plan.flight_key, plan.resource.as_deref()) else {
+    let Joined::Lead(flight) = hand.join(&plan.flight_key, &plan.key, plan.number) else {
         return;
     };
     let (head, peer, pool) = (ask.head.clone(), ask.peer.clone(), ask.pool);

@@ -1,13 +1,13 @@
 //! Where answers are kept: one store for all workers, bounded in bytes. The crate below it shards
 //! its locks and keeps what is used again and again in front of what is used once.
 //!
-//! Every key has one resource, with its variants. What was invalidated leaves its place behind, with
-//! the number of that event, so that a fetch that began before it cannot bring back the old answer.
+//! Every key has one resource, with its variants. When a key was invalidated last is remembered beside
+//! what is stored, so that a fetch that began before it cannot bring back the old answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quick_cache::sync::{Cache, EntryAction, EntryResult};
+use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 use super::stored::Stored;
@@ -18,6 +18,12 @@ const VARIANTS_MOST: usize = 32;
 
 /// Shards at the most.
 const SHARDS_MOST: usize = 64;
+
+/// Invalidations that are told apart; keys that share one are not kept where they could be, rarely.
+const INVALIDATIONS: usize = 1 << 16;
+
+/// Changes that can be made at the same time.
+const LOCKS: usize = 64;
 
 /// What a resource costs beside its answers, at a guess.
 const OVERHEAD: u64 = 256;
@@ -38,8 +44,6 @@ pub(super) struct Resource {
     pub(super) vary: Box<[u8]>,
     /// Until when its answers are taken not to be stored.
     pub(super) pass_until: u64,
-    /// The number of its last invalidation.
-    pub(super) invalidated: u64,
     /// Bytes of encoded forms, as last counted: the store's own sums need a weight that stays.
     pub(super) encodings: u64,
 }
@@ -74,7 +78,14 @@ impl Resource {
         variants.extend(others.cloned());
         variants.truncate(VARIANTS_MOST);
         let encodings = weight_of_encodings(&variants);
-        Self { url, variants, vary, pass_until: 0, invalidated: self.invalidated, encodings }
+        Self { url, variants, vary, pass_until: 0, encodings }
+    }
+
+    /// The same where these alone are left of the variants.
+    fn without(&self, variants: Vec<Arc<Stored>>) -> Self {
+        let (url, vary) = (self.url.clone(), self.vary.clone());
+        let encodings = weight_of_encodings(&variants);
+        Self { url, variants, vary, pass_until: self.pass_until, encodings }
     }
 }
 
@@ -131,10 +142,16 @@ impl Selector {
 pub(super) struct Store {
     resources: Cache<Key, Arc<Resource>, Weigh, DefaultHashBuilder, Evictions>,
     evictions: Evictions,
-    /// Numbers fetches and invalidations in one order.
+    /// Counts invalidations and purges.
     sequence: AtomicU64,
     /// The number of the last purge.
     purged: AtomicU64,
+    /// The number of the last invalidation, by the hash of the key.
+    invalidated: Box<[AtomicU64]>,
+    /// Who changes what is stored for a key holds the one of its hash. Who reads needs none: what
+    /// is there is replaced as a whole, and never gone meanwhile.
+    locks: [Mutex<()>; LOCKS],
+    hasher: DefaultHashBuilder,
 }
 
 impl Store {
@@ -156,8 +173,15 @@ impl Store {
                 Cache::with(memory / 16_384, memory as u64, Weigh, builder, evictions.clone())
             }
         };
-        let (sequence, purged) = (AtomicU64::new(1), AtomicU64::new(0));
-        Self { resources, evictions, sequence, purged }
+        Self {
+            resources,
+            evictions,
+            sequence: AtomicU64::new(1),
+            purged: AtomicU64::new(0),
+            invalidated: (0..INVALIDATIONS).map(|_| AtomicU64::new(0)).collect(),
+            locks: std::array::from_fn(|_| Mutex::default()),
+            hasher: DefaultHashBuilder::default(),
+        }
     }
 
     /// Bytes of the largest answer that it takes.
@@ -175,15 +199,23 @@ impl Store {
         self.evictions.0.load(Ordering::Relaxed)
     }
 
-    /// The number of a fetch that begins now.
+    /// What a look that begins now, and the fetch that it leads to, is known by: greater than the
+    /// number of all that was invalidated before, and not greater than that of what follows.
     pub(super) fn number(&self) -> u64 {
-        self.sequence.fetch_add(1, Ordering::SeqCst)
+        self.sequence.load(Ordering::SeqCst)
     }
 
-    /// Whether what a fetch brings may still be used for others. `resource`: as it is now.
-    pub(super) fn is_current(&self, number: u64, resource: Option<&Resource>) -> bool {
+    /// Whether what a fetch of this number brings may still be used for others.
+    pub(super) fn is_current(&self, key: &[u8], number: u64) -> bool {
+        let (_, invalidated) = self.place(key);
         number > self.purged.load(Ordering::SeqCst)
-            && resource.is_none_or(|resource| number > resource.invalidated)
+            && invalidated.is_none_or(|it| number > it.load(Ordering::SeqCst))
+    }
+
+    /// The lock of a key, and when it was invalidated.
+    fn place(&self, key: &[u8]) -> (Option<&Mutex<()>>, Option<&AtomicU64>) {
+        let hash = usize::try_from(self.hasher.hash_one(key) >> 16).unwrap_or(usize::MAX);
+        (self.locks.get(hash % LOCKS), self.invalidated.get(hash % INVALIDATIONS))
     }
 
     /// Whether this very answer is what is stored.
@@ -192,49 +224,30 @@ impl Store {
         resource.is_some_and(|it| it.variants.iter().any(|other| Arc::ptr_eq(other, stored)))
     }
 
-    /// Whether what the fetch of this number brings may still be used for others.
-    pub(super) fn takes(&self, key: &[u8], number: u64) -> bool {
-        self.is_current(number, self.resources.peek(key).as_deref())
-    }
-
     pub(super) fn get(&self, key: &[u8]) -> Option<Arc<Resource>> {
         self.resources.get(key)
     }
 
-    /// Changes the resource of a key, or makes one; `None`: it stays as it is. `change` is called
-    /// once, and no other change happens in between.
+    /// Changes the resource of a key, or makes one; `None`: it stays as it is. Whether the change is
+    /// what is stored now. No other change happens in between.
     pub(super) fn change(
         &self,
         key: &[u8],
         change: impl FnOnce(&Resource) -> Option<Resource>,
     ) -> bool {
-        let mut change = Some(change);
-        let mut next = None;
-        let entry = self.resources.entry(key, None, |_, resource| {
-            next = change.take().and_then(|change| change(resource));
-            if next.is_some() { EntryAction::ReplaceWithGuard } else { EntryAction::Retain(()) }
-        });
-        match entry {
-            EntryResult::Replaced(guard, _) => {
-                next.is_some_and(|next| guard.insert(Arc::new(next)).is_ok())
-            }
-            EntryResult::Vacant(guard) => {
-                let made = change.take().and_then(|change| change(&Resource::default()));
-                made.is_some_and(|made| guard.insert(Arc::new(made)).is_ok())
-            }
-            EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => false,
-        }
+        let _changing = lock(self.place(key).0);
+        let next = change(&self.resources.peek(key).unwrap_or_default());
+        let Some(next) = next.map(Arc::new) else { return false };
+        self.resources.insert(key.into(), Arc::clone(&next));
+        // It may be too large.
+        self.resources.peek(key).is_some_and(|there| Arc::ptr_eq(&there, &next))
     }
 
     /// Keeps what the fetch of this number brought; false: it is too old.
     pub(super) fn put(&self, key: &[u8], url: &[u8], stored: &Arc<Stored>, number: u64) -> bool {
         self.change(key, |resource| {
-            if !self.is_current(number, Some(resource)) {
-                return None;
-            }
-            let mut next = resource.with(Arc::clone(stored));
-            next.url = url.into();
-            Some(next)
+            self.is_current(key, number)
+                .then(|| Resource { url: url.into(), ..resource.with(Arc::clone(stored)) })
         })
     }
 
@@ -246,10 +259,7 @@ impl Store {
             if variants.len() == resource.variants.len() {
                 return None;
             }
-            let (url, vary) = (resource.url.clone(), resource.vary.clone());
-            let (pass_until, invalidated) = (resource.pass_until, resource.invalidated);
-            let encodings = weight_of_encodings(&variants);
-            Some(Resource { url, variants, vary, pass_until, invalidated, encodings })
+            Some(resource.without(variants))
         });
     }
 
@@ -280,7 +290,6 @@ impl Store {
             let fresh = resource.pass_until >= now + PASS_FOR;
             (resource.variants.is_empty() && !fresh).then(|| Resource {
                 pass_until: now + PASS_FOR,
-                invalidated: resource.invalidated,
                 vary: resource.vary.clone(),
                 ..Resource::default()
             })
@@ -288,20 +297,23 @@ impl Store {
     }
 
     /// Nobody is to get what is stored for this key, or was asked for until now. Whether there was
-    /// anything. `is_fetched`: there may be something on its way.
-    pub(super) fn invalidate(&self, key: &[u8], is_fetched: bool) -> bool {
-        let resource = self.resources.peek(key);
-        let known = resource.as_ref().is_some_and(|resource| !resource.variants.is_empty());
-        // What is known without being stored may be being fetched, for one of its variants.
-        if resource.is_none() && !is_fetched {
-            return false;
+    /// anything.
+    pub(super) fn invalidate(&self, key: &[u8]) -> bool {
+        let (changing, invalidated) = self.place(key);
+        let _changing = lock(changing);
+        let number = self.sequence.fetch_add(1, Ordering::SeqCst);
+        if let Some(invalidated) = invalidated {
+            invalidated.fetch_max(number, Ordering::SeqCst);
         }
-        let invalidated = self.number();
-        self.change(key, |resource| {
+        let Some(resource) = self.resources.peek(key) else { return false };
+        if resource.vary.is_empty() {
+            self.resources.remove(key);
+        } else {
+            // Who asks for different variants need not wait for each other.
             let vary = resource.vary.clone();
-            Some(Resource { invalidated, vary, ..Resource::default() })
-        });
-        known
+            self.resources.insert(key.into(), Arc::new(Resource { vary, ..Resource::default() }));
+        }
+        !resource.variants.is_empty()
     }
 
     /// Throws away, or (`soft`) makes stale; how many answers that `counts`.
@@ -313,30 +325,46 @@ impl Store {
         counts: impl Fn(&Key, &Stored) -> bool,
     ) -> u64 {
         // What is under way now is not known yet, and so not kept.
-        self.purged.store(self.number(), Ordering::SeqCst);
+        self.purged.fetch_max(self.sequence.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        for one in &self.locks {
+            // Who found that it may be kept has kept it behind this.
+            drop(lock(Some(one)));
+        }
         let mut count = 0;
-        for (key, resource) in self.resources.iter() {
+        for (key, _) in self.resources.iter() {
+            let _changing = lock(self.place(&key).0);
+            let Some(resource) = self.resources.peek(&key) else { continue };
             if resource.variants.is_empty() || !selector.takes(&resource) {
                 continue;
             }
-            let tagged = |stored: &&Arc<Stored>| match selector {
+            let meant = |stored: &&Arc<Stored>| match selector {
                 Selector::Tag(tag) => stored.label.has_tag(tag.as_bytes()),
                 _ => true,
             };
-            for stored in resource.variants.iter().filter(tagged) {
+            let (gone, left): (Vec<_>, Vec<_>) = resource.variants.iter().partition(meant);
+            for stored in &gone {
                 count += u64::from(counts(&key, stored));
                 if soft {
                     stored.soften(now);
-                } else if matches!(selector, Selector::Tag(_)) {
-                    self.forget(&key, stored);
                 }
             }
-            if !soft && !matches!(selector, Selector::Tag(_)) {
+            if soft {
+                continue;
+            }
+            if left.is_empty() {
                 self.resources.remove(&key);
+            } else {
+                let variants: Vec<_> = left.into_iter().cloned().collect();
+                self.resources.insert(key, Arc::new(resource.without(variants)));
             }
         }
         count
     }
+}
+
+/// What it guards has no state that a panic could leave half done.
+fn lock(one: Option<&Mutex<()>>) -> Option<MutexGuard<'_, ()>> {
+    one.map(|one| one.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 #[cfg(test)]

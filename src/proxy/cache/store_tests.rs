@@ -90,25 +90,68 @@ fn what_was_asked_for_before_an_invalidation_is_not_kept() {
     let store = Store::new(1 << 20, 1 << 16);
     let (old, answer) = (store.number(), stored("", "", 10));
     assert!(store.put(b"k", b"u", &answer, old));
-    assert!(store.invalidate(b"k", false));
-    assert!(store.get(b"k").is_some_and(|resource| resource.variants.is_empty()));
+    assert!(store.invalidate(b"k"));
+    assert!(store.get(b"k").is_none());
     assert!(!store.put(b"k", b"u", &answer, old));
-    assert!(!store.invalidate(b"k", false) && !store.invalidate(b"other", false));
-    assert!(store.get(b"other").is_none());
+    // Whether anything was known of it or not.
     let under_way = store.number();
-    assert!(!store.invalidate(b"other", true));
+    assert!(!store.invalidate(b"other"));
+    assert!(store.get(b"other").is_none());
     assert!(!store.put(b"other", b"u", &answer, under_way));
     assert!(store.put(b"other", b"u", &answer, store.number()));
     store.forget(b"other", &answer);
     assert!(store.get(b"other").is_some_and(|resource| resource.variants.is_empty()));
     store.pass(b"k", 500);
     assert!(store.get(b"k").is_some_and(|resource| resource.pass_until == 500 + PASS_FOR));
-    assert!(!store.put(b"k", b"u", &answer, under_way - 2));
-    // Where nothing is stored any more, one of its variants may be being fetched.
-    let under_way = store.number();
-    assert!(!store.invalidate(b"k", false));
-    assert!(!store.put(b"k", b"u", &answer, under_way));
-    assert!(store.put(b"k", b"u", &answer, store.number()));
+    assert!(!store.put(b"k", b"u", &answer, old));
+    // What it depends on is still known.
+    let varies = stored("Vary: v\r\n", "V: 1\r\n", 10);
+    assert!(store.put(b"k", b"u", &varies, store.number()) && store.invalidate(b"k"));
+    let known = store.get(b"k").expect("its dependence");
+    assert!(known.variants.is_empty() && known.vary == varies.label.vary);
+}
+
+/// Whatever else happens to a key at the same time, who looks behind an invalidation (or a purge, here
+/// each third) does not find what was asked for before. The length of a body is its version.
+#[test]
+fn no_change_hides_a_key_from_an_invalidation() {
+    let store = Store::new(1 << 22, 1 << 16);
+    let version = AtomicU64::new(1);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let origin = |asked: &str| {
+        let length = usize::try_from(version.load(Ordering::SeqCst)).expect("small");
+        stored("Vary: v\r\n", asked, length)
+    };
+    std::thread::scope(|scope| {
+        for asked in ["V: 1\r\n", "V: 2\r\n"] {
+            let (store, over, origin) = (&store, &over, &origin);
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    let number = store.number();
+                    let answer = origin(asked);
+                    store.put(b"k", b"http://k", &answer, number);
+                    store.weigh_again(b"k", &answer);
+                    // As a 304 does.
+                    let renewed = Arc::new(answer.with(Arc::clone(&answer.label)));
+                    store.put(b"k", b"http://k", &renewed, number);
+                }
+            });
+        }
+        let mut rounds = (0..30_000).map(|round| {
+            let newest = version.fetch_add(1, Ordering::SeqCst) + 1;
+            if round % 3 == 0 {
+                store.purge(&Selector::Url("http://k".to_owned()), false, 0, |_, _| true);
+            } else {
+                store.invalidate(b"k");
+            }
+            let found = store.get(b"k");
+            let mut all = found.iter().flat_map(|resource| &resource.variants);
+            all.find(|stored| stored.body.length < newest).map(|old| (round, old.body.length))
+        });
+        let seen = rounds.find_map(|old| old);
+        over.store(true, Ordering::SeqCst);
+        assert_eq!(seen, None, "an old version, at this round");
+    });
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl SharedCache {
         let in_memory = fresh.body.opened().is_none();
         let kept = match in_memory {
             true => self.store.put(key, url, fresh, number),
-            false => self.store.takes(key, number),
+            false => self.store.is_current(key, number),
         };
         if !kept {
             return false;
@@ -72,7 +72,7 @@ impl SharedCache {
             if in_memory {
                 self.offer(key, url, fresh, false);
             }
-        } else if !self.store.takes(key, number) {
+        } else if !self.store.is_current(key, number) {
             // A purge in between made it stale, and that holds.
             disk.forget(&name, &fresh.label);
         }
@@ -91,9 +91,7 @@ impl SharedCache {
     /// anything.
     pub(super) fn invalidate(&self, key: &[u8]) -> bool {
         let on_disk = self.name(key).filter(|(disk, name)| disk.may_know(name));
-        // A member that is asked for a part may send the whole.
-        let is_fetched = self.has_lone() || self.is_fetched(key) || on_disk.is_some();
-        let known = self.store.invalidate(key, is_fetched);
+        let known = self.store.invalidate(key);
         let Some((disk, name)) = on_disk else { return known };
         disk.give_up(&name) || known
     }
@@ -148,7 +146,8 @@ pub(super) fn second(
     match tier {
         Tier::All if stored.is_none() => find(ask, hand).map(Box::new),
         Tier::All | Tier::Memory => None,
-        Tier::Recalled(recalled) => {
+        Tier::Recalled(recalled, number) => {
+            hand.scratch.borrow_mut().number = number;
             *stored = Some(recalled);
             None
         }
@@ -157,13 +156,11 @@ pub(super) fn second(
 
 /// For the key that is in `scratch`.
 fn find(ask: &Ask<'_>, hand: &CacheHand) -> Option<OnDisk> {
-    // Before the look: what is given up from now on does not come back.
-    let number = hand.number();
     let mut scratch = hand.scratch.borrow_mut();
     let scratch = &mut *scratch;
     let (disk, name) = hand.shared.name(&scratch.key)?;
     let entry = disk.find(&name, ask.head, &mut scratch.text)?;
-    Some(OnDisk { key: scratch.key.clone(), name, entry, number })
+    Some(OnDisk { key: scratch.key.clone(), name, entry, number: scratch.number })
 }
 
 /// Who asks, and of whom.
@@ -184,8 +181,9 @@ pub(super) async fn answer(
     facts: &Facts,
 ) -> Result<Option<Ending>, Reason> {
     let Source { ask, cache, hand, listener } = from;
+    let number = found.number;
     let recalled = recall(ask, cache, hand, found).await?;
-    let mut tier = recalled.map_or(Tier::Memory, Tier::Recalled);
+    let mut tier = recalled.map_or(Tier::Memory, |recalled| Tier::Recalled(recalled, number));
     loop {
         let ready = match look(ask, cache, hand, response, facts, tier)? {
             Look::Hit(ready) => ready,

@@ -36,7 +36,7 @@ pub(in super::super) struct OnDisk {
     pub(in super::super) key: Key,
     pub(in super::super) name: Name,
     pub(in super::super) entry: Arc<Entry>,
-    /// In the order of fetches and invalidations.
+    /// That of the look which found it, see [`super::super::store::Store::number`].
     pub(in super::super) number: u64,
 }
 
@@ -82,7 +82,7 @@ pub(in super::super) async fn recall(
 ) -> Result<Option<Arc<Stored>>, Reason> {
     let mut flight_key = RECALLS.to_be_bytes().to_vec();
     flight_key.extend_from_slice(&found.entry.id.to_be_bytes());
-    match hand.join(&flight_key, None) {
+    match hand.join(&flight_key, &found.key, found.number) {
         Joined::Wait(flight) => Ok(match wait(ask, cache, hand, &flight).await? {
             Some(Landing::Here(stored)) => Some(Arc::clone(stored)),
             _ => None,
