@@ -34,7 +34,7 @@ pub(in super::super) struct Fetch<'a> {
     pub(super) url: Box<[u8]>,
     /// Who waits for it; `None`: nobody can.
     pub(super) flight: Option<(Key, Arc<Flight>)>,
-    /// That of the look which led to it, see [`super::store::Store::number`].
+    /// That of the look which led to it, see [`super::order::Order::number`].
     pub(super) number: u64,
     pub(super) stale: Option<Arc<Stored>>,
     pub(super) if_error: bool,

@@ -44,7 +44,7 @@ pub(super) struct Begun {
 #[derive(Debug)]
 pub(super) struct Flight {
     id: u64,
-    /// That of the look which led to it, see [`super::store::Store::number`].
+    /// That of the look which led to it, see [`super::order::Order::number`].
     pub(super) number: u64,
     /// The worker that fetches.
     home: WorkerId,

@@ -208,14 +208,6 @@ impl CacheHand {
         }
     }
 
-    pub(super) const fn own(&self) -> WorkerId {
-        self.own
-    }
-
-    pub(super) fn workers(&self) -> usize {
-        self.shared.workers
-    }
-
     /// A new flight; `number`: that of the look that led to it.
     pub(super) fn flight(&self, number: u64) -> Arc<Flight> {
         let id = self.shared.flown.fetch_add(1, Ordering::Relaxed);

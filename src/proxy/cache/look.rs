@@ -52,7 +52,7 @@ pub(in super::super) struct Plan {
     /// Who asks for the same waits for the same.
     pub(super) flight_key: Key,
     pub(super) url: Box<[u8]>,
-    /// That of the look that made it, see [`super::store::Store::number`].
+    /// That of the look that made it, see [`super::order::Order::number`].
     pub(super) number: u64,
     /// What is to be validated.
     pub(super) stale: Option<Arc<Stored>>,

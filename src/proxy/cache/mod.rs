@@ -14,6 +14,7 @@ mod growing;
 mod hand;
 mod key;
 mod look;
+mod order;
 mod parts;
 mod refresh;
 mod send;

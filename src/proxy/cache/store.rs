@@ -4,12 +4,13 @@
 //! Every key has one resource, with its variants. When a key was invalidated last is remembered beside
 //! what is stored, so that a fetch that began before it cannot bring back the old answer.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
+use super::order::Order;
 use super::stored::Stored;
 use crate::http::RequestHead;
 
@@ -18,12 +19,6 @@ const VARIANTS_MOST: usize = 32;
 
 /// Shards at the most.
 const SHARDS_MOST: usize = 64;
-
-/// Invalidations that are told apart; keys that share one are not kept where they could be, rarely.
-const INVALIDATIONS: usize = 1 << 16;
-
-/// Changes that can be made at the same time.
-const LOCKS: usize = 64;
 
 /// What a resource costs beside its answers, at a guess.
 const OVERHEAD: u64 = 256;
@@ -142,16 +137,9 @@ impl Selector {
 pub(super) struct Store {
     resources: Cache<Key, Arc<Resource>, Weigh, DefaultHashBuilder, Evictions>,
     evictions: Evictions,
-    /// Counts invalidations and purges.
-    sequence: AtomicU64,
-    /// The number of the last purge.
-    purged: AtomicU64,
-    /// The number of the last invalidation, by the hash of the key.
-    invalidated: Box<[AtomicU64]>,
-    /// Who changes what is stored for a key holds the one of its hash. Who reads needs none: what
-    /// is there is replaced as a whole, and never gone meanwhile.
-    locks: [Mutex<()>; LOCKS],
-    hasher: DefaultHashBuilder,
+    /// Who changes what is stored for a key says so there. Who reads need not: what is there is
+    /// replaced as a whole, and never gone meanwhile.
+    order: Order,
 }
 
 impl Store {
@@ -173,15 +161,7 @@ impl Store {
                 Cache::with(memory / 16_384, memory as u64, Weigh, builder, evictions.clone())
             }
         };
-        Self {
-            resources,
-            evictions,
-            sequence: AtomicU64::new(1),
-            purged: AtomicU64::new(0),
-            invalidated: (0..INVALIDATIONS).map(|_| AtomicU64::new(0)).collect(),
-            locks: std::array::from_fn(|_| Mutex::default()),
-            hasher: DefaultHashBuilder::default(),
-        }
+        Self { resources, evictions, order: Order::new() }
     }
 
     /// Bytes of the largest answer that it takes.
@@ -199,23 +179,14 @@ impl Store {
         self.evictions.0.load(Ordering::Relaxed)
     }
 
-    /// What a look that begins now, and the fetch that it leads to, is known by: greater than the
-    /// number of all that was invalidated before, and not greater than that of what follows.
+    /// That of a look that begins now, see [`Order::number`].
     pub(super) fn number(&self) -> u64 {
-        self.sequence.load(Ordering::SeqCst)
+        self.order.number()
     }
 
     /// Whether what a fetch of this number brings may still be used for others.
     pub(super) fn is_current(&self, key: &[u8], number: u64) -> bool {
-        let (_, invalidated) = self.place(key);
-        number > self.purged.load(Ordering::SeqCst)
-            && invalidated.is_none_or(|it| number > it.load(Ordering::SeqCst))
-    }
-
-    /// The lock of a key, and when it was invalidated.
-    fn place(&self, key: &[u8]) -> (Option<&Mutex<()>>, Option<&AtomicU64>) {
-        let hash = usize::try_from(self.hasher.hash_one(key) >> 16).unwrap_or(usize::MAX);
-        (self.locks.get(hash % LOCKS), self.invalidated.get(hash % INVALIDATIONS))
+        self.order.is_current(key, number)
     }
 
     /// Whether this very answer is what is stored.
@@ -235,7 +206,7 @@ impl Store {
         key: &[u8],
         change: impl FnOnce(&Resource) -> Option<Resource>,
     ) -> bool {
-        let _changing = lock(self.place(key).0);
+        let _changing = self.order.change(key);
         let next = change(&self.resources.peek(key).unwrap_or_default());
         let Some(next) = next.map(Arc::new) else { return false };
         self.resources.insert(key.into(), Arc::clone(&next));
@@ -299,12 +270,8 @@ impl Store {
     /// Nobody is to get what is stored for this key, or was asked for until now. Whether there was
     /// anything.
     pub(super) fn invalidate(&self, key: &[u8]) -> bool {
-        let (changing, invalidated) = self.place(key);
-        let _changing = lock(changing);
-        let number = self.sequence.fetch_add(1, Ordering::SeqCst);
-        if let Some(invalidated) = invalidated {
-            invalidated.fetch_max(number, Ordering::SeqCst);
-        }
+        let changing = self.order.change(key);
+        self.order.invalidate(&changing);
         let Some(resource) = self.resources.peek(key) else { return false };
         if resource.vary.is_empty() {
             self.resources.remove(key);
@@ -325,14 +292,10 @@ impl Store {
         counts: impl Fn(&Key, &Stored) -> bool,
     ) -> u64 {
         // What is under way now is not known yet, and so not kept.
-        self.purged.fetch_max(self.sequence.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
-        for one in &self.locks {
-            // Who found that it may be kept has kept it behind this.
-            drop(lock(Some(one)));
-        }
+        self.order.purge();
         let mut count = 0;
         for (key, _) in self.resources.iter() {
-            let _changing = lock(self.place(&key).0);
+            let _changing = self.order.change(&key);
             let Some(resource) = self.resources.peek(&key) else { continue };
             if resource.variants.is_empty() || !selector.takes(&resource) {
                 continue;
@@ -360,11 +323,6 @@ impl Store {
         }
         count
     }
-}
-
-/// What it guards has no state that a panic could leave half done.
-fn lock(one: Option<&Mutex<()>>) -> Option<MutexGuard<'_, ()>> {
-    one.map(|one| one.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(in super::super) struct OnDisk {
     pub(in super::super) key: Key,
     pub(in super::super) name: Name,
     pub(in super::super) entry: Arc<Entry>,
-    /// That of the look which found it, see [`super::super::store::Store::number`].
+    /// That of the look which found it, see [`super::super::order::Order::number`].
     pub(in super::super) number: u64,
 }
 
