@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use crate::support::proxy::Directory;
 use crate::support::{Client, Message, Origin, Proxy, Setup, answer_with};
 
 /// xorshift: the same numbers each time.
@@ -239,29 +240,67 @@ fn be_busy(proxy: &Proxy, seed: u64, versions: &Versions, told: &Versions) {
     }
 }
 
-#[test]
-fn nobody_sees_what_was_changed_before_it_asked() {
-    let (versions, told) = (Versions::default(), Versions::default());
-    let of_origin = Arc::clone(&versions);
-    let origin = Origin::serving(move |request| {
-        let answer = answer(request, &of_origin);
+/// Answers as [`answer`] does, or with more than the memory takes of it for those who fill that.
+fn busy_origin(versions: &Versions) -> Origin {
+    let versions = Arc::clone(versions);
+    Origin::serving(move |request| {
+        if request.head.target().starts_with("/fill") {
+            return answer_with("200 OK", &[("Cache-Control", "max-age=60")], &[b'f'; 20_000]);
+        }
+        let answer = answer(request, &versions);
         // Others have their turn between an answer that is made and its way.
         for _ in 0..50 {
             std::thread::yield_now();
         }
         answer
-    });
-    let proxy = Setup::to(&[&origin]).route("cache = {}").start();
+    })
+}
+
+/// `fills`: one more client asks for what drives everything else out of memory.
+fn let_many_be_busy(proxy: &Proxy, versions: &Versions, fills: bool) {
+    let told = Versions::default();
     std::thread::scope(|scope| {
         for seed in 1..=8 {
-            let (proxy, versions, told) = (&proxy, &versions, &told);
+            let told = &told;
             scope.spawn(move || be_busy(proxy, seed * 0x9E37_79B9, versions, told));
         }
+        if fills {
+            let mut client = Client::connect(proxy.address());
+            for number in 0..2000 {
+                let path = format!("GET /fill{} HTTP/1.1\r\nHost: t\r\n\r\n", number % 70);
+                assert_eq!(client.ask(path).body.len(), 20_000);
+            }
+        }
     });
+}
+
+#[test]
+fn nobody_sees_what_was_changed_before_it_asked() {
+    let versions = Versions::default();
+    let origin = busy_origin(&versions);
+    let proxy = Setup::to(&[&origin]).route("cache = {}").start();
+    let_many_be_busy(&proxy, &versions, false);
     let stats = proxy.stats();
     for counter in
         ["cache_hits", "cache_stale", "cache_revalidated", "cache_misses", "cache_collapsed"]
     {
+        assert!(stats.total(counter) > 10, "{counter} {}", stats.total(counter));
+    }
+    proxy.wait_idle();
+}
+
+#[test]
+fn nobody_sees_it_come_back_from_disk_either() {
+    let folder = Directory::new();
+    let versions = Versions::default();
+    let origin = busy_origin(&versions);
+    let disk = format!("disk = {{ folder = \"{}\" }}", folder.path().join("cache").display());
+    let setup = Setup::to(&[&origin]).server(format!("cache = {{ memory = \"1MiB\", {disk} }}"));
+    let proxy = setup.route("cache = {}").start();
+    assert!(proxy.log.wait(0, |line| line.contains("cache folder read")).is_some());
+    let_many_be_busy(&proxy, &versions, true);
+    let stats = proxy.stats();
+    for counter in ["cache_hits", "cache_evicted", "cache_disk_hits", "cache_disk_writes"] {
         assert!(stats.total(counter) > 10, "{counter} {}", stats.total(counter));
     }
     proxy.wait_idle();

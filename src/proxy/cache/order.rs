@@ -1,4 +1,5 @@
-//! The order of looks, invalidations and purges, and who may change what is stored for a key.
+//! The order of looks, invalidations and purges, and who may change what is stored for a key, in memory
+//! or on disk.
 //!
 //! A look notes how far invalidations were; what it led to is kept, and given to others, only if
 //! nothing was invalidated since.
@@ -16,6 +17,28 @@ const INVALIDATIONS: usize = 1 << 16;
 /// Changes that can be made at the same time.
 const LOCKS: usize = 64;
 
+/// Who changes something holds the one of its hash. Who reads needs none: what is there is replaced as
+/// a whole, and never gone meanwhile.
+#[derive(Debug)]
+pub(super) struct Locks([Mutex<()>; LOCKS]);
+
+impl Locks {
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+
+    pub(super) fn hold(&self, hash: usize) -> Option<MutexGuard<'_, ()>> {
+        self.0.get(hash % LOCKS).map(lock)
+    }
+
+    /// All changes that have begun are made when this returns. None may be under way here.
+    fn settle(&self) {
+        for one in &self.0 {
+            drop(lock(one));
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Order {
     /// Counts invalidations and purges.
@@ -24,7 +47,7 @@ pub(super) struct Order {
     purged: AtomicU64,
     /// The number of the last invalidation, by the hash of the key.
     invalidated: Box<[AtomicU64]>,
-    locks: [Mutex<()>; LOCKS],
+    locks: Locks,
     hasher: RandomState,
 }
 
@@ -41,7 +64,7 @@ impl Order {
             sequence: AtomicU64::new(1),
             purged: AtomicU64::new(0),
             invalidated: (0..INVALIDATIONS).map(|_| AtomicU64::new(0)).collect(),
-            locks: std::array::from_fn(|_| Mutex::default()),
+            locks: Locks::new(),
             hasher: RandomState::new(),
         }
     }
@@ -65,8 +88,8 @@ impl Order {
 
     pub(super) fn change(&self, key: &[u8]) -> Changing<'_> {
         let hash = self.hash(key);
-        let lock = self.locks.get(hash % LOCKS).map(lock);
-        Changing { _lock: lock, invalidated: self.invalidated.get(hash % INVALIDATIONS) }
+        let invalidated = self.invalidated.get(hash % INVALIDATIONS);
+        Changing { _lock: self.locks.hold(hash), invalidated }
     }
 
     /// What was asked for until now is not kept for this key.
@@ -81,10 +104,8 @@ impl Order {
     /// returns. No change may be under way here.
     pub(super) fn purge(&self) {
         self.purged.fetch_max(self.sequence.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
-        for one in &self.locks {
-            // Who found that it may be kept has kept it behind this.
-            drop(lock(one));
-        }
+        // Who found that it may be kept has kept it behind this.
+        self.locks.settle();
     }
 }
 

@@ -137,7 +137,7 @@ fn parts_are_bounded() {
 fn what_was_invalidated_is_not_brought_back() {
     let store = Store::new(1 << 20, 1 << 16);
     let number = store.number();
-    assert!(!store.invalidate(&[KEY, MARK].concat()));
+    assert!(!store.invalidate(&[KEY, MARK].concat(), || false));
     assert!(!keep_at(&store, &part(0, 0, 5, 8), number, TOTAL));
     assert!(parts(&store).is_empty());
     assert!(keep_it(&store, &part(0, 0, 5, 8), TOTAL));

@@ -93,16 +93,19 @@ impl Weighter<Key, Arc<Resource>> for Weigh {
     }
 }
 
-#[derive(Clone, Debug, Default)]
-struct Evictions(Arc<AtomicU64>);
+/// Collects what made room for others, and what was replaced.
+#[derive(Clone, Debug)]
+struct Leavers;
 
-impl Lifecycle<Key, Arc<Resource>> for Evictions {
-    type RequestState = ();
+impl Lifecycle<Key, Arc<Resource>> for Leavers {
+    type RequestState = Vec<Arc<Resource>>;
 
-    fn begin_request(&self) {}
+    fn begin_request(&self) -> Self::RequestState {
+        Vec::new()
+    }
 
-    fn on_evict(&self, (): &mut (), _: Key, _: Arc<Resource>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    fn on_evict(&self, gone: &mut Self::RequestState, _: Key, resource: Arc<Resource>) {
+        gone.push(resource);
     }
 }
 
@@ -135,10 +138,9 @@ impl Selector {
 /// The store.
 #[derive(Debug)]
 pub(super) struct Store {
-    resources: Cache<Key, Arc<Resource>, Weigh, DefaultHashBuilder, Evictions>,
-    evictions: Evictions,
-    /// Who changes what is stored for a key says so there. Who reads need not: what is there is
-    /// replaced as a whole, and never gone meanwhile.
+    resources: Cache<Key, Arc<Resource>, Weigh, DefaultHashBuilder, Leavers>,
+    evicted: AtomicU64,
+    /// Who changes what is stored for a key says so there.
     order: Order,
 }
 
@@ -148,7 +150,6 @@ impl Store {
         // A shard takes no answer that is larger than itself.
         let room = (memory / object.max(1) / 4).clamp(1, SHARDS_MOST);
         let shards = 1 << room.ilog2();
-        let evictions = Evictions::default();
         let options = OptionsBuilder::new()
             .weight_capacity(memory as u64)
             .estimated_items_capacity(memory / 16_384)
@@ -156,12 +157,10 @@ impl Store {
             .build();
         let builder = DefaultHashBuilder::default();
         let resources = match options {
-            Ok(options) => Cache::with_options(options, Weigh, builder, evictions.clone()),
-            Err(_) => {
-                Cache::with(memory / 16_384, memory as u64, Weigh, builder, evictions.clone())
-            }
+            Ok(options) => Cache::with_options(options, Weigh, builder, Leavers),
+            Err(_) => Cache::with(memory / 16_384, memory as u64, Weigh, builder, Leavers),
         };
-        Self { resources, evictions, order: Order::new() }
+        Self { resources, evicted: AtomicU64::new(0), order: Order::new() }
     }
 
     /// Bytes of the largest answer that it takes.
@@ -176,7 +175,7 @@ impl Store {
 
     /// Resources that made room for others.
     pub(super) fn evicted(&self) -> u64 {
-        self.evictions.0.load(Ordering::Relaxed)
+        self.evicted.load(Ordering::Relaxed)
     }
 
     /// That of a look that begins now, see [`Order::number`].
@@ -207,11 +206,18 @@ impl Store {
         change: impl FnOnce(&Resource) -> Option<Resource>,
     ) -> bool {
         let _changing = self.order.change(key);
-        let next = change(&self.resources.peek(key).unwrap_or_default());
-        let Some(next) = next.map(Arc::new) else { return false };
-        self.resources.insert(key.into(), Arc::clone(&next));
+        let there = self.resources.peek(key).unwrap_or_default();
+        let Some(next) = change(&there).map(Arc::new) else { return false };
+        self.replace(key.into(), &there, Arc::clone(&next));
         // It may be too large.
         self.resources.peek(key).is_some_and(|there| Arc::ptr_eq(&there, &next))
+    }
+
+    /// Puts what is stored for a key in the place of what was there.
+    fn replace(&self, key: Key, there: &Arc<Resource>, next: Arc<Resource>) {
+        let gone = self.resources.insert_with_lifecycle(key, next);
+        let evicted = gone.iter().filter(|gone| !Arc::ptr_eq(gone, there)).count();
+        self.evicted.fetch_add(evicted as u64, Ordering::Relaxed);
     }
 
     /// Keeps what the fetch of this number brought; false: it is too old.
@@ -268,19 +274,26 @@ impl Store {
     }
 
     /// Nobody is to get what is stored for this key, or was asked for until now. Whether there was
-    /// anything.
-    pub(super) fn invalidate(&self, key: &[u8]) -> bool {
+    /// anything, here or where `elsewhere` gives it up.
+    pub(super) fn invalidate(&self, key: &[u8], elsewhere: impl FnOnce() -> bool) -> bool {
         let changing = self.order.change(key);
-        self.order.invalidate(&changing);
-        let Some(resource) = self.resources.peek(key) else { return false };
-        if resource.vary.is_empty() {
-            self.resources.remove(key);
-        } else {
-            // Who asks for different variants need not wait for each other.
-            let vary = resource.vary.clone();
-            self.resources.insert(key.into(), Arc::new(Resource { vary, ..Resource::default() }));
+        let resource = self.resources.peek(key);
+        if let Some(resource) = &resource {
+            if resource.vary.is_empty() {
+                self.resources.remove(key);
+            } else {
+                // Who asks for different variants need not wait for each other.
+                let vary = resource.vary.clone();
+                let next = Arc::new(Resource { vary, ..Resource::default() });
+                self.replace(key.into(), resource, next);
+            }
         }
-        !resource.variants.is_empty()
+        // Behind what is here: whoever brings it there from here finds that it is gone here.
+        let known = elsewhere();
+        // Last of all, and before others may change this: whoever found it there before brings
+        // nothing back.
+        self.order.invalidate(&changing);
+        known || resource.is_some_and(|resource| !resource.variants.is_empty())
     }
 
     /// Throws away, or (`soft`) makes stale; how many answers that `counts`.
@@ -318,7 +331,7 @@ impl Store {
                 self.resources.remove(&key);
             } else {
                 let variants: Vec<_> = left.into_iter().cloned().collect();
-                self.resources.insert(key, Arc::new(resource.without(variants)));
+                self.replace(key, &resource, Arc::new(resource.without(variants)));
             }
         }
         count

@@ -90,10 +90,8 @@ impl SharedCache {
     /// Nobody is to get what is stored for this key, or was asked for until now. Whether there was
     /// anything.
     pub(super) fn invalidate(&self, key: &[u8]) -> bool {
-        let on_disk = self.name(key).filter(|(disk, name)| disk.may_know(name));
-        let known = self.store.invalidate(key);
-        let Some((disk, name)) = on_disk else { return known };
-        disk.give_up(&name) || known
+        let on_disk = self.name(key);
+        self.store.invalidate(key, || on_disk.is_some_and(|(disk, name)| disk.give_up(&name)))
     }
 
     /// Throws answers away, or (`soft`) makes them stale, so that they are validated before their

@@ -31,7 +31,7 @@ fn invalidate(ask: &Ask<'_>, hand: &CacheHand, place: &Place<'_>) {
         zone.key(id, place, ask.head, &mut scratch.key);
         let whole = hand.shared.invalidate(&scratch.key);
         scratch.key.extend_from_slice(parts::MARK);
-        let parts = hand.shared.store.invalidate(&scratch.key);
+        let parts = hand.shared.store.invalidate(&scratch.key, || false);
         if whole || parts {
             ask.context.row.add(Counter::CacheInvalidated, 1);
         }

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
-use quick_cache::sync::{Cache, EntryAction, EntryResult};
+use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
+use super::super::order::Locks;
 use super::super::store::Selector;
 use super::super::stored::{Label, has_tag};
 use crate::http::RequestHead;
@@ -155,21 +156,28 @@ impl Grave {
     }
 }
 
-impl Lifecycle<Digest, Files> for Grave {
-    type RequestState = ();
+/// Collects what made room for others, and what was replaced.
+#[derive(Clone, Debug)]
+struct Leavers;
 
-    fn begin_request(&self) {}
+impl Lifecycle<Digest, Files> for Leavers {
+    type RequestState = Vec<Files>;
 
-    fn on_evict(&self, (): &mut (), _: Digest, files: Files) {
-        self.evicted.fetch_add(files.len() as u64, Ordering::Relaxed);
-        files.iter().for_each(|entry| self.retire(entry));
+    fn begin_request(&self) -> Vec<Files> {
+        Vec::new()
+    }
+
+    fn on_evict(&self, gone: &mut Vec<Files>, _: Digest, files: Files) {
+        gone.push(files);
     }
 }
 
 /// All files.
 #[derive(Debug)]
 pub(super) struct Index {
-    files: Cache<Digest, Files, Weigh, DefaultHashBuilder, Grave>,
+    files: Cache<Digest, Files, Weigh, DefaultHashBuilder, Leavers>,
+    /// Who changes the files of a key holds one of them.
+    locks: Locks,
     grave: Grave,
     /// What a file weighs at least.
     least: u64,
@@ -189,10 +197,10 @@ impl Index {
             .build();
         let builder = DefaultHashBuilder::default();
         let files = match options {
-            Ok(options) => Cache::with_options(options, Weigh, builder, grave.clone()),
-            Err(_) => Cache::with(count, size, Weigh, builder, grave.clone()),
+            Ok(options) => Cache::with_options(options, Weigh, builder, Leavers),
+            Err(_) => Cache::with(count, size, Weigh, builder, Leavers),
         };
-        Self { files, grave, least: size / count.max(1) as u64 }
+        Self { files, locks: Locks::new(), grave, least: size / count.max(1) as u64 }
     }
 
     /// Bytes of the largest file that it takes.
@@ -235,29 +243,37 @@ impl Index {
         })
     }
 
+    fn lock(&self, digest: &Digest) -> impl Sized {
+        let [first, second, ..] = *digest;
+        self.locks.hold(usize::from(first) << 8 | usize::from(second))
+    }
+
     /// Changes the files of a key; `None`: they stay as they are.
     fn change(&self, digest: &Digest, change: impl FnOnce(&[Arc<Entry>]) -> Option<Files>) {
-        let mut change = Some(change);
-        let mut next = None;
-        let entry = self.files.entry(digest, None, |_, files| {
-            next = change.take().and_then(|change| change(files));
-            match &next {
-                Some(files) if files.is_empty() => EntryAction::Remove,
-                Some(_) => EntryAction::ReplaceWithGuard,
-                None => EntryAction::Retain(()),
+        let _changing = self.lock(digest);
+        let there = self.files.peek(digest);
+        let Some(next) = change(there.as_deref().unwrap_or_default()) else { return };
+        self.replace(digest, there.as_ref(), &next);
+        // What was there may have made room for others meanwhile.
+        if next.iter().any(|entry| entry.is_dead()) {
+            let left: Files = next.iter().filter(|entry| !entry.is_dead()).cloned().collect();
+            self.replace(digest, Some(&next), &left);
+        }
+    }
+
+    fn replace(&self, digest: &Digest, there: Option<&Files>, next: &Files) {
+        if next.is_empty() {
+            self.files.remove(digest);
+            return;
+        }
+        let gone = self.files.insert_with_lifecycle(*digest, Arc::clone(next));
+        // What does not fit is evicted at once.
+        for files in gone {
+            if there.is_none_or(|there| !Arc::ptr_eq(there, &files)) {
+                self.grave.evicted.fetch_add(files.len() as u64, Ordering::Relaxed);
+                files.iter().for_each(|entry| self.grave.retire(entry));
             }
-        });
-        // What does not fit is evicted at once, and so retired.
-        let refused = match entry {
-            EntryResult::Replaced(guard, _) => next.and_then(|next| guard.insert(next).err()),
-            EntryResult::Vacant(guard) => {
-                let made = change.take().and_then(|change| change(&[]));
-                made.filter(|made| !made.is_empty()).and_then(|made| guard.insert(made).err())
-            }
-            EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => None,
-        };
-        // The key was given up meanwhile: so are these.
-        refused.iter().flat_map(|files| files.iter()).for_each(|entry| self.grave.retire(entry));
+        }
     }
 
     /// Takes a file in; it takes the place of the one with the same variant, unless that is younger.
@@ -316,10 +332,6 @@ impl Index {
         files.iter().find(same).cloned()
     }
 
-    pub(super) fn knows(&self, digest: &Digest) -> bool {
-        self.files.contains_key(digest)
-    }
-
     /// Takes a file out.
     pub(super) fn remove(&self, entry: &Entry) {
         self.change(&entry.digest, |files| {
@@ -331,6 +343,7 @@ impl Index {
 
     /// Takes all files of a key out; whether there are any.
     pub(super) fn remove_all(&self, digest: &Digest) -> bool {
+        let _changing = self.lock(digest);
         let Some((_, files)) = self.files.remove(digest) else { return false };
         files.iter().for_each(|entry| self.grave.retire(entry));
         true

@@ -325,11 +325,6 @@ impl Disk {
         }
     }
 
-    /// Whether there is, or may be, anything of a key.
-    pub(super) fn may_know(&self, name: &Name) -> bool {
-        !self.is_open() || self.index.knows(&name.digest)
-    }
-
     /// Nobody is to get what there is of a key; whether there is anything.
     pub(super) fn give_up(&self, name: &Name) -> bool {
         // In this order: who reads the folder takes in first, then looks who was given up.

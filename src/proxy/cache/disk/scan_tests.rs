@@ -52,10 +52,10 @@ fn what_is_complete_and_of_a_zone_is_taken_in() {
     let stranger = Name::new(&[8; 16], b"one");
     filled(&place, &[(&one, &plain), (&other, &plain), (&stranger, &plain)]);
     let disk = open(&place);
-    assert!(!disk.is_open() && disk.may_know(&one));
+    assert!(!disk.is_open());
     scan(&disk, &[[1; 16], ZONE]);
     assert_eq!(there(&disk, &[&one, &other, &stranger]), [true, true, false]);
-    assert!(disk.is_open() && !disk.may_know(&name("none")));
+    assert!(disk.is_open() && !disk.give_up(&name("none")));
     assert_eq!(disk.filled().1, 2);
     // Its file is gone, too.
     assert!(matches!(disk.folder.front(3), Err(Fault::Gone)));
