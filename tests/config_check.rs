@@ -79,8 +79,8 @@ fn lists_in_files_are_checked() {
         match (config::load_file(&file), expected) {
             (Ok(checked), Ok(())) => {
                 let access = checked.config.routes[0].access.as_ref().unwrap();
-                assert!(!access.allows("10.9.9.9".parse().unwrap()));
-                assert!(access.allows("11.0.0.0".parse().unwrap()));
+                assert!(!access.allows(&access.set, "10.9.9.9".parse().unwrap()));
+                assert!(access.allows(&access.set, "11.0.0.0".parse().unwrap()));
                 // From anywhere the same file is meant.
                 let shown = config::effective(&checked.config);
                 assert!(shown.contains(&format!("file:{}", folder.join("deny.txt").display())));

@@ -22,7 +22,7 @@ use crate::ids::PoolId;
 const ACTIONS: [&str; 4] = ["pool", "split", "redirect", "respond"];
 
 /// Keys that mean something only where requests go to members.
-const OF_MEMBERS: [&str; 7] = [
+const OF_MEMBERS: [&str; 8] = [
     "host",
     "via",
     "request_headers",
@@ -30,6 +30,7 @@ const OF_MEMBERS: [&str; 7] = [
     "set_cookie",
     "buffer_request",
     "buffer_response",
+    "timeouts",
 ];
 
 /// Statuses that redirect clients (RFC 9110 section 15.4).

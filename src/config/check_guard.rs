@@ -1,7 +1,6 @@
 //! `access`, `rate` and `limits` of listeners and routes.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::address::{self, CidrError};
+use super::address_lists::{ENTRIES_MAX, FILE_MAX, entries};
 use super::address_set::{AddressSet, Verdict};
 use super::check_l4::Speaks;
 use super::check_route::is_token;
@@ -21,10 +21,6 @@ use super::error::Mistake;
 use super::keys::Section;
 use super::scalar::{self, show_size};
 
-/// Bytes of a file of addresses.
-const FILE_MAX: usize = 64 << 20;
-/// Addresses and blocks of one `access`.
-const ENTRIES_MAX: usize = 1_000_000;
 /// Rates of one listener or route.
 const RATES_MAX: usize = 16;
 /// The most requests that a rate or a burst may have.
@@ -169,32 +165,6 @@ fn list(
         sources.push(AddressSource::File(path));
     }
     sources
-}
-
-/// The blocks of a file, one a line; a comment begins with `#`.
-fn entries(read: io::Result<Vec<u8>>) -> Result<Vec<Cidr>, GuardError> {
-    let bytes = read.map_err(|error| {
-        // The number that the error adds to its text tells an operator nothing.
-        let text = error.to_string();
-        GuardError::File(text.split(" (os error").next().unwrap_or_default().to_owned())
-    })?;
-    if bytes.len() > FILE_MAX {
-        return Err(GuardError::TooManyEntries);
-    }
-    let mut found = Vec::new();
-    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-        let entry = line.split(|byte| *byte == b'#').next().unwrap_or_default().trim_ascii();
-        if entry.is_empty() {
-            continue;
-        }
-        let block = std::str::from_utf8(entry).map_err(|_| CidrError::Address);
-        let block = block.and_then(address::cidr);
-        found.push(block.map_err(|why| GuardError::Line(number, why))?);
-        if found.len() > ENTRIES_MAX {
-            return Err(GuardError::TooManyEntries);
-        }
-    }
-    Ok(found)
 }
 
 fn refusal(fields: &Table<'_>, findings: &mut Findings) -> AccessRefusal {
@@ -402,21 +372,5 @@ mod tests {
         ] {
             assert_eq!(per(text), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn files_have_a_block_a_line() {
-        let parse = |text: &[u8]| entries(Ok(text.to_vec()));
-        let shown = |text: &[u8]| {
-            let blocks = parse(text).unwrap();
-            blocks.iter().map(Cidr::to_string).collect::<Vec<_>>().join(" ")
-        };
-        let text = b"# who\n10.0.0.0/8\r\n\n  192.0.2.7 # one\n2001:db8::/32";
-        assert_eq!(shown(text), "10.0.0.0/8 192.0.2.7/32 2001:db8::/32");
-        assert_eq!(shown(b""), "");
-        assert_eq!(parse(b"10.0.0.1\nexample.com\n"), Err(GuardError::Line(2, CidrError::Address)));
-        assert_eq!(parse(b"\xff"), Err(GuardError::Line(1, CidrError::Address)));
-        let gone = entries(Err(io::Error::from_raw_os_error(2)));
-        assert_eq!(gone, Err(GuardError::File("No such file or directory".to_owned())));
     }
 }

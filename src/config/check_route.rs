@@ -12,10 +12,11 @@ use super::check_l4::Speaks;
 use super::check_mirror;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::checked_buffer::BuffersConfig;
-use super::document::{At, Findings, Table};
+use super::checked_route::RouteTimeouts;
+use super::document::{At, Findings, Table, read_time};
 use super::effective_route;
 use super::error::{Mistake, Span};
-use super::keys::Section;
+use super::keys::{Section, TIME_MIN};
 use super::nearest::nearest;
 use super::path::PathError;
 use super::{
@@ -64,8 +65,18 @@ pub(super) fn route(
         access: check_guard::access(table, Speaks::Http, findings),
         rates: check_guard::rates(table, Section::RouteRate, findings),
         limits: check_guard::route_limits(table, findings),
+        timeouts: timeouts(table, findings),
         compress: check_compress::compress(table, findings),
     }
+}
+
+fn timeouts(table: &Table<'_>, findings: &mut Findings) -> RouteTimeouts {
+    let table = table.table("timeouts", findings);
+    let mut time = |name| {
+        let (key, value) = table.get(name)?;
+        read_time(key, value, TIME_MIN, findings)
+    };
+    RouteTimeouts { response: time("response"), tunnel: time("tunnel") }
 }
 
 fn listeners(

@@ -18,7 +18,7 @@ use super::checked_pool::PoolConfig;
 use super::checked_rewrite::{
     CorsConfig, ForwardedConfig, HeadersConfig, LocationConfig, RequestIdConfig, TracingConfig,
 };
-use super::checked_route::{Action, Conditions, ErrorPagesConfig, PathEditConfig};
+use super::checked_route::{Action, Conditions, ErrorPagesConfig, PathEditConfig, RouteTimeouts};
 use super::checked_tls::TlsConfig;
 use crate::http::set_cookie::CookieRules;
 use crate::ids::ListenerId;
@@ -269,6 +269,8 @@ pub struct RouteConfig {
     pub rates: Vec<RateConfig>,
     /// Bounds on its requests.
     pub limits: RouteLimits,
+    /// How long they may be silent.
+    pub timeouts: RouteTimeouts,
     /// `compress`: which answers are encoded. `None`, the default: none.
     pub compress: Option<CompressConfig>,
 }

@@ -18,7 +18,7 @@ pub struct AccessConfig {
     pub refusal: AccessRefusal,
     /// Only count and log. Default false.
     pub dry_run: bool,
-    /// Both lists, with what their files have.
+    /// Both lists, with what their files had at the start.
     pub set: Arc<AddressSet>,
 }
 
@@ -43,10 +43,10 @@ pub enum AccessRefusal {
 }
 
 impl AccessConfig {
-    /// Whether an address may come.
+    /// Whether an address may come, by `set`, which is made of both lists.
     #[must_use]
-    pub fn allows(&self, address: std::net::IpAddr) -> bool {
-        match self.set.find(address) {
+    pub fn allows(&self, set: &AddressSet, address: std::net::IpAddr) -> bool {
+        match set.find(address) {
             Some(verdict) => verdict == Verdict::Allow,
             None => self.allow.is_empty(),
         }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use regex::bytes::Regex;
 
@@ -54,6 +55,15 @@ pub enum Test {
     Present,
     /// Not there at all.
     Absent,
+}
+
+/// `timeouts = {...}` of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RouteTimeouts {
+    /// Silence of the member; absent: what its pool says.
+    pub response: Option<Duration>,
+    /// For a tunnel without a byte; absent: what the listener says.
+    pub tunnel: Option<Duration>,
 }
 
 /// What is done with the requests of a route.

@@ -381,7 +381,7 @@ pub(super) fn integer(value: Value<'_>) -> Option<u64> {
 }
 
 /// A duration of at least `min`.
-fn read_time(
+pub(super) fn read_time(
     key: &Key,
     value: Value<'_>,
     min: Duration,

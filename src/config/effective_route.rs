@@ -3,10 +3,11 @@
 use super::effective::{host, line, list, quote, table};
 use super::effective_buffer;
 use super::effective_rewrite;
+use super::scalar::show_duration as time;
 use super::{
     Action, Body, Condition, Conditions, Config, ErrorPagesConfig, HashKey, HostPolicy, PageOf,
-    Part, PathPattern, ProbeConfig, RedirectConfig, RespondConfig, RouteConfig, SplitBy,
-    SplitConfig, Test,
+    Part, PathPattern, ProbeConfig, RedirectConfig, RespondConfig, RouteConfig, RouteTimeouts,
+    SplitBy, SplitConfig, Test,
 };
 use super::{effective_auth, effective_cache, effective_compress, effective_guard};
 use crate::ids::PoolId;
@@ -58,6 +59,12 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         HostPolicy::Literal(text) => line(out, "host", quote(text)),
     }
     line(out, "via", route.via);
+    let RouteTimeouts { response, tunnel } = route.timeouts;
+    let written = [("response", response), ("tunnel", tunnel)];
+    let mut written = written.into_iter().filter_map(|(key, at)| Some((key, quote(&time(at?)))));
+    if let Some(first) = written.next() {
+        line(out, "timeouts", table([first].into_iter().chain(written)));
+    }
     let cache = route.cache.as_deref().map(effective_cache::cache);
     line(out, "cache", cache.unwrap_or_else(|| quote("off")));
     effective_buffer::route(out, route);

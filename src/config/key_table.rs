@@ -9,8 +9,8 @@ use super::keys::Section::{
     self, Balance, Cache, CacheStore, Certificate, ClientAuth, ClientCertificate, Eject, Health,
     Hsts, Keepalive, Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate,
     ListenerTimeouts, Member, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue,
-    Redirect, Respond, Retry, Rewrite, Root, Route, RouteAccess, RouteLimits, Server, Slow, Split,
-    Sticky, SuccessRate, Tickets, Tls,
+    Redirect, Respond, Retry, Rewrite, Root, Route, RouteAccess, RouteLimits, RouteTimeouts,
+    Server, Slow, Split, Sticky, SuccessRate, Tickets, Tls,
 };
 use super::keys::{Key, TIME_MIN};
 use super::{key_table_auth, key_table_buffer, key_table_cache, key_table_rewrite};
@@ -279,6 +279,11 @@ const TABLE: &[Key] = &[
     key(Route, "limits", Table(RouteLimits), "Bounds on its requests.", "limits = { body = \"1GiB\" }"),
     key(RouteLimits, "body", Form("`\"none\"` or size, 0B to 1048576GiB", "as the listener says"),
         "Bytes of a request body, in place of `limits.body` of the listener.", "body = \"1GiB\""),
+    key(Route, "timeouts", Table(RouteTimeouts), "How long its requests may be silent: for streams of events, long polls and WebSocket, see [streams](streams.md).", "timeouts = { response = \"5m\" }"),
+    key(RouteTimeouts, "response", Form("duration", "as the pool says"),
+        "Silence of the member, in place of `timeouts.response` of the pool.", "response = \"5m\""),
+    key(RouteTimeouts, "tunnel", Form("duration", "as the listener says"),
+        "For an upgraded connection (WebSocket) without a byte in either direction, in place of `timeouts.tunnel` of the listener.", "tunnel = \"2h\""),
     key(Route, "via", Flag { default: false }, "Whether to add `Via` to requests and answers.", "via = true"),
     key(Route, "compress", Form("`\"off\"`, a list of `\"zstd\"`, `\"br\"` and `\"gzip\"`, or a table, see `[route.compress]`", "\"off\""),
         "Encodes answers for clients that accept it, see [compression](compression.md). What members have encoded goes on as it is.",

@@ -14,8 +14,8 @@ use Section::{
     Limits, Listener, ListenerAccess, ListenerLimits, ListenerRate, ListenerTimeouts, Location,
     Member, Mirror, Passthrough, Pool, PoolTimeouts, PoolTls, ProxyProtocol, Queue, Redirect,
     RequestHeaders, RequestId, Respond, ResponseHeaders, Retry, Rewrite, Root, Route, RouteAccess,
-    RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, Server, SetCookie, Slow,
-    Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
+    RouteLimits, RouteRate, RouteRequestHeaders, RouteResponseHeaders, RouteTimeouts, Server,
+    SetCookie, Slow, Split, Sticky, SuccessRate, Tickets, Tls, Tracing,
 };
 
 pub use super::key_table::FUTURE;
@@ -95,6 +95,8 @@ pub enum Section {
     RouteRate,
     /// `limits = {...}` of a route.
     RouteLimits,
+    /// `timeouts = {...}` of a route.
+    RouteTimeouts,
     /// `compress = {...}` of a route.
     Compress,
     /// `stored = {...}` of `compress`.
@@ -178,7 +180,7 @@ impl fmt::Display for Hat {
 
 impl Section {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 63] = [
         Root,
         Server,
         CacheStore,
@@ -212,6 +214,7 @@ impl Section {
         RouteAccess,
         RouteRate,
         RouteLimits,
+        RouteTimeouts,
         Compress,
         CompressStored,
         RouteRequestHeaders,
@@ -280,6 +283,7 @@ impl Section {
             RouteAccess => "[route.access]",
             RouteRate => "[[route.rate]]",
             RouteLimits => "[route.limits]",
+            RouteTimeouts => "[route.timeouts]",
             Compress => "[route.compress]",
             CompressStored => "[route.compress.stored]",
             RouteRequestHeaders => "[route.request_headers]",
@@ -324,7 +328,7 @@ impl Section {
             | CompressStored | RouteRequestHeaders | RouteResponseHeaders | Location
             | SetCookie | Cors | Auth | AuthCertificate | AuthJwt | AuthBasic | AuthRequest
             | AuthRemember | AuthRequestRemember | Mirror | Cache | BufferRequest
-            | BufferResponse => Hat::ReverseProxy,
+            | BufferResponse | RouteTimeouts => Hat::ReverseProxy,
             Pool | Balance | Sticky | Member | Keepalive | PoolTimeouts | Health | Eject
             | SuccessRate | Slow | Queue | Retry | PoolTls | ClientCertificate => Hat::LoadBalancer,
         }

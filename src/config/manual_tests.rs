@@ -99,6 +99,7 @@ fn the_defaults_of_the_manual_are_those_of_the_check() {
             Section::CacheDisk => find(&shown(&format!("{DISK}\n{MINIMAL}")), section),
             // Without defaults that could be written.
             Section::Balance | Section::Passthrough | Section::Respond | Section::Auth => continue,
+            Section::RouteTimeouts => continue,
             Section::Split | Section::Rewrite => {
                 find(&acting("split = [{ pool = \"app\" }]"), section)
             }
@@ -236,6 +237,7 @@ fn of_route(key: &Key) -> String {
         (Section::Redirect, _) => format!("redirect.to = \"/\"\nredirect.{line}"),
         (Section::Respond, _) => format!("respond.{line}"),
         (Section::RouteLimits, _) => format!("limits.{line}"),
+        (Section::RouteTimeouts, _) => format!("timeouts.{line}"),
         (Section::Compress, _) => format!("compress.{line}"),
         (Section::CompressStored, _) => format!("compress.stored.{line}"),
         (Section::Cache, _) => format!("cache.{line}"),

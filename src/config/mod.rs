@@ -3,6 +3,7 @@
 //! Owns names, defaults, bounds and messages. Must not know run-time state.
 
 mod address;
+mod address_lists;
 mod address_set;
 mod admin_address;
 mod check;

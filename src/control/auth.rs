@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +16,7 @@ use tokio::time::sleep;
 use super::certificates::TlsFileFault;
 use super::fetch;
 use crate::config::{Config, JwksUrl, KeySource, PoolTlsConfig};
+use crate::net::WatchedFile;
 use crate::net::tls::{FileFault, TlsConnector};
 use crate::proxy::auth::{self, Current, Job, KeySet, Keys, Seat, Shared, Sources, Users};
 use crate::stats::{Counter, Row};
@@ -33,15 +33,6 @@ const RETRY_MOST: Duration = Duration::from_secs(60);
 
 /// Threads that verify passwords, at the most: each takes the processor from a worker.
 const THREADS_MOST: usize = 8;
-
-/// What tells that a file is another one.
-type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = fs::metadata(path).ok()?;
-    let changed = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
-    Some((meta.ino(), meta.size(), changed.0, changed.1, changed.2, changed.3))
-}
 
 /// What a file is for.
 #[derive(Clone, Debug)]
@@ -73,33 +64,24 @@ impl Content {
     }
 }
 
-/// A file and how it looked.
+/// A file and what it is for.
 #[derive(Debug)]
 struct Watched {
-    path: PathBuf,
+    file: WatchedFile,
     content: Content,
-    taken: Stamp,
-    seen: Stamp,
 }
 
 impl Watched {
     fn load(path: &Path, content: Content) -> Result<Self, String> {
-        // Before it is read: what changes meanwhile is noticed.
-        let stamp = stamp(path);
+        let file = WatchedFile::new(path);
         content.take(&read(path)?)?;
-        Ok(Self { path: path.to_owned(), content, taken: stamp, seen: stamp })
+        Ok(Self { file, content })
     }
 
     /// Whether there is something new that is no longer being written.
     fn look(&mut self) -> Option<Result<usize, String>> {
-        let now = stamp(&self.path);
-        let stable = now == self.seen;
-        self.seen = now;
-        if !stable || self.seen == self.taken {
-            return None;
-        }
-        self.taken = self.seen;
-        Some(read(&self.path).and_then(|bytes| self.content.take(&bytes)))
+        let changed = self.file.has_changed();
+        changed.then(|| read(self.file.path()).and_then(|bytes| self.content.take(&bytes)))
     }
 }
 
@@ -302,7 +284,7 @@ impl AuthFiles {
 }
 
 fn look(file: &mut Watched, row: &Row) {
-    let path = file.path.display().to_string();
+    let path = file.file.path().display().to_string();
     match file.look() {
         None => {}
         Some(Ok(count)) => {

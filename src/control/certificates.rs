@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, PoolTlsConfig};
+use crate::net::WatchedFile;
 use crate::net::tls::{
     FileChange, FileFault, LoadedCertificate, Shelf, Termination, TlsAcceptor, TlsConnector,
 };
@@ -47,7 +48,16 @@ pub struct Certificates {
     /// With the listeners' names.
     listeners: Vec<(String, Option<Termination>)>,
     /// TLS to members, by pool.
-    pools: Vec<Option<TlsConnector>>,
+    pools: Vec<Option<ToMembers>>,
+}
+
+/// TLS to the members of a pool, and the files of it.
+#[derive(Debug)]
+struct ToMembers {
+    pool: String,
+    config: PoolTlsConfig,
+    connector: TlsConnector,
+    files: Vec<WatchedFile>,
 }
 
 impl Certificates {
@@ -75,8 +85,8 @@ impl Certificates {
         let mut pools = Vec::new();
         for pool in &config.pools {
             let section = format!("[pool.{}]", pool.name);
-            match pool.tls.as_ref().map(TlsConnector::load).transpose() {
-                Ok(connector) => pools.push(connector),
+            match pool.tls.as_ref().map(|tls| ToMembers::load(&pool.name, tls)).transpose() {
+                Ok(to_members) => pools.push(to_members),
                 Err(wrong) => {
                     let named = |fault| TlsFileFault { section: section.clone(), fault };
                     faults.extend(wrong.into_iter().map(named));
@@ -96,7 +106,7 @@ impl Certificates {
     /// TLS to members, by pool.
     #[must_use]
     pub fn connectors(&self) -> Vec<Option<TlsConnector>> {
-        self.pools.clone()
+        self.pools.iter().map(|tls| tls.as_ref().map(|tls| tls.connector.clone())).collect()
     }
 
     /// For whoever wants to know what is in use.
@@ -112,7 +122,8 @@ impl Certificates {
     /// Watches the files, on the control thread's runtime, until the runtime ends. Counts in
     /// `row`, the control thread's.
     pub fn watch(mut self, row: Arc<Row>) {
-        if self.listeners.iter().all(|(_, tls)| tls.is_none()) {
+        let to_members = self.pools.iter().flatten().any(|tls| !tls.files.is_empty());
+        if self.listeners.iter().all(|(_, tls)| tls.is_none()) && !to_members {
             return;
         }
         tokio::spawn(async move {
@@ -124,6 +135,7 @@ impl Certificates {
     }
 
     fn look(&mut self, row: &Row) {
+        self.pools.iter_mut().flatten().for_each(|tls| tls.look(row));
         let now = clock::unix();
         for (listener, tls) in &mut self.listeners {
             let Some(tls) = tls else { continue };
@@ -143,10 +155,46 @@ impl Certificates {
                         row.add(Counter::TlsReloads, 1);
                         tracing::info!(%listener, keys, "ticket keys loaded");
                     }
+                    FileChange::Authorities(path) => {
+                        row.add(Counter::TlsReloads, 1);
+                        tracing::info!(%listener, path = %path.display(), "authorities loaded");
+                    }
                     FileChange::Refused(fault) => {
                         row.add(Counter::TlsReloadsRefused, 1);
                         tracing::error!(%listener, "not loaded, what was in use stays: {fault}");
                     }
+                }
+            }
+        }
+    }
+}
+
+impl ToMembers {
+    fn load(pool: &str, config: &PoolTlsConfig) -> Result<Self, Vec<FileFault>> {
+        let own = config.client_certificate.iter().flat_map(|own| [&own.chain, &own.key]);
+        let paths = config.ca.iter().chain(own);
+        // Before they are read, so that nothing that happens meanwhile is missed.
+        let files = paths.map(|path| WatchedFile::new(path)).collect();
+        let connector = TlsConnector::load(config)?;
+        Ok(Self { pool: pool.to_owned(), config: config.clone(), connector, files })
+    }
+
+    fn look(&mut self, row: &Row) {
+        // Each of them is to be looked at.
+        let changed = self.files.iter_mut().filter_map(|file| file.has_changed().then_some(()));
+        if changed.count() == 0 {
+            return;
+        }
+        let pool = &self.pool;
+        match self.connector.reload(&self.config) {
+            Ok(()) => {
+                row.add(Counter::TlsReloads, 1);
+                tracing::info!(%pool, "files of TLS to members loaded");
+            }
+            Err(faults) => {
+                row.add(Counter::TlsReloadsRefused, 1);
+                for fault in faults {
+                    tracing::error!(%pool, "not loaded, what was in use stays: {fault}");
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The control thread: signals, reports, the health of members, certificates, and the writer of the access log.
 //! It never touches a client's bytes, and may therefore wait.
 
+mod access;
 pub mod access_log;
 pub mod admin;
 mod auth;
@@ -16,6 +17,7 @@ mod probes;
 mod resolve;
 mod signals;
 
+pub use access::watch_addresses;
 pub use auth::AuthFiles;
 pub use certificates::{Certificates, Shelves, TlsFileFault};
 pub use desk::{Desk, MemberState, NoAnswer};

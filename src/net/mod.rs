@@ -20,6 +20,7 @@ mod relay;
 mod runtime;
 mod socket;
 mod splice;
+mod stamp;
 mod stream;
 pub mod tls;
 mod unix;
@@ -39,5 +40,6 @@ pub use runtime::{
     block_on, completions, cores, descriptors, give_way, load, pin, sleep, spawn, wakes,
 };
 pub use splice::{Relayed, splice};
+pub use stamp::{Stamp, WatchedFile, stamp};
 pub use stream::{Failure, Stream};
 pub use unix::{dial_unix, listen_private};

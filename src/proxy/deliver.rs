@@ -7,7 +7,7 @@ use super::answer::{Answered, Buffers, answer};
 use super::cache::{self, Part, Taken};
 use super::context::Context;
 use super::exchange::{Ask, Ending, Facts};
-use super::patience::Patience;
+use super::patience::{Patience, silence};
 use super::replay::Body;
 use super::{buffering, greeting, hash_key, reasons, request, sticky, tunnel, upload};
 use crate::balancer::{Attempted, Connection, Lease, LeaseError, Outcome, Refusal, Tried, Wish};
@@ -194,7 +194,7 @@ fn patience(ask: &Ask<'_>, lease: &Lease, facts: &Facts) -> Patience {
     let attempts = facts.attempts.get();
     let attempt = ask.context.pools.try_timeout(ask.pool, attempts, || age(facts));
     let attempt = attempt.filter(|_| ask.idempotent && has_other(ask, facts));
-    Patience::new(lease.timeouts().response, attempt)
+    Patience::new(silence(ask, lease), attempt)
 }
 
 /// Whether an answer with this status is passed over for another member's. Nothing of it may have
@@ -337,7 +337,7 @@ async fn finish(
         return Box::pin(cache::take(ask, fetch, taken, received, response, facts)).await;
     }
     let Answered::Done { keep_client, keep_upstream, rest } = answered else {
-        let upstream = (&connection.stream, lease.timeouts().response);
+        let upstream = (&connection.stream, silence(ask, &lease));
         let tunnel = tunnel::run(ask, upstream, received, response, buffers, facts);
         let ending = Box::pin(tunnel).await;
         lease.finish(outcome);

@@ -250,7 +250,7 @@ fn seconds(span: Duration) -> u32 {
 }
 
 fn is_let_in(post: &Post, access: &Access, client: IpAddr) -> bool {
-    let allowed = access.config.allows(client);
+    let allowed = access.allows(client);
     let refused = decision(access.config.dry_run);
     post.count(access.rule, if allowed { Decision::Passed } else { refused });
     allowed
@@ -323,7 +323,7 @@ pub(super) fn admits(
         if is_let_in(&context.post, access, client) {
             return Ok(());
         }
-    } else if dry_run || refusal != AccessRefusal::Drop || access.config.allows(client) {
+    } else if dry_run || refusal != AccessRefusal::Drop || access.allows(client) {
         // Its requests are looked at one by one.
         return Ok(());
     } else {

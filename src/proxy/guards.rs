@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use super::rate::Buckets;
 use super::seats::Seats;
-use crate::config::{AccessConfig, Config, ListenerConfig, Per, RateConfig};
+use crate::config::{AccessConfig, AddressSet, Config, ListenerConfig, Per, RateConfig};
 use crate::ids::{ListenerId, RouteId, WorkerId};
 
 /// The longest that a request waits for its turn (`mode = "delay"`).
@@ -62,6 +64,36 @@ pub(super) struct RuleId(usize);
 pub(super) struct Access {
     pub(super) rule: RuleId,
     pub(super) config: AccessConfig,
+    set: Arc<ArcSwap<AddressSet>>,
+}
+
+impl Access {
+    /// Whether an address may come, by what the lists have now.
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
+        self.config.allows(&self.set.load(), address)
+    }
+}
+
+/// The lists of one rule some of which are in files, for whoever watches these.
+#[derive(Clone, Debug)]
+pub struct AddressLists {
+    /// The rule.
+    pub name: String,
+    /// The lists.
+    pub config: AccessConfig,
+    set: Arc<ArcSwap<AddressSet>>,
+}
+
+impl AddressLists {
+    /// Takes what the lists have now, for all workers at once; false: that is nothing new.
+    #[must_use]
+    pub fn replace(&self, set: AddressSet) -> bool {
+        if **self.set.load() == set {
+            return false;
+        }
+        self.set.store(Arc::new(set));
+        true
+    }
 }
 
 /// One `rate` of a listener or route.
@@ -180,6 +212,16 @@ impl Guards {
         out
     }
 
+    /// The lists of addresses some of which are in files.
+    pub fn lists(&self) -> impl Iterator<Item = AddressLists> {
+        let gates = self.listeners.iter().chain(&self.routes);
+        gates.filter_map(|gate| gate.access.as_ref()).filter_map(|access| {
+            access.config.files().next()?;
+            let (config, set) = (access.config.clone(), Arc::clone(&access.set));
+            Some(AddressLists { name: self.names.get(access.rule.0)?.clone(), config, set })
+        })
+    }
+
     /// As one worker has them.
     #[must_use]
     pub fn at(self: &Arc<Self>, worker: WorkerId) -> Post {
@@ -241,7 +283,11 @@ impl Rules<'_> {
     }
 
     fn access(&mut self, config: Option<&AccessConfig>) -> Option<Access> {
-        config.map(|config| Access { rule: self.rule("access"), config: config.clone() })
+        config.map(|config| Access {
+            rule: self.rule("access"),
+            config: config.clone(),
+            set: Arc::new(ArcSwap::new(Arc::clone(&config.set))),
+        })
     }
 
     fn rates(&mut self, configs: &[RateConfig]) -> Vec<Rate> {

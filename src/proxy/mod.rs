@@ -65,7 +65,7 @@ pub use cache::{
 pub use connection::{DRAIN_PATIENCE, serve};
 pub use context::{Context, Neighbours, Place};
 pub use flows::Flows;
-pub use guards::{Decision, Guards, Post};
+pub use guards::{AddressLists, Decision, Guards, Post};
 pub use handover::{Give, Moved, Newcomer, Origin, pass_on};
 #[doc(hidden)]
 pub use rate::Workbench;

@@ -3,13 +3,19 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::exchange::Facts;
+use super::exchange::{Ask, Facts};
+use crate::balancer::Lease;
 use crate::net::{Stream, TICK};
+
+/// How long a member may say and take nothing: what the route says, else its pool.
+pub(super) fn silence(ask: &Ask<'_>, lease: &Lease) -> Duration {
+    ask.route.timeouts.response.unwrap_or_else(|| lease.timeouts().response)
+}
 
 /// For one attempt.
 #[derive(Debug)]
 pub(super) struct Patience {
-    /// `timeouts.response`.
+    /// See [`silence`].
     pub(super) silence: Duration,
     /// `retry.try_timeout`, if the request could still go to another member.
     attempt: Option<Duration>,

@@ -34,7 +34,7 @@ pub(super) async fn run(
     let tunnel = Tunnel {
         client: ask.stream,
         upstream,
-        idle: ask.listener.timeouts.tunnel,
+        idle: ask.route.timeouts.tunnel.unwrap_or(ask.listener.timeouts.tunnel),
         write: ask.listener.timeouts.write,
         patience,
         row: &ask.context.row,

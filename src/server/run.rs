@@ -17,7 +17,9 @@ use super::worker::{AuthSeat, Command, Plan};
 use crate::balancer::{self, SharedPools};
 use crate::config::{self, Config, Speaks, Workers};
 use crate::control::admin::{self, AdminBindError, AdminListener, Process};
-use crate::control::{AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log};
+use crate::control::{
+    AuthFiles, Certificates, Monitor, TlsFileFault, access_log, log, watch_addresses,
+};
 use crate::ids::{ListenerId, WorkerId};
 use crate::net::{
     self, BindError, Driver, DriverChoice, DriverError, FileSeat, FileThreads, Inbox, Listening,
@@ -139,8 +141,7 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let control_row: Arc<Row> = Arc::default();
     let guards = Arc::new(Guards::new(&config, cores.len()));
     let occupancy = occupancy(&config, cores.len());
-    let counts = (rows.clone(), Arc::clone(&occupancy));
-    let timeout = config.server.drain_timeout;
+    let (counts, timeout) = ((rows.clone(), Arc::clone(&occupancy)), config.server.drain_timeout);
     let mut crew = Crew::new(counts, Arc::clone(&control_row), ends, log_writer, timeout)
         .counting(Arc::clone(&guards));
     let shared = SharedPools::new(&config.pools, cores.len()).with_tls(certificates.connectors());
@@ -187,9 +188,10 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let serve = async {
         monitor.start();
         if let Some(admin) = admin {
-            let process = process.telling_of(certificates.shelves()).counting(guards);
+            let process = process.telling_of(certificates.shelves()).counting(Arc::clone(&guards));
             admin.start(process.with_cache(cache));
         }
+        watch_addresses(&guards, Arc::clone(&control_row));
         auth.into_iter().for_each(|auth| auth.watch(&config, &control_row));
         certificates.watch(control_row);
         crew.serve(|| wait_for(&starts, cores.len(), driver)).await

@@ -53,6 +53,8 @@ counters! {
     AuthRedirects, "auth_redirects", "Requests that the service of `auth.request` sent elsewhere.";
     AuthPasswords, "auth_passwords", "Passwords given to be verified.";
     AuthTokens, "auth_tokens", "Tokens verified.";
+    AccessReloads, "access_reloads", "Lists of addresses of `access` taken because their files changed (control).";
+    AccessReloadsRefused, "access_reloads_refused", "Changed files of addresses that were not taken because they are not good (control).";
     AuthReloads, "auth_reloads", "Files of users, keys and secrets of `auth` taken because they changed (control).";
     AuthReloadsRefused, "auth_reloads_refused", "Changed files of `auth` that were not taken because they are not good (control).";
     JwksFetches, "jwks_fetches", "Sets of keys fetched for `auth.jwt` (control).";
@@ -144,8 +146,8 @@ counters! {
     AddressesAdded, "addresses_added", "Addresses that became members because a name had them (control).";
     AddressesRemoved, "addresses_removed", "Addresses that are no members any more because their name had them no more (control).";
     ObservationsDropped, "observations_dropped", "Failures of members that the health monitor did not hear of because its queue was full (control).";
-    TlsReloads, "tls_reloads", "Certificates and files of ticket keys taken, or given up, because their files changed (control).";
-    TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates and ticket keys that were not taken because they are not good (control).";
+    TlsReloads, "tls_reloads", "Certificates, authorities and files of ticket keys taken, or given up, because their files changed (control).";
+    TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates, authorities and ticket keys that were not taken because they are not good (control).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
     RequestsBuffered, "requests_buffered", "Requests whose body was taken in whole before a member was chosen.";
     RequestsOver, "requests_over_buffer", "Requests on routes with `buffer_request` whose body found no room: it went on as it came, or was refused.";

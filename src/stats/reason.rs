@@ -109,7 +109,7 @@ reasons! {
     ProxyHeaderTimeout, Client, "proxy_header_timeout", 0, "the header of the PROXY protocol did not arrive within timeouts.head of the listener";
     BadHello, Client, "bad_hello", 0, "the connection does not begin with a TLS ClientHello that can be read";
     HelloTimeout, Client, "hello_timeout", 0, "the TLS ClientHello did not arrive within timeouts.head of the listener";
-    TunnelIdle, Client, "tunnel_idle", 0, "no byte passed in either direction for timeouts.tunnel of the listener";
+    TunnelIdle, Client, "tunnel_idle", 0, "no byte passed in either direction for timeouts.tunnel of the route or the listener";
     NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
     OnlyIfCached, Client, "only_if_cached", 504, "the client takes nothing but a stored answer, and there is none that is fresh";
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
@@ -148,14 +148,14 @@ reasons! {
     MemberCertificate, Member, "tls_certificate", 502, "the member's certificate is not good";
     MemberHandshake, Member, "tls_handshake", 502, "the TLS handshake with the member failed";
     MemberReset, Member, "reset", 502, "the member closed the connection before its answer";
-    ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response (or retry.try_timeout) of the pool";
+    ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response of the route or the pool (or retry.try_timeout)";
     BadResponse, Member, "bad_head", 502, "the member's answer is not valid HTTP/1";
     BadStatus, Member, "status", 502, "the member answered with a status for which the request goes to another one";
     ShortBody, Member, "short_body", 502, "the member closed the connection in the middle of its answer";
     BadResponseBody, Member, "bad_body", 502, "the member's chunked answer is malformed";
-    ResponseBodyTimeout, Member, "body_timeout", 504, "the member stalled in its answer for timeouts.response of the pool";
+    ResponseBodyTimeout, Member, "body_timeout", 504, "the member stalled in its answer for timeouts.response of the route or the pool";
     TunnelReset, Member, "tunnel_reset", 0, "the member reset a connection that is relayed";
-    MemberStalled, Member, "write_timeout", 0, "the member took nothing of what a client sent for timeouts.response of the pool";
+    MemberStalled, Member, "write_timeout", 0, "the member took nothing of what a client sent for timeouts.response of the route or the pool";
     BuffersFull, Proxy, "buffers_full", 503, "there is no room in buffers of the server for the request body, and buffer_request.over of the route is refuse";
     BufferLost, Proxy, "buffer_lost", 500, "what went to disk of a body cannot be read back";
     NoDescriptors, Proxy, "no_descriptors", 503, "ringway has no file descriptors left (RLIMIT_NOFILE)";

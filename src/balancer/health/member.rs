@@ -59,7 +59,7 @@ impl Member {
     #[must_use]
     pub fn new(pool: &PoolConfig, admin: Admin) -> Self {
         // By then a request that tried the member has got an answer, or its pool has given it up;
-        // long bodies apart, and a second trial beside one of those does no harm.
+        // long bodies and routes with more patience apart, and a second trial beside one of those does no harm.
         let patience =
             pool.timeouts.connect.saturating_add(pool.timeouts.response).saturating_mul(2);
         Self {

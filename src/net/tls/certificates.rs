@@ -93,12 +93,19 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileFault> {
 
 /// All certificates of a PEM file, at least one.
 pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileFault> {
-    let bytes = read(path)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    chain_of(path, &read(path)?)
+}
+
+/// Those of the file's bytes.
+pub(super) fn chain_of(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, FileFault> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     let chain =
         chain.map_err(|error| FileFault::new(path, format!("is no good PEM: {}", pem(&error))))?;
     match chain.is_empty() {
-        true if mentions(&bytes, "PRIVATE KEY-----") => {
+        true if mentions(bytes, "PRIVATE KEY-----") => {
             Err(FileFault::new(path, "has a private key in it, but no certificate"))
         }
         true => Err(FileFault::new(path, "has no certificate in it (PEM: BEGIN CERTIFICATE)")),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -75,15 +76,32 @@ impl TlsFault {
 /// TLS to the members of a pool.
 #[derive(Clone, Debug)]
 pub struct TlsConnector {
-    config: Arc<ClientConfig>,
+    /// Another one when its files have changed.
+    config: Arc<ArcSwap<ClientConfig>>,
     name: Option<ServerName<'static>>,
 }
 
 /// TLS to one member, from one worker: it remembers the member's sessions.
 #[derive(Clone, Debug)]
 pub struct TlsPeer {
-    config: Arc<ClientConfig>,
+    pool: Arc<ArcSwap<ClientConfig>>,
+    own: Arc<ArcSwap<Own>>,
     name: ServerName<'static>,
+}
+
+/// What a member is spoken to with: that of its pool, with sessions of its own.
+#[derive(Debug)]
+struct Own {
+    of: Arc<ClientConfig>,
+    config: Arc<ClientConfig>,
+}
+
+impl Own {
+    fn new(of: Arc<ClientConfig>) -> Self {
+        let mut config = ClientConfig::clone(&of);
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Self { of, config: Arc::new(config) }
+    }
 }
 
 impl TlsConnector {
@@ -92,56 +110,70 @@ impl TlsConnector {
     /// # Errors
     /// All that is wrong with them.
     pub fn load(config: &PoolTlsConfig) -> Result<Self, Vec<FileFault>> {
-        let provider = provider(&[]);
-        let mut faults = Vec::new();
-        let trusted = match &config.ca {
-            Some(path) => roots(path),
-            None if config.verify => system_roots(),
-            None => Ok(RootCertStore::empty()),
-        };
-        let trusted = trusted.map_err(|fault| faults.push(fault)).ok();
-        let own = config.client_certificate.as_ref().and_then(|own| {
-            let key = certificates::certified_key(&own.chain, &own.key, &provider);
-            // Checked; taken apart again for the library.
-            key.and_then(|_| {
-                Ok((certificates::chain(&own.chain)?, certificates::private_key(&own.key)?))
-            })
-            .map_err(|fault| faults.push(fault))
-            .ok()
-        });
-        let (Some(trusted), true) = (trusted, faults.is_empty()) else { return Err(faults) };
-        let library = |error: Error| vec![FileFault::new("tls".as_ref(), error.to_string())];
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(library)?;
-        let verifier: Arc<dyn ServerCertVerifier> = if config.verify {
-            let pins = config.ca.as_ref().map(|path| certificates::chain(path)).transpose();
-            Pinned::new(trusted, pins.map_err(|fault| vec![fault])?.unwrap_or_default(), &provider)
-                .map_err(|what| vec![FileFault::new("tls".as_ref(), what)])?
-        } else {
-            Arc::new(Unverified(provider))
-        };
-        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let mut client = match own {
-            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(library)?,
-            None => builder.with_no_client_auth(),
-        };
-        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let client = client_config(config)?;
         let name = config.server_name.as_ref();
         // A name that the configuration let pass.
         let name = name.and_then(|name| ServerName::try_from(name.clone()).ok());
-        Ok(Self { config: Arc::new(client), name })
+        Ok(Self { config: Arc::new(ArcSwap::from_pointee(client)), name })
+    }
+
+    /// Reads every file anew, for all members and workers at once: from the next handshake on. Sessions
+    /// that began before are not resumed. Blocks.
+    ///
+    /// # Errors
+    /// All that is wrong with them; what was in use stays so.
+    pub fn reload(&self, config: &PoolTlsConfig) -> Result<(), Vec<FileFault>> {
+        self.config.store(Arc::new(client_config(config)?));
+        Ok(())
     }
 
     /// To the member that is called `host` (a name or an address, with or without a port), which is
     /// what it must prove to be unless the pool says another name.
     #[must_use]
     pub fn peer(&self, host: &str) -> TlsPeer {
-        let mut config = ClientConfig::clone(&self.config);
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let own = Arc::new(ArcSwap::from_pointee(Own::new(self.config.load_full())));
         let name = self.name.clone().unwrap_or_else(|| server_name(host));
-        TlsPeer { config: Arc::new(config), name }
+        TlsPeer { pool: Arc::clone(&self.config), own, name }
     }
+}
+
+fn client_config(config: &PoolTlsConfig) -> Result<ClientConfig, Vec<FileFault>> {
+    let provider = provider(&[]);
+    let mut faults = Vec::new();
+    let trusted = match &config.ca {
+        Some(path) => roots(path),
+        None if config.verify => system_roots(),
+        None => Ok(RootCertStore::empty()),
+    };
+    let trusted = trusted.map_err(|fault| faults.push(fault)).ok();
+    let own = config.client_certificate.as_ref().and_then(|own| {
+        let key = certificates::certified_key(&own.chain, &own.key, &provider);
+        // Checked; taken apart again for the library.
+        key.and_then(|_| {
+            Ok((certificates::chain(&own.chain)?, certificates::private_key(&own.key)?))
+        })
+        .map_err(|fault| faults.push(fault))
+        .ok()
+    });
+    let (Some(trusted), true) = (trusted, faults.is_empty()) else { return Err(faults) };
+    let library = |error: Error| vec![FileFault::new("tls".as_ref(), error.to_string())];
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(library)?;
+    let verifier: Arc<dyn ServerCertVerifier> = if config.verify {
+        let pins = config.ca.as_ref().map(|path| certificates::chain(path)).transpose();
+        Pinned::new(trusted, pins.map_err(|fault| vec![fault])?.unwrap_or_default(), &provider)
+            .map_err(|what| vec![FileFault::new("tls".as_ref(), what)])?
+    } else {
+        Arc::new(Unverified(provider))
+    };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let mut client = match own {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(library)?,
+        None => builder.with_no_client_auth(),
+    };
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(client)
 }
 
 /// What stands in `Host` without its port.
@@ -157,7 +189,13 @@ fn server_name(host: &str) -> ServerName<'static> {
 
 impl TlsPeer {
     pub(super) fn connection(&self) -> Result<ClientConnection, Error> {
-        ClientConnection::new(Arc::clone(&self.config), self.name.clone())
+        let pool = self.pool.load();
+        let mut own = self.own.load_full();
+        if !Arc::ptr_eq(&own.of, &pool) {
+            own = Arc::new(Own::new(Arc::clone(&pool)));
+            self.own.store(Arc::clone(&own));
+        }
+        ClientConnection::new(Arc::clone(&own.config), self.name.clone())
     }
 }
 

@@ -1,8 +1,11 @@
 //! TLS with clients, as one listener does it: what all workers share.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
@@ -11,17 +14,18 @@ use super::certificates::{self, Certificate, FileFault, LoadedCertificate};
 use super::store::{Store, Unknown};
 use super::tickets::Tickets;
 use super::watch::{self, Watched};
-use crate::config::{ClientAuth, TlsConfig, TlsVersion, UnknownSni};
+use crate::config::{TlsConfig, TlsVersion, UnknownSni};
 
 /// What makes a server of an accepted connection.
 #[derive(Clone, Debug)]
 pub struct TlsAcceptor {
-    config: Arc<ServerConfig>,
+    /// Another one when others may issue certificates of clients.
+    config: Arc<ArcSwap<ServerConfig>>,
 }
 
 impl TlsAcceptor {
     pub(super) fn connection(&self) -> Result<ServerConnection, rustls::Error> {
-        ServerConnection::new(Arc::clone(&self.config))
+        ServerConnection::new(self.config.load_full())
     }
 }
 
@@ -62,9 +66,8 @@ impl Termination {
         {
             faults.push(FileFault::new(directory, "has no certificate with a key in it"));
         }
-        let verifier = config.client_auth.as_ref().map(|auth| verifier(auth, &provider));
-        let verifier = verifier.transpose().map_err(|fault| faults.push(fault)).unwrap_or_default();
-        let policy = config.client_auth.as_ref().map(policy).unwrap_or_default();
+        let trust = trust(config, &provider).map_err(|fault| faults.push(fault));
+        let (verifier, policy) = trust.unwrap_or_default();
         let tickets = Tickets::new(config.ticket_keys.as_deref(), policy);
         let tickets = tickets.map_err(|fault| faults.push(fault)).ok();
         let (Some(tickets), true) = (tickets, faults.is_empty()) else { return Err(faults) };
@@ -76,9 +79,20 @@ impl Termination {
         let store = Arc::new(Store::new(certificates, unknown));
         let server = server_config(config, &provider, verifier, &store, &tickets)
             .map_err(|fault| vec![fault])?;
-        let acceptor = TlsAcceptor { config: Arc::new(server) };
+        let acceptor = TlsAcceptor { config: Arc::new(ArcSwap::from_pointee(server)) };
         let config = config.clone();
         Ok(Self { acceptor, config, provider, store, tickets, watched })
+    }
+
+    /// Reads anew who may have issued certificates of clients: from the next handshake on. Sessions
+    /// that began under others are not resumed.
+    pub(super) fn trust_anew(&mut self) -> Result<(), FileFault> {
+        let (verifier, policy) = trust(&self.config, &self.provider)?;
+        let tickets = Arc::new(self.tickets.under(&policy));
+        let server = server_config(&self.config, &self.provider, verifier, &self.store, &tickets)?;
+        self.acceptor.config.store(Arc::new(server));
+        self.tickets = tickets;
+        Ok(())
     }
 
     /// For the workers.
@@ -155,9 +169,16 @@ fn server_config(
 }
 
 /// Who may have issued certificates, by a PEM file.
-pub(super) fn roots(path: &std::path::Path) -> Result<RootCertStore, FileFault> {
+pub(super) fn roots(path: &Path) -> Result<RootCertStore, FileFault> {
+    roots_of(path, certificates::chain(path)?)
+}
+
+fn roots_of(
+    path: &Path,
+    certificates: Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, FileFault> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates::chain(path)? {
+    for certificate in certificates {
         roots
             .add(certificate)
             .map_err(|error| FileFault::new(path, format!("cannot be used as a root: {error}")))?;
@@ -165,21 +186,18 @@ pub(super) fn roots(path: &std::path::Path) -> Result<RootCertStore, FileFault> 
     Ok(roots)
 }
 
-fn verifier(
-    auth: &ClientAuth,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, FileFault> {
-    let roots = Arc::new(roots(&auth.ca)?);
+/// How certificates of clients are verified, if they are asked for, and what tickets are bound to by
+/// that: a session that began without one, or by another authority, must not go on where one is asked for.
+type Trust = (Option<Arc<dyn ClientCertVerifier>>, Vec<u8>);
+
+fn trust(config: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Trust, FileFault> {
+    let Some(auth) = &config.client_auth else { return Ok(Trust::default()) };
+    // Read once: both are of the same file.
+    let mut bytes = certificates::read(&auth.ca)?;
+    let roots = Arc::new(roots_of(&auth.ca, certificates::chain_of(&auth.ca, &bytes)?)?);
     let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
     let builder = if auth.required { builder } else { builder.allow_unauthenticated() };
-    builder.build().map_err(|error| FileFault::new(&auth.ca, error.to_string()))
-}
-
-/// What a ticket is bound to: a session that began without a client's certificate, or by another
-/// authority, must not go on where one is asked for.
-fn policy(auth: &ClientAuth) -> Vec<u8> {
-    // Was read a moment ago; a file that cannot be read is a fault already.
-    let mut policy = certificates::read(&auth.ca).unwrap_or_default();
-    policy.push(u8::from(auth.required));
-    policy
+    let verifier = builder.build().map_err(|error| FileFault::new(&auth.ca, error.to_string()))?;
+    bytes.push(u8::from(auth.required));
+    Ok((Some(verifier), bytes))
 }

@@ -34,10 +34,15 @@ struct TicketKey {
 
 /// What makes and opens tickets.
 pub(super) struct Tickets {
-    /// The first makes tickets, all open them.
-    keys: ArcSwap<Vec<Arc<TicketKey>>>,
+    shared: Arc<Shared>,
     /// What tickets are bound to: a digest.
     policy: Vec<u8>,
+}
+
+/// Whatever the tickets are bound to.
+struct Shared {
+    /// The first makes tickets, all open them.
+    keys: ArcSwap<Vec<Arc<TicketKey>>>,
     /// When the keys last changed, where that is our business.
     rotated: ArcSwap<Option<Duration>>,
 }
@@ -45,7 +50,9 @@ pub(super) struct Tickets {
 impl std::fmt::Debug for Tickets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Not the keys.
-        f.debug_struct("Tickets").field("keys", &self.keys.load().len()).finish_non_exhaustive()
+        f.debug_struct("Tickets")
+            .field("keys", &self.shared.keys.load().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,32 +81,38 @@ impl Tickets {
             Some(path) => parse(path)?,
             None => TicketKey::random().map(Arc::new).into_iter().collect(),
         };
-        Ok(Self {
+        let shared = Arc::new(Shared {
             keys: ArcSwap::from_pointee(keys),
-            policy: digest::digest(&digest::SHA256, &policy).as_ref().to_vec(),
             rotated: ArcSwap::from_pointee(file.is_none().then(clock::unix)),
-        })
+        });
+        Ok(Self { shared, policy: Vec::new() }.under(&policy))
+    }
+
+    /// By the same keys, good only for connections under another policy.
+    pub(super) fn under(&self, policy: &[u8]) -> Self {
+        let policy = digest::digest(&digest::SHA256, policy).as_ref().to_vec();
+        Self { shared: Arc::clone(&self.shared), policy }
     }
 
     /// Takes the keys of a file that has changed.
     pub(super) fn reload(&self, path: &Path) -> Result<usize, FileFault> {
         let keys = parse(path)?;
         let count = keys.len();
-        self.keys.store(Arc::new(keys));
+        self.shared.keys.store(Arc::new(keys));
         Ok(count)
     }
 
     /// Changes keys of the process that are old.
     pub(super) fn rotate(&self, now: Duration) {
-        let Some(last) = **self.rotated.load() else { return };
+        let Some(last) = **self.shared.rotated.load() else { return };
         if now.saturating_sub(last) < ROTATION {
             return;
         }
-        self.rotated.store(Arc::new(Some(now)));
-        let old = self.keys.load();
+        self.shared.rotated.store(Arc::new(Some(now)));
+        let old = self.shared.keys.load();
         let Some(fresh) = TicketKey::random() else { return };
         let before = old.first().map(Arc::clone);
-        self.keys.store(Arc::new(std::iter::once(Arc::new(fresh)).chain(before).collect()));
+        self.shared.keys.store(Arc::new(std::iter::once(Arc::new(fresh)).chain(before).collect()));
     }
 
     fn bound_to(&self, id: &[u8]) -> Vec<u8> {
@@ -154,7 +167,7 @@ impl ProducesTickets for Tickets {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let keys = self.keys.load();
+        let keys = self.shared.keys.load();
         let key = keys.first()?;
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
@@ -168,7 +181,7 @@ impl ProducesTickets for Tickets {
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let (id, rest) = ticket.split_first_chunk::<ID>()?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let keys = self.keys.load();
+        let keys = self.shared.keys.load();
         let key = keys.iter().find(|key| key.id == *id)?;
         let mut bytes = sealed.to_vec();
         let aad = Aad::from(self.bound_to(id));
@@ -203,6 +216,9 @@ mod tests {
         );
         assert_eq!(opened(&b, b""), None);
         assert_eq!(opened(&a, b"clients must show certificates"), None);
+        let other = from_file(&a, b"").unwrap().under(b"clients must show certificates");
+        assert_eq!(other.decrypt(&made), None);
+        assert!(other.under(b"").decrypt(&made).is_some());
         for cut in 0..made.len() {
             assert_eq!(from_file(&a, b"").unwrap().decrypt(&made[..cut]), None);
         }
@@ -233,7 +249,7 @@ mod tests {
         let start = clock::unix();
         let first = tickets.encrypt(b"1").unwrap();
         tickets.rotate(start + ROTATION - Duration::from_secs(60));
-        assert_eq!(tickets.keys.load().len(), 1);
+        assert_eq!(tickets.shared.keys.load().len(), 1);
         tickets.rotate(start + ROTATION + Duration::from_secs(60));
         assert!(tickets.decrypt(&first).is_some());
         assert_ne!(tickets.encrypt(b"2").unwrap()[..ID], first[..ID]);

@@ -1,23 +1,20 @@
 //! Files of certificates that change while they are in use: noticed, checked, taken as a whole.
 //!
-//! A file counts as changed when it looked the same at two looks in a row: it is then no longer
-//! being written. Blocks: for the control thread.
+//! All files of a listener count as changed when they looked the same at two looks in a row: none
+//! is being written then. Blocks: for the control thread.
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::stamp::{Stamp, stamp};
 use super::certificates::{self, Certificate, FileFault, LoadedCertificate};
 use super::server::Termination;
 use crate::config::{CertificateConfig, TlsConfig};
 
 /// Certificates of a directory.
 const DIRECTORY_MOST: usize = 10_000;
-
-/// What tells that a file is another one: its number, size and times of change.
-type Stamp = (u64, u64, i64, i64, i64, i64);
 
 /// How the files of a listener looked.
 #[derive(Debug, Default)]
@@ -37,20 +34,10 @@ pub enum FileChange {
     Gone(LoadedCertificate),
     /// So many keys for tickets are in use from now on.
     TicketKeys(usize),
+    /// Others may issue certificates of clients from now on: those of this file.
+    Authorities(PathBuf),
     /// A file is not good: what was in use stays so.
     Refused(FileFault),
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let meta = fs::metadata(path).ok()?;
-    Some((
-        meta.ino(),
-        meta.size(),
-        meta.mtime(),
-        meta.mtime_nsec(),
-        meta.ctime(),
-        meta.ctime_nsec(),
-    ))
 }
 
 fn files(certificate: &CertificateConfig) -> impl Iterator<Item = &PathBuf> {
@@ -86,7 +73,9 @@ impl Watched {
     }
 
     fn look(config: &TlsConfig, certificates: &[CertificateConfig]) -> HashMap<PathBuf, Stamp> {
+        let authorities = config.client_auth.iter().map(|auth| &auth.ca);
         let paths = certificates.iter().flat_map(files).chain(&config.ticket_keys);
+        let paths = paths.chain(authorities);
         paths.filter_map(|path| Some((path.clone(), stamp(path)?))).collect()
     }
 
@@ -114,6 +103,13 @@ impl Termination {
         {
             changes.push(match self.tickets.reload(path) {
                 Ok(count) => FileChange::TicketKeys(count),
+                Err(fault) => FileChange::Refused(fault),
+            });
+        }
+        let authorities = self.config.client_auth.as_ref().map(|auth| auth.ca.clone());
+        if let Some(path) = authorities.filter(|path| self.watched.changed(path)) {
+            changes.push(match self.trust_anew() {
+                Ok(()) => FileChange::Authorities(path),
                 Err(fault) => FileChange::Refused(fault),
             });
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::super::body::Source;
 use super::super::context::Context;
 use super::super::exchange::Ask;
+use super::super::patience::silence;
 use super::super::reasons;
 use super::fetch::Fetch;
 use super::fill::Taken;
@@ -73,7 +74,7 @@ impl Filling {
         // It works for nobody in particular from now on.
         connection.stream.work_for(None);
         Ok(Self {
-            silence: lease.timeouts().response,
+            silence: silence(ask, &lease),
             source: Source::new(framing, context.config.limits.trailers),
             context,
             lease,
