@@ -3,6 +3,7 @@
 
 use super::bytes::{TEXT, is, is_token};
 use super::fields::FieldRef;
+use super::method::Version;
 
 /// The last chunk and the empty line behind it: the end of a chunked body without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -73,9 +74,29 @@ pub fn field_as_sent(out: &mut Vec<u8>, entry: &FieldRef<'_>) {
 
 /// The field line of a Content-Length.
 pub fn content_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"Content-Length: ");
-    decimal(out, length);
+    field_of_number(out, b"Content-Length", length);
+}
+
+/// The line of a field whose value is a number.
+pub fn field_of_number(out: &mut Vec<u8>, name: &[u8], number: u64) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    decimal(out, number);
     out.extend_from_slice(CRLF);
+}
+
+/// The field line of a Date, in seconds since 1970 UTC.
+pub fn date(out: &mut Vec<u8>, secs: u64) {
+    out.extend_from_slice(b"Date: ");
+    super::date::write(out, secs);
+    out.extend_from_slice(CRLF);
+}
+
+/// The field line of a Via: of which version the message was received (RFC 9110 7.6.3).
+pub fn via(out: &mut Vec<u8>, received: Version) {
+    out.extend_from_slice(b"Via: ");
+    out.extend_from_slice(received.digits());
+    out.extend_from_slice(b" ringway\r\n");
 }
 
 /// `METHOD path?query HTTP/1.1`, with its line end.

@@ -20,7 +20,7 @@ pub enum ParseError {
     BadName,
     /// The reason phrase holds a control character.
     BadReason,
-    /// The status is not three digits from 100 to 599.
+    /// The status is not three digits from 100 to 999.
     BadStatus,
     /// The answer does not begin with a status line.
     BadStatusLine,
@@ -66,7 +66,7 @@ pub enum ParseError {
     TooManyFields,
     /// The Connection fields name more than 32 other fields.
     TooManyOptions,
-    /// The HTTP version is neither 1.0 nor 1.1.
+    /// The HTTP version is not 1.x.
     UnsupportedVersion,
 }
 
@@ -119,6 +119,7 @@ impl ParseError {
         match self {
             Self::TargetTooLong => 414,
             Self::HeadTooLarge | Self::TooManyFields | Self::TooManyOptions => 431,
+            Self::MethodTooLong => 501,
             Self::UnsupportedVersion => 505,
             _ => 400,
         }
@@ -138,7 +139,7 @@ impl ParseError {
             Self::BadMethod => ("bad_method", "the method is not a token followed by one space"),
             Self::BadName => ("bad_name", "a field name holds a byte that no name may hold"),
             Self::BadReason => ("bad_reason", "the reason phrase holds a control character"),
-            Self::BadStatus => ("bad_status", "the status is not three digits from 100 to 599"),
+            Self::BadStatus => ("bad_status", "the status is not three digits from 100 to 999"),
             Self::BadStatusLine => {
                 ("bad_status_line", "the answer does not begin with a status line")
             }
@@ -176,7 +177,7 @@ impl ParseError {
                 ("too_many_options", "the Connection fields name more than 32 other fields")
             }
             Self::UnsupportedVersion => {
-                ("unsupported_version", "the HTTP version is neither 1.0 nor 1.1")
+                ("unsupported_version", "the HTTP version is not 1.x")
             }
         }
     }
@@ -201,6 +202,8 @@ pub enum FramingError {
     ContentLengthTooLarge,
     /// Both Content-Length and Transfer-Encoding are present.
     LengthAndEncoding,
+    /// A field is spelled almost like Content-Length or Transfer-Encoding.
+    LookAlike,
     /// More than one Content-Length field is present.
     RepeatedContentLength,
     /// More than one Transfer-Encoding field is present.
@@ -213,11 +216,12 @@ pub enum FramingError {
 
 impl FramingError {
     /// Every variant, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BadContentLength,
         Self::BadTransferEncoding,
         Self::ContentLengthTooLarge,
         Self::LengthAndEncoding,
+        Self::LookAlike,
         Self::RepeatedContentLength,
         Self::RepeatedTransferEncoding,
         Self::TransferEncodingInHttp10,
@@ -254,6 +258,9 @@ impl FramingError {
             }
             Self::LengthAndEncoding => {
                 ("length_and_encoding", "both Content-Length and Transfer-Encoding are present")
+            }
+            Self::LookAlike => {
+                ("look_alike", "a field is spelled almost like Content-Length or Transfer-Encoding")
             }
             Self::RepeatedContentLength => {
                 ("repeated_content_length", "more than one Content-Length field is present")

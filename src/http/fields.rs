@@ -5,7 +5,7 @@
 
 use super::bytes::{TOKEN, is_token, run, text_run, trim, trim_end, trim_start};
 use super::error::ParseError;
-use super::name::{Name, is_identity};
+use super::name::{LookAlike, Name, is_identity};
 
 /// Names that `Connection` fields may add to those that it always covers.
 const MAX_NOMINATIONS: usize = 32;
@@ -109,6 +109,10 @@ pub(super) struct Fields {
     /// The bits of the names that occur, and of those that occur more than once.
     present: u64,
     repeated: u64,
+    /// A name looks like Content-Length or Transfer-Encoding.
+    looks_framed: bool,
+    /// Whitespace before colons is dropped instead of refused; set once.
+    pub(super) drops_space: bool,
 }
 
 impl Fields {
@@ -120,7 +124,7 @@ impl Fields {
     fn reset(&mut self) {
         self.list.clear();
         self.connection = ConnectionOptions::default();
-        (self.present, self.repeated) = (0, 0);
+        (self.present, self.repeated, self.looks_framed) = (0, 0, false);
     }
 
     /// Gives memory above `bytes` back; the fields are lost.
@@ -154,7 +158,10 @@ impl Fields {
     ) -> Result<&'a [u8], Stop> {
         let start = total - rest.len();
         let (name, after) = rest.split_at_checked(run(rest, TOKEN)).unwrap_or_default();
-        let [b':', after @ ..] = after else { return Err(bad_name_end(name, after)) };
+        let after = match after {
+            [b':', after @ ..] => after,
+            _ => self.colon_later(name, after)?,
+        };
         if name.is_empty() {
             return Err(ParseError::EmptyName.into());
         }
@@ -171,14 +178,26 @@ impl Fields {
         let kind = Name::of(name);
         self.repeated |= self.present & kind.bit();
         self.present |= kind.bit();
+        let looks = if kind == Name::Other { LookAlike::of(name) } else { LookAlike::Nothing };
+        self.looks_framed |= looks == LookAlike::Framing;
         self.list.push(Field {
             name: Span::new(start, start + name.len()),
             value: Span::new(value_start, value_start + trim_end(value).len()),
             kind,
             identity: kind.is_identity() || (kind == Name::Other && is_identity(name)),
-            hop_by_hop: kind.is_hop_by_hop(),
+            hop_by_hop: kind.is_hop_by_hop() || looks != LookAlike::Nothing,
         });
         Ok(next)
+    }
+
+    /// What is behind the colon of a field line that has something else behind its name.
+    #[cold]
+    fn colon_later<'a>(&self, name: &[u8], after: &'a [u8]) -> Result<&'a [u8], Stop> {
+        match trim_start(after) {
+            [b':', rest @ ..] if self.drops_space && !name.is_empty() => Ok(rest),
+            [] if self.drops_space => Err(Stop::Partial),
+            _ => Err(bad_name_end(name, after)),
+        }
     }
 
     /// Works out the `Connection` options and marks the fields that they name. Only names without
@@ -230,6 +249,12 @@ impl Fields {
     #[inline]
     pub(super) fn has_repeated(&self, name: Name) -> bool {
         self.repeated & name.bit() != 0
+    }
+
+    /// Whether a field could be taken for one that says where the body ends, and is none.
+    #[inline]
+    pub(super) fn looks_framed(&self) -> bool {
+        self.looks_framed
     }
 
     #[inline]

@@ -25,8 +25,12 @@ pub enum Framing {
 ///
 /// # Errors
 /// Anything that another recipient could frame in another way: Content-Length beside
-/// Transfer-Encoding, either of them repeated, even with equal values, or malformed.
+/// Transfer-Encoding, either of them repeated, even with equal values, or malformed, or a field that
+/// origins may take for one of them.
 pub fn request_framing(head: &RequestHead) -> Result<Framing, FramingError> {
+    if head.raw_fields().looks_framed() {
+        return Err(FramingError::LookAlike);
+    }
     Ok(declared(head.raw_fields(), head.version())?.unwrap_or(Framing::None))
 }
 
@@ -213,12 +217,26 @@ mod tests {
 
     #[test]
     fn names_that_only_look_like_framing_declare_nothing() {
-        for name in ["Content_Length", "Content-Lengths", "Content-Lengt", "XContent-Length"] {
+        for name in ["Content-Lengths", "Content-Lengt", "XContent-Length"] {
             assert_eq!(request("1.1", &format!("{name}: 5\r\n")), Ok(Framing::None), "{name}");
         }
-        for name in ["Transfer_Encoding", "Transfer-Encodin", "XTransfer-Encoding"] {
+        for name in ["Transfer-Encodin", "XTransfer-Encoding"] {
             let field = format!("{name}: chunked\r\n");
             assert_eq!(request("1.1", &field), Ok(Framing::None), "{name}");
+        }
+        // Origins take these for the real ones; answers with them lose them.
+        for field in ["Content_Length: 5", "content.length: 0", "Transfer_Encoding: chunked"] {
+            for length in ["", "Content-Length: 5\r\n"] {
+                let fields = format!("{field}\r\n{length}");
+                assert_eq!(request("1.1", &fields), Err(LookAlike), "{fields}");
+                assert_eq!(request("1.0", &fields), Err(LookAlike), "{fields}");
+            }
+            let text = format!("HTTP/1.1 200 OK\r\n{field}\r\nContent-Length: 5\r\n\r\n");
+            let mut head = ResponseHead::new();
+            assert_eq!(head.parse(text.as_bytes(), &LIMITS), Ok(Parsed::Complete(text.len())));
+            assert_eq!(response_framing(&head, Method::Get), Ok(Framing::Length(5)));
+            let on: Vec<bool> = head.fields().map(|field| head.is_hop_by_hop(&field)).collect();
+            assert_eq!(on, [true, false], "{field}");
         }
     }
 

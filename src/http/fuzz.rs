@@ -64,8 +64,10 @@ pub fn request_head(data: &[u8]) {
     assert_eq!(head.method_bytes(), again.method_bytes());
     assert_eq!(head.path(), again.path());
     assert_eq!(head.query(), again.query());
-    assert_eq!(head.authority(), again.authority());
-    assert_eq!(head.host(), again.host());
+    if !head.authority().is_empty() {
+        assert_eq!(head.authority(), again.authority());
+        assert_eq!(head.host(), again.host());
+    }
     assert_eq!(head.connection(), again.connection());
     let end_to_end = |field: &FieldRef<'_>| field.name != Name::Host;
     assert!(head.fields().filter(end_to_end).eq(again.fields().filter(end_to_end)));
@@ -112,7 +114,9 @@ fn reparse(head: &RequestHead) -> RequestHead {
         _ => head.path(),
     };
     encode::request_line(&mut out, head.method_bytes(), target, head.query());
-    encode::field(&mut out, b"host", head.authority());
+    // Of HTTP/1.0 it may be absent.
+    let host: &[u8] = if head.authority().is_empty() { b"none" } else { head.authority() };
+    encode::field(&mut out, b"host", host);
     for field in head.fields().filter(|field| field.name != Name::Host) {
         encode::field_as_sent(&mut out, &field);
     }
@@ -131,7 +135,7 @@ pub fn response_head(data: &[u8]) {
     let Ok(Parsed::Complete(len)) = whole else { return };
     check_end(data, len);
     check_fields(head.fields(), |field| head.is_hop_by_hop(field));
-    assert!((100..=599).contains(&head.status()));
+    assert!((100..=999).contains(&head.status()));
 
     let mut out = Vec::new();
     encode::status_line(&mut out, head.status(), head.reason());

@@ -62,9 +62,29 @@ impl Method {
 pub enum Version {
     /// HTTP/1.0
     Http10,
-    /// HTTP/1.1
+    /// HTTP/1.1, and any later minor version: who sends that understands 1.1 (RFC 9110 2.5, 6.2).
     #[default]
     Http11,
+}
+
+impl Version {
+    /// The version that two digits write; `None`: it is none of HTTP/1.
+    pub(super) const fn of(major: u8, minor: u8) -> Option<Self> {
+        match (major, minor) {
+            (b'1', b'0') => Some(Self::Http10),
+            (b'1', b'1'..=b'9') => Some(Self::Http11),
+            _ => None,
+        }
+    }
+
+    /// As `Via` writes it, without the name of the protocol.
+    #[must_use]
+    pub const fn digits(self) -> &'static [u8] {
+        match self {
+            Self::Http10 => b"1.0",
+            Self::Http11 => b"1.1",
+        }
+    }
 }
 
 #[cfg(test)]

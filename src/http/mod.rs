@@ -41,6 +41,7 @@ mod template;
 mod tests;
 pub mod trace;
 mod trailers;
+pub mod upgrade;
 
 pub use accept_encoding::{AcceptEncoding, Coding};
 pub use buffering::may_be_buffered;
@@ -55,7 +56,7 @@ pub use link::{Link, LinkError, LinkValues};
 pub use media_type::MediaPattern;
 pub use method::{Method, Version};
 pub use name::{Name, is_client_certificate, is_identity};
-pub use request::RequestHead;
+pub use request::{RequestHead, is_max_forwards};
 pub use response::ResponseHead;
 pub use target::{Scheme, TargetForm, normalise};
 pub use template::{CertificatePart, Template, TemplateError, Variable, push_text};

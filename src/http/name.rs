@@ -197,6 +197,50 @@ pub fn is_identity(name: &[u8]) -> bool {
     }
 }
 
+/// What others could take a field for whose name is none that we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LookAlike {
+    /// For nothing that matters here.
+    Nothing,
+    /// For one that concerns a connection alone.
+    HopByHop,
+    /// For one that says where a body ends.
+    Framing,
+}
+
+impl LookAlike {
+    /// Of this name: as for [`is_identity`], any byte that is neither a letter nor a digit counts as
+    /// `-`. `Proxy` is among them, which CGI makes `HTTP_PROXY` of, and that many libraries obey.
+    #[inline]
+    pub(super) fn of(name: &[u8]) -> Self {
+        let (text, looks): (&[u8], _) = match name {
+            [b'c' | b'C', ..] if name.len() == 14 => (b"content-length", Self::Framing),
+            [b't' | b'T', ..] if name.len() == 17 => (b"transfer-encoding", Self::Framing),
+            [b'h' | b'H', ..] if name.len() == 14 => (b"http2-settings", Self::HopByHop),
+            [b'k' | b'K', ..] if name.len() == 10 => (b"keep-alive", Self::HopByHop),
+            [b'p' | b'P', ..] => (proxy_name(name.len()), Self::HopByHop),
+            _ => return Self::Nothing,
+        };
+        let same = name.len() == text.len() && name.iter().zip(text).all(folds);
+        if same { looks } else { Self::Nothing }
+    }
+}
+
+/// The name about proxies of this length.
+const fn proxy_name(length: usize) -> &'static [u8] {
+    match length {
+        5 => b"proxy",
+        16 => b"proxy-connection",
+        18 => b"proxy-authenticate",
+        _ => b"proxy-authorization",
+    }
+}
+
+/// Whether a byte may be taken for one of a name in lower case.
+fn folds((byte, text): (&u8, &u8)) -> bool {
+    byte.eq_ignore_ascii_case(text) || (*text == b'-' && !byte.is_ascii_alphanumeric())
+}
+
 /// Whether a field of this name speaks of a client's certificate: `Client-Cert` (RFC 9440) and
 /// `X-Client-Cert`, with anything behind them. Nobody is believed about that: it is shown, or not.
 #[must_use]
@@ -206,10 +250,7 @@ pub fn is_client_certificate(name: &[u8]) -> bool {
         [b'x' | b'X', second, rest @ ..] if !second.is_ascii_alphanumeric() => rest,
         name => name,
     };
-    let same = |(byte, text): (&u8, &u8)| {
-        byte.eq_ignore_ascii_case(text) || (*text == b'-' && !byte.is_ascii_alphanumeric())
-    };
-    name.len() >= TEXT.len() && name.iter().zip(TEXT).all(same)
+    name.len() >= TEXT.len() && name.iter().zip(TEXT).all(folds)
 }
 
 #[inline(never)]
@@ -275,6 +316,39 @@ mod tests {
             }
         }
         assert_eq!(Name::of(b""), Name::Other);
+    }
+
+    #[test]
+    fn names_that_look_like_others() {
+        use LookAlike::{Framing, HopByHop, Nothing};
+        let cases = [
+            ("Content_Length", Framing),
+            ("content.length", Framing),
+            ("CONTENT!LENGTH", Framing),
+            ("Transfer_Encoding", Framing),
+            ("transfer~encoding", Framing),
+            ("Keep_Alive", HopByHop),
+            ("Proxy", HopByHop),
+            ("PROXY", HopByHop),
+            ("Proxy_Connection", HopByHop),
+            ("Proxy_Authenticate", HopByHop),
+            ("proxy.authorization", HopByHop),
+            ("HTTP2-Settings", HopByHop),
+            ("http2_settings", HopByHop),
+            ("ContentLength", Nothing),
+            ("Content-Lengths", Nothing),
+            ("Content-Lengte", Nothing),
+            ("XContent_Length", Nothing),
+            ("Content-Type", Nothing),
+            ("Proxy-", Nothing),
+            ("Prox", Nothing),
+            ("Proxy-Status", Nothing),
+            ("Priority", Nothing),
+            ("", Nothing),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(LookAlike::of(name.as_bytes()), expected, "{name}");
+        }
     }
 
     #[test]

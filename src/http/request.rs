@@ -3,7 +3,7 @@
 //! The HTTP/1 parser fills it; nothing that reads it can tell which protocol did.
 
 use super::authority::{self, Host};
-use super::bytes::{TOKEN, is, plain_run, run, target_run};
+use super::bytes::{TOKEN, decimal, is, plain_run, run, target_run, trim};
 use super::error::ParseError;
 use super::fields::{ConnectionOptions, FieldRef, Fields, FieldsIter, Span, Stop};
 use super::head::{HeadLimits, LineEnd, Parsed, Progress, line_end};
@@ -13,6 +13,8 @@ use super::target::{self, Scheme, Target, TargetForm};
 
 /// Bytes of a method.
 const MAX_METHOD: usize = 32;
+/// Bytes at the start of a line after which no end of a method is waited for.
+const MAX_WORD: usize = 256;
 /// Empty lines that may precede a request (RFC 9112 2.2).
 const MAX_EMPTY_LINES: usize = 2;
 
@@ -150,11 +152,12 @@ impl RequestHead {
         let (mut authority, mut host) = (Span::default(), Host::default());
         match self.fields.span(Name::Host) {
             None if self.line.version == Version::Http11 => return Err(ParseError::MissingHost),
-            Some(span) if !span.of(head).is_empty() => {
+            None => {}
+            // An empty one, too: no http URI is without a host (RFC 9110 4.2.1).
+            Some(span) => {
                 host = authority::host(span.of(head)).ok_or(ParseError::BadHost)?;
                 authority = span;
             }
-            _ => {}
         }
         if matches!(target.form, TargetForm::Absolute | TargetForm::Authority) {
             // RFC 9112 3.2.2: the target's authority replaces the Host field.
@@ -295,6 +298,33 @@ impl RequestHead {
             && self.value(Name::Expect).is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"))
     }
 
+    /// Whether the client expects something else than a 100, which nobody can promise it (RFC 9110
+    /// 10.1.1). HTTP/1.0 knows no expectations.
+    #[must_use]
+    pub fn expects_more(&self) -> bool {
+        let is_other = |item: &[u8]| !item.is_empty() && !item.eq_ignore_ascii_case(b"100-continue");
+        self.fields.has(Name::Expect)
+            && self.line.version == Version::Http11
+            && self
+                .fields()
+                .filter(|field| field.name == Name::Expect)
+                .any(|field| field.value.split(|byte| *byte == b',').map(trim).any(is_other))
+    }
+
+    /// How many more recipients may pass an OPTIONS or TRACE on (RFC 9110 7.6.2); `None`: any number,
+    /// as of every other request. More than a `u64` holds is that.
+    #[must_use]
+    pub fn max_forwards(&self) -> Option<u64> {
+        if !matches!(self.line.known, Method::Options | Method::Trace) {
+            return None;
+        }
+        let value = self.fields().find(is_max_forwards)?.value;
+        match decimal(value) {
+            Ok(count) => Some(count),
+            Err(too_large) => too_large.then_some(u64::MAX),
+        }
+    }
+
     /// Whether the client lets the connection live on after the answer (RFC 9112 9.3).
     #[must_use]
     pub fn wants_keep_alive(&self) -> bool {
@@ -311,6 +341,11 @@ impl RequestHead {
             && !self.has_repeated(Name::Upgrade);
         self.value(Name::Upgrade).filter(|value| asked && !value.is_empty())
     }
+}
+
+/// Whether it is `Max-Forwards`.
+pub fn is_max_forwards(field: &FieldRef<'_>) -> bool {
+    field.name == Name::Other && field.name_bytes.eq_ignore_ascii_case(b"max-forwards")
 }
 
 fn skip_empty_lines(view: &[u8]) -> Result<&[u8], Stop> {
@@ -340,7 +375,7 @@ fn read_line(head: &[u8]) -> Result<Line, Stop> {
     // One byte above the maximum is enough to see that it is exceeded.
     let method_len = run(head.get(..=MAX_METHOD).unwrap_or(head), TOKEN);
     if method_len > MAX_METHOD {
-        return Err(ParseError::MethodTooLong.into());
+        return Err(long_method(head));
     }
     let (method, rest) = head.split_at_checked(method_len).unwrap_or_default();
     let rest = match rest {
@@ -373,20 +408,29 @@ fn read_line(head: &[u8]) -> Result<Line, Stop> {
     })
 }
 
+/// What is wrong with a line that begins with more token bytes than a method may have. Where they end
+/// they are a method that nobody implements (RFC 9112 3); so many without an end are no request.
+#[cold]
+fn long_method(head: &[u8]) -> Stop {
+    let length = run(head, TOKEN);
+    match head.get(length) {
+        Some(b' ') => ParseError::MethodTooLong.into(),
+        None if length <= MAX_WORD => Stop::Partial,
+        _ => ParseError::BadMethod.into(),
+    }
+}
+
 /// Reads the version and the line end behind it.
 fn read_version(rest: &[u8]) -> Result<Version, Stop> {
     if rest.starts_with(b"HTTP/1.1\r\n") {
         return Ok(Version::Http11);
     }
     match rest {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', b'\r', b'\n', ..] => Ok(Version::Http10),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, end @ ..]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            match line_end(end) {
-                Ok(()) => Err(ParseError::UnsupportedVersion.into()),
-                Err(end) => Err(end.or(ParseError::BadVersion)),
-            }
+            line_end(end).map_err(|end| end.or(ParseError::BadVersion))?;
+            Version::of(*major, *minor).ok_or(ParseError::UnsupportedVersion.into())
         }
         _ if rest.len() < 8 && b"HTTP/".starts_with(rest.get(..5).unwrap_or(rest)) => {
             Err(Stop::Partial)

@@ -72,6 +72,8 @@ impl ResponseHead {
 
     fn attempt(&mut self, view: &[u8], max_fields: usize) -> Result<usize, Stop> {
         self.line = read_line(view)?;
+        // A proxy removes it from answers (RFC 9112 5.1), where it refuses it in requests.
+        self.fields.drops_space = true;
         let end = self.fields.read(view, self.line.end, max_fields)?;
         self.fields.arena.clear();
         self.fields.arena.extend_from_slice(view.get(..end).unwrap_or_default());
@@ -82,7 +84,7 @@ impl ResponseHead {
         Ok(end)
     }
 
-    /// The status: 100 to 599.
+    /// The status: 100 to 999. What is above 599 means nothing that we know, and goes on.
     #[inline]
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -158,12 +160,9 @@ impl ResponseHead {
 
 /// Reads `HTTP/1.x SP status [SP reason] CRLF` at the start of `head`.
 fn read_line(head: &[u8]) -> Result<Line, Stop> {
-    let (version, rest) = if let Some(rest) = head.strip_prefix(b"HTTP/1.1 ") {
-        (Version::Http11, rest)
-    } else if let Some(rest) = head.strip_prefix(b"HTTP/1.0 ") {
-        (Version::Http10, rest)
-    } else {
-        return Err(bad_version(head));
+    let (version, rest) = match head.strip_prefix(b"HTTP/1.1 ") {
+        Some(rest) => (Version::Http11, rest),
+        None => read_version(head)?,
     };
     let status = read_status(rest)?;
     let (reason_start, rest) = match rest.get(3..).unwrap_or_default() {
@@ -184,17 +183,19 @@ fn read_line(head: &[u8]) -> Result<Line, Stop> {
     })
 }
 
-/// Why `head` does not begin with a version of ours.
-#[cold]
-fn bad_version(head: &[u8]) -> Stop {
+/// The version that `head` begins with, and what is behind it and its space.
+fn read_version(head: &[u8]) -> Result<(Version, &[u8]), Stop> {
     match head {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b' ', ..]
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b' ', rest @ ..]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            ParseError::UnsupportedVersion.into()
+            let version = Version::of(*major, *minor).ok_or(ParseError::UnsupportedVersion)?;
+            Ok((version, rest))
         }
-        _ if head.len() < 9 && b"HTTP/".starts_with(head.get(..5).unwrap_or(head)) => Stop::Partial,
-        _ => ParseError::BadStatusLine.into(),
+        _ if head.len() < 9 && b"HTTP/".starts_with(head.get(..5).unwrap_or(head)) => {
+            Err(Stop::Partial)
+        }
+        _ => Err(ParseError::BadStatusLine.into()),
     }
 }
 
@@ -206,7 +207,7 @@ fn read_status(rest: &[u8]) -> Result<u16, Stop> {
     let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
     match status {
         _ if digits.len() < 3 => Err(Stop::Partial),
-        100..=599 => Ok(status),
+        100..=999 => Ok(status),
         _ => Err(ParseError::BadStatus.into()),
     }
 }

@@ -110,6 +110,7 @@ fn may_go_on(field: &FieldRef<'_>) -> bool {
     let content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
     field.name == Name::Other
         && !field.identity
+        && !field.hop_by_hop
         && !content
         && !FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }

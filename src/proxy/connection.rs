@@ -231,6 +231,7 @@ fn reason_of(error: ParseError) -> Reason {
     match error.status() {
         414 => Reason::TargetTooLong,
         431 => Reason::HeadTooLarge,
+        501 => Reason::NotImplemented,
         505 => Reason::UnsupportedVersion,
         _ => Reason::BadHead,
     }

@@ -5,14 +5,18 @@ use proptest::prelude::*;
 use super::generate::{nearly_request, nearly_response, soup};
 use super::*;
 
-/// Everything that we accept as a request, httparse accepts, and reads the same. One difference is
-/// known: `httparse` skips any number of empty lines, we two.
+/// Everything that we accept as a request, httparse accepts, and reads the same. Two differences are
+/// known: `httparse` skips any number of empty lines, we two, and knows no versions but 1.0 and 1.1.
 fn check_request(text: &[u8]) -> Result<bool, TestCaseError> {
     let mut head = RequestHead::new();
     let Ok(Parsed::Complete(len)) = head.parse(text, &LIMITS) else { return Ok(false) };
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut oracle = httparse::Request::new(&mut fields);
-    prop_assert_eq!(oracle.parse(text), Ok(httparse::Status::Complete(len)));
+    let parsed = oracle.parse(text);
+    if parsed == Err(httparse::Error::Version) && head.version() == Version::Http11 {
+        return Ok(true);
+    }
+    prop_assert_eq!(parsed, Ok(httparse::Status::Complete(len)));
     prop_assert_eq!(oracle.method.map(str::as_bytes), Some(head.method_bytes()));
     prop_assert_eq!(oracle.path.map(str::as_bytes), Some(head.target_bytes()));
     prop_assert_eq!(oracle.version, Some(u8::from(head.version() == Version::Http11)));
@@ -28,7 +32,13 @@ fn check_response(text: &[u8]) -> Result<bool, TestCaseError> {
     let Ok(Parsed::Complete(len)) = head.parse(text, &LIMITS) else { return Ok(false) };
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut oracle = httparse::Response::new(&mut fields);
-    prop_assert_eq!(oracle.parse(text), Ok(httparse::Status::Complete(len)));
+    let mut config = httparse::ParserConfig::default();
+    config.allow_spaces_after_header_name_in_responses(true);
+    let parsed = config.parse_response(&mut oracle, text);
+    if parsed == Err(httparse::Error::Version) && head.version() == Version::Http11 {
+        return Ok(true);
+    }
+    prop_assert_eq!(parsed, Ok(httparse::Status::Complete(len)));
     prop_assert_eq!(oracle.code, Some(head.status()));
     // httparse gives no reason at all where it holds obs-text.
     if head.reason().is_ascii() {

@@ -40,6 +40,7 @@ fn request_lines() {
         (b"/ HTTP/1.1", BadMethod),
         (b"\x00", BadMethod),
         (b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1", MethodTooLong),
+        (b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA: HTTP/1.1", BadMethod),
         // Versions.
         (b"GET /", BadVersion),
         (b"GET / ", BadVersion),
@@ -57,8 +58,8 @@ fn request_lines() {
         (b"GET / HTTP/1.1\0", BadVersion),
         (b"GET / ICY/1.1", BadVersion),
         (b"GET / HTTPS/1.1", BadVersion),
-        (b"GET / HTTP/1.2", UnsupportedVersion),
         (b"GET / HTTP/0.9", UnsupportedVersion),
+        (b"GET / HTTP/0.1", UnsupportedVersion),
         (b"GET / HTTP/2.0", UnsupportedVersion),
         (b"GET / HTTP/9.9", UnsupportedVersion),
         (b"PRI * HTTP/2.0", UnsupportedVersion),
@@ -200,6 +201,8 @@ fn hosts() {
         (b"Host: a\r\nhOST: b\r\n", RepeatedHost),
         (b"Host: a\r\nA: b\r\nHost: \r\n", RepeatedHost),
         (b"Host:\r\nHost:\r\n", RepeatedHost),
+        (b"Host:\r\n", BadHost),
+        (b"Host: \t \r\n", BadHost),
         (b"Host: a b\r\n", BadHost),
         (b"Host: a, b\r\n", BadHost),
         (b"Host: a,b\r\n", BadHost),
@@ -230,6 +233,7 @@ fn hosts() {
     }
     check(b"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", RepeatedHost);
     check(b"GET / HTTP/1.0\r\nHost: a b\r\n\r\n", BadHost);
+    check(b"GET / HTTP/1.0\r\nHost:\r\n\r\n", BadHost);
 }
 
 /// What is hopeless is refused at once: nobody waits for the rest of the head.
@@ -245,7 +249,8 @@ fn refused_before_the_head_is_complete() {
         (b"\r\n\r\n\r\n", LeadingEmptyLines),
         (b"\r\n\nGET", BareLf),
         (b"{\"a\": 1}", BadMethod),
-        (b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", MethodTooLong),
+        (&[b'A'; 257], BadMethod),
+        (b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA ", MethodTooLong),
         (b"GET / HTTP/1.1\n", BareLf),
         (b"GET / HTTP/3.0\r\n", UnsupportedVersion),
         (b"GET / HTTP/1.1\r\n Host", ObsFold),

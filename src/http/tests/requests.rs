@@ -54,7 +54,6 @@ fn hosts() {
         ("Host:a:80\r\n", "a:80", "a", Some(80)),
         ("host: \t a.b. \t\r\n", "a.b.", "a.b", None),
         ("HOST: A.B.:80\r\n", "A.B.:80", "a.b", Some(80)),
-        ("Host:\r\n", "", "", None),
         ("Host: [::1]:80\r\n", "[::1]:80", "[::1]", Some(80)),
     ];
     for (line, authority, host, port) in cases {
@@ -76,6 +75,11 @@ fn methods_and_versions() {
     let head = accepted(&format!("{} / HTTP/1.0\r\n\r\n", "M".repeat(32)));
     assert_eq!((head.method_bytes().len(), head.version()), (32, Version::Http10));
     assert_eq!(accepted("DELETE / HTTP/1.0\r\n\r\n").method(), Method::Delete);
+    // A later minor version is read as the last that we know (RFC 9110 2.5).
+    for minor in 1..=9 {
+        let head = accepted(&format!("GET / HTTP/1.{minor}\r\nHost: h\r\n\r\n"));
+        assert_eq!((head.version(), head.path()), (Version::Http11, &b"/"[..]), "1.{minor}");
+    }
 }
 
 #[test]
@@ -116,6 +120,20 @@ fn expectations_and_upgrades() {
     assert!(with("1.1", "Expect: 100-Continue\r\n").expects_continue());
     assert!(!with("1.0", "Expect: 100-continue\r\n").expects_continue());
     assert!(!with("1.1", "Expect: 100-continue, x\r\n").expects_continue());
+    for (fields, expected) in [
+        ("", false),
+        ("Expect:\r\n", false),
+        ("Expect: 100-continue\r\n", false),
+        ("Expect: ,100-Continue ,\r\nExpect: 100-continue\r\n", false),
+        ("Expect: 100-continue, x\r\n", true),
+        ("Expect: 100-continue\r\nExpect: x\r\n", true),
+        ("Expect: x 100-continue\r\n", true),
+        ("Expect: 100-continue;a=b\r\n", true),
+        ("Expect: \"100-continue\"\r\n", true),
+    ] {
+        assert_eq!(with("1.1", fields).expects_more(), expected, "{fields}");
+        assert!(!with("1.0", fields).expects_more());
+    }
 
     let websocket = "Connection: x, Upgrade\r\nUpgrade: websocket\r\n";
     assert_eq!(with("1.1", websocket).upgrade(), Some(&b"websocket"[..]));
@@ -125,6 +143,23 @@ fn expectations_and_upgrades() {
     assert_eq!(with("1.1", "Connection: upgrade\r\nUpgrade:\r\n").upgrade(), None);
     let twice = format!("{websocket}Upgrade: h2c\r\n");
     assert_eq!(with("1.1", &twice).upgrade(), None);
+}
+
+#[test]
+fn how_far_a_request_may_go() {
+    let count = |method: &str, fields: &str| {
+        accepted(&format!("{method} / HTTP/1.1\r\nHost: h\r\n{fields}\r\n")).max_forwards()
+    };
+    for method in ["OPTIONS", "TRACE"] {
+        assert_eq!(count(method, ""), None);
+        assert_eq!(count(method, "Max-Forwards: 0\r\n"), Some(0));
+        assert_eq!(count(method, "MAX-FORWARDS: 010\r\n"), Some(10));
+        assert_eq!(count(method, "Max-Forwards: 99999999999999999999\r\n"), Some(u64::MAX));
+        for value in ["", "-1", "1,0", "x", "1 0"] {
+            assert_eq!(count(method, &format!("Max-Forwards: {value}\r\n")), None, "{value}");
+        }
+    }
+    assert_eq!(count("GET", "Max-Forwards: 0\r\n"), None);
 }
 
 #[test]
