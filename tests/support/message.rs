@@ -162,7 +162,7 @@ pub(crate) fn distinct(length: usize) -> &'static [u8] {
     static ALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let words = (0..BLOCK as u32 / 4).map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes());
         let block: Vec<u8> = words.flatten().collect();
-        let mut all = block.repeat((32 << 20) / BLOCK);
+        let mut all = block.repeat((64 << 20) / BLOCK);
         for (number, block) in (0u32..).zip(all.chunks_mut(BLOCK)) {
             block.chunks_mut(64).for_each(|line| line[..4].copy_from_slice(&number.to_be_bytes()));
         }
