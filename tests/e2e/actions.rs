@@ -225,7 +225,7 @@ fn how_ringway_is() {
          health = {{ type = \"tcp\", interval = \"50ms\", timeout = \"40ms\", fall = 1, rise = 1 }}\n",
         up.address()
     );
-    let proxy = Setup::with_body(body).server("drain_timeout = \"10s\"").start();
+    let proxy = Setup::with_body(body).server("drain_timeout = \"60s\"").start();
     let status = |path: &str| Client::connect(proxy.address()).get(path).status();
     eventually("the pool without a member is seen", || status("/readyz") == 503);
     let told = Client::connect(proxy.address()).get("/readyz");

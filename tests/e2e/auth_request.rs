@@ -38,8 +38,10 @@ fn door() -> Origin {
 const RULES: &str = "path = \"/check?x=1\", copy = [\"X-User\", \"X-Groups\"]";
 
 fn setup(origin: &Origin, door: SocketAddr, rules: &str, pool: &str) -> Setup {
+    // Of which most tests are not.
+    let timeout = if rules.contains("timeout = ") { "" } else { "timeout = \"60s\", " };
     Setup::to(&[origin])
-        .route(format!("auth = {{ request = {{ pool = \"door\", {rules} }} }}"))
+        .route(format!("auth = {{ request = {{ pool = \"door\", {timeout}{rules} }} }}"))
         .pool(format!("[pool.door]\nmembers = [\"{door}\"]\n{pool}"))
 }
 
@@ -96,7 +98,7 @@ fn a_client_cannot_say_itself_who_it_is() {
     let fields: String = spellings.iter().map(|name| format!("{name}: root\r\n")).collect();
     // Another route has no rules, and goes to the same member.
     let body = format!(
-        "[[route]]\npool = \"main\"\nauth.request = {{ pool = \"door\", {RULES} }}\n\
+        "[[route]]\npool = \"main\"\nauth.request = {{ pool = \"door\", timeout = \"60s\", {RULES} }}\n\
          [[route]]\npath = \"/open\"\npool = \"main\"\n\
          [pool.main]\nmembers = [\"{}\"]\n[pool.door]\nmembers = [\"{}\"]\n",
         origin.address(),
@@ -169,7 +171,7 @@ fn a_login_page_and_what_else_may_go_with_a_refusal() {
 fn nothing_passes_while_the_service_is_down() {
     let origin = Origin::saying("hello");
     let door = Member::new("door");
-    let rules = "timeout = \"300ms\"";
+    let rules = "timeout = \"2s\"";
     let proxy = setup(&origin, door.address(), rules, "eject = \"off\"").start();
     assert_eq!(ask(&proxy, "x").text(), "hello");
     let modes = [
@@ -237,7 +239,7 @@ fn another_server_of_the_pool_is_asked() {
     let (bad, good) = (Member::new("bad"), Member::new("good"));
     bad.turn(Mode::Closing);
     let body = format!(
-        "[[route]]\npool = \"main\"\nauth.request.pool = \"door\"\n\
+        "[[route]]\npool = \"main\"\nauth.request = {{ pool = \"door\", timeout = \"60s\" }}\n\
          [pool.main]\nmembers = [\"{}\"]\n[pool.door]\nmembers = [\"{}\", \"{}\"]\neject = \"off\"\n",
         origin.address(),
         bad.address(),

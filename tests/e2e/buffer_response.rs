@@ -233,6 +233,8 @@ fn many_that_read_slowly_keep_within_the_bounds_of_the_process() {
     let proxy = Setup::to(&[&origin])
         .server("buffers = { folder = \"{directory}\", memory = \"1MiB\", disk = \"10MiB\" }")
         .route("buffer_response = { memory = \"512KiB\", disk = \"4MiB\" }")
+        // They read one after the other.
+        .listener("timeouts.write = \"10m\"")
         .start();
     let mut clients: Vec<_> = (0..8)
         .map(|_| {
@@ -442,8 +444,9 @@ fn a_folder_that_cannot_be_written_is_told_at_the_start() {
 #[test]
 fn who_takes_nothing_of_what_waits_is_cut_off() {
     let origin = big("length");
+    // All of it is to be here before.
     let proxy = one_at_a_time(&origin, ON)
-        .listener("limits.min_rate = \"10KB/s\"\ntimeouts = { slow = \"1s\", write = \"60s\" }")
+        .listener("limits.min_rate = \"10KB/s\"\ntimeouts = { slow = \"8s\", write = \"60s\" }")
         .start();
     let mut slow = Client::connect_narrow(proxy.address(), 4096);
     slow.send(GET);

@@ -15,7 +15,8 @@ pub(crate) fn status(answer: &Message) -> String {
 
 /// Everything goes to `origin`, through a cache that tells what it does.
 pub(crate) fn cached(origin: &Origin, more: &str) -> Proxy {
-    Setup::to(&[origin]).route(format!("cache = {{ status_header = true{more} }}")).start()
+    let wait = if more.contains("wait = ") { "" } else { ", wait = \"60s\"" };
+    Setup::to(&[origin]).route(format!("cache = {{ status_header = true{wait}{more} }}")).start()
 }
 
 /// An origin that numbers its answers, which have these fields.

@@ -48,14 +48,30 @@ fn expect_kept(answer: &Message, coding: &str, body: &[u8]) {
     assert!(decode(coding, &answer.body) == (body.to_vec(), true), "{coding}");
 }
 
+/// The same, once it was made: on a busy machine that may take longer than anybody waits for it. How
+/// many answers were encoded for themselves meanwhile.
+#[track_caller]
+fn expect_kept_soon(proxy: &Proxy, coding: &str, body: &[u8]) -> i64 {
+    let mut others = 0;
+    loop {
+        let answer = get(proxy, coding, "");
+        if answer.head.get("content-length").is_some() {
+            expect_kept(&answer, coding, body);
+            return others;
+        }
+        expect_made_anew(&answer, coding, body);
+        others += 1;
+    }
+}
+
 #[test]
 fn every_form_is_made_once_by_the_first_hit() {
-    let body = json(40_000);
+    let body = json(12_000);
     let origin = storing(body.clone(), "max-age=60");
     let proxy = setup(&origin, "").start();
     get(&proxy, "identity", "");
     let bytes = |proxy: &Proxy| proxy.stats().total("cache_bytes");
-    eventually("the answer is counted", || bytes(&proxy) > 40_000);
+    eventually("the answer is counted", || bytes(&proxy) > 12_000);
     let plain = bytes(&proxy);
     let mut kept = 0;
     for coding in CODINGS {
@@ -83,7 +99,7 @@ fn every_form_is_made_once_by_the_first_hit() {
 
 #[test]
 fn every_kind_of_request_is_answered_as_before() {
-    let body = json(40_000);
+    let body = json(12_000);
     let origin = storing(body.clone(), "max-age=60");
     let proxy = setup(&origin, "").start();
     get(&proxy, "identity", "");
@@ -120,18 +136,14 @@ fn a_crowd_has_one_form_made() {
     let origin = storing(body.clone(), "max-age=60");
     let proxy = setup(&origin, "stored = { br_level = 7 }").start();
     get(&proxy, "identity", "");
-    thread::scope(|scope| {
-        for _ in 0..16 {
-            scope.spawn(|| {
-                for _ in 0..3 {
-                    expect_kept(&get(&proxy, "br", ""), "br", &body);
-                }
-            });
-        }
+    let others: i64 = thread::scope(|scope| {
+        let ask = || (0..3).map(|_| expect_kept_soon(&proxy, "br", &body)).sum::<i64>();
+        let crowd: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        crowd.into_iter().map(|client| client.join().expect("a client")).sum()
     });
     proxy.wait_stat("cache_encoded_hits", 48);
+    proxy.wait_stat("compress_br", others);
     assert_eq!(proxy.stats().total("cache_encodings"), 1);
-    assert_eq!(proxy.stats().total("compress_br"), 0);
 }
 
 #[test]
@@ -152,7 +164,7 @@ fn nobody_waits_for_a_large_form() {
 
 #[test]
 fn a_body_that_was_validated_keeps_its_forms() {
-    let body = json(40_000);
+    let body = json(12_000);
     let origin = storing(body.clone(), "no-cache");
     let proxy = setup(&origin, "").start();
     let first = get(&proxy, "gzip", "");
@@ -193,7 +205,7 @@ fn a_form_that_is_no_smaller_is_not_kept() {
 
 #[test]
 fn nothing_is_kept_where_that_is_off() {
-    let body = json(40_000);
+    let body = json(12_000);
     let origin = storing(body.clone(), "max-age=60");
     let proxy = setup(&origin, "stored = \"off\"").start();
     get(&proxy, "identity", "");
@@ -219,7 +231,7 @@ fn forms_are_kept_as_long_as_there_is_room() {
     let proxy = setup(&origin, "").server("cache = { memory = \"1MiB\" }").start();
     get(&proxy, "identity", "");
     for _ in 0..3 {
-        expect_kept(&get(&proxy, "gzip", ""), "gzip", &body);
+        expect_kept_soon(&proxy, "gzip", &body);
         expect_made_anew(&get(&proxy, "br", ""), "br", &body);
     }
     proxy.wait_stat("compress_br", 3);
@@ -228,7 +240,7 @@ fn forms_are_kept_as_long_as_there_is_room() {
 
 #[test]
 fn one_encoder_is_enough() {
-    let body = json(40_000);
+    let body = json(12_000);
     let origin = storing(body.clone(), "max-age=60");
     let proxy = setup(&origin, "").limits("encoders = 1").workers(1).start();
     get(&proxy, "identity", "");
@@ -240,7 +252,7 @@ fn one_encoder_is_enough() {
 
 #[test]
 fn what_is_purged_takes_its_forms_along() {
-    let body = json(40_000);
+    let body = json(12_000);
     let origin = storing(body.clone(), "max-age=60");
     let proxy = setup(&origin, "").start();
     get(&proxy, "identity", "");

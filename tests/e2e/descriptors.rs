@@ -33,7 +33,8 @@ fn accepting_pauses_and_resumes() {
 #[test]
 fn a_request_that_needs_a_descriptor_too_many_is_answered() {
     let origin = Origin::saying("ok");
-    let pool = "keepalive = { idle = 0 }";
+    // A connection is waited for as long as there is no descriptor for it.
+    let pool = "keepalive = { idle = 0 }\ntimeouts.connect = \"1s\"";
     let proxy = Setup::to(&[&origin]).workers(1).files(FILES).pool(pool).start();
     let mut client = Client::connect(proxy.address());
     assert_eq!(client.get("/").text(), "ok");

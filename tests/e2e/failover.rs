@@ -12,7 +12,7 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
 /// What a pool that is to fail over well says.
 const POOL: &str = "eject = { failures = 3, window = \"10s\", for = \"1s\", on = [\"connect\", \"reset\", \"timeout\", \"500\", \"503\"] }
 retry = { on = [\"connect\", \"reset\", \"timeout\", \"500\", \"503\"] }
-timeouts = { connect = \"200ms\", response = \"300ms\" }";
+timeouts = { connect = \"2s\", response = \"2s\" }";
 
 /// Waits until the log has said that the member is in state `to`.
 #[track_caller]

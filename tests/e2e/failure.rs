@@ -199,7 +199,7 @@ fn silence_in_the_body_resets_the_client() {
         conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfirst")?;
         conn.wire.rest().map(drop)
     });
-    check_cut(&origin, "timeouts = { response = \"200ms\" }", "first", "body_timeout");
+    check_cut(&origin, "timeouts = { response = \"2s\" }", "first", "body_timeout");
     origin.wait_all_closed();
 }
 

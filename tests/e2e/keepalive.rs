@@ -113,7 +113,7 @@ fn no_more_than_the_cap_are_kept() {
 #[test]
 fn an_idle_connection_is_closed_in_time() {
     let origin = Origin::saying("ok");
-    let proxy = Setup::to(&[&origin]).pool("keepalive = { idle_timeout = \"200ms\" }").start();
+    let proxy = Setup::to(&[&origin]).pool("keepalive = { idle_timeout = \"2s\" }").start();
     ask_many(&proxy, 3);
     assert_eq!(origin.connections(), 1);
     origin.wait_all_closed();

@@ -89,7 +89,7 @@ fn a_client_that_finishes_in_its_head_is_forgotten() {
 #[test]
 fn a_client_that_stalls_in_its_head_gets_408() {
     let origin = Origin::saying("must not be asked");
-    let proxy = Setup::to(&[&origin]).listener("timeouts = { head = \"200ms\" }").start();
+    let proxy = Setup::to(&[&origin]).listener("timeouts = { head = \"2s\" }").start();
     let mut client = Client::connect(proxy.address());
     let answer = client.ask("GET / HTTP/1.1\r\nHost: t\r\nX-");
     answer.expect_error(408, "client", "head_timeout");
@@ -102,7 +102,7 @@ fn a_client_that_stalls_in_its_head_gets_408() {
 #[test]
 fn a_head_that_drips_is_late_all_the_same() {
     let origin = Origin::saying("must not be asked");
-    let proxy = Setup::to(&[&origin]).listener("timeouts = { head = \"300ms\" }").start();
+    let proxy = Setup::to(&[&origin]).listener("timeouts = { head = \"2s\" }").start();
     let mut client = Client::connect(proxy.address());
     client.send("GET / HTTP/1.1\r\nHost: t\r\nX-Drip: ");
     let mut drops = 0;
@@ -129,7 +129,7 @@ fn a_client_that_says_nothing_is_closed() {
 #[test]
 fn an_idle_connection_is_closed_cleanly() {
     let origin = Origin::saying("ok");
-    let proxy = Setup::to(&[&origin]).listener("timeouts = { idle = \"200ms\" }").start();
+    let proxy = Setup::to(&[&origin]).listener("timeouts = { idle = \"2s\" }").start();
     let mut client = Client::connect(proxy.address());
     assert_eq!(client.get("/").text(), "ok");
     assert_eq!(client.get("/").text(), "ok");
@@ -189,13 +189,12 @@ fn a_slow_origin_is_not_the_clients_fault() {
         wait.lock().unwrap().recv_timeout(PATIENCE).unwrap_or_default();
         conn.send(ok("late"))
     });
-    let timeouts = "timeouts = { head = \"100ms\", body = \"100ms\", idle = \"100ms\", \
-                    write = \"100ms\" }";
+    let timeouts = "timeouts = { head = \"1s\", body = \"1s\", idle = \"1s\", write = \"1s\" }";
     let proxy = Setup::to(&[&origin]).listener(timeouts).start();
     let mut client = Client::connect(proxy.address());
     client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbody");
     // Well beyond every one of them.
-    assert!(client.wire.silent_for(Duration::from_millis(800)).unwrap());
+    assert!(client.wire.silent_for(Duration::from_secs(3)).unwrap());
     drop(go);
     assert_eq!(client.answer().text(), "late");
 }

@@ -145,7 +145,7 @@ fn a_copy_of_what_auth_let_pass_has_what_it_says() {
         None => answer_with("401 Unauthorized", &[], b""),
     });
     let proxy = setup(&origin, shadow.address(), "")
-        .route("auth.request = { pool = \"door\", copy = [\"X-User\"] }")
+        .route("auth.request = { pool = \"door\", timeout = \"60s\", copy = [\"X-User\"] }")
         .pool(format!("[pool.door]\nmembers = [\"{}\"]", door.address()))
         .start();
     let mut client = Client::connect(proxy.address());

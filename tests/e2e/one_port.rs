@@ -84,7 +84,7 @@ fn a_header_comes_before_the_tls_of_members() {
     let authority = Authority::new("internal");
     let member = secure_member(&authority, "127.0.0.1", true);
     let pool = "proxy_protocol = \"v1\"\ntls = { ca = \"ca.pem\" }\n\
-                health = { interval = \"300ms\", timeout = \"290ms\", start = \"down\" }";
+                health = { interval = \"1s\", timeout = \"950ms\", start = \"down\" }";
     let setup = Setup::to(&[&member]).beside("ca.pem", authority.pem()).pool(pool).workers(1);
     let proxy = setup.start();
     // A probe has been through it.

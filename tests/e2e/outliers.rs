@@ -51,7 +51,7 @@ fn a_member_whose_requests_fail_more_often_is_ejected() {
 #[test]
 fn a_slow_member_is_ejected() {
     let slow = Origin::serving(|_: &Message| {
-        thread::sleep(Duration::from_millis(120));
+        thread::sleep(Duration::from_millis(400));
         ok("slow")
     });
     let fast = [Origin::saying("fast"), Origin::saying("fast")];

@@ -46,7 +46,11 @@ fn a_refusal_says_when_to_come_again_and_keeps_the_connection() {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.head.get("ratelimit-policy"), Some("\"client\";q=60;w=60"));
     assert_eq!(answer.head.get("ratelimit"), Some("\"client\";r=0;t=1"));
-    let answer = client.get("/");
+    let mut answer = client.get("/");
+    // Where a second has passed, it is let through.
+    while answer.status() == 200 {
+        answer = client.get("/");
+    }
     answer.expect_error(429, "client", "rate_limited");
     assert_eq!(answer.head.get("retry-after"), Some("1"));
     assert_eq!(answer.head.get("ratelimit"), Some("\"client\";r=0;t=1"));
@@ -109,7 +113,7 @@ fn clients_may_be_counted_by_cookie_and_by_block() {
 fn a_delayed_request_comes_when_it_is_due() {
     let origin = Origin::saying("ok");
     let proxy = Setup::to(&[&origin])
-        .listener("rate = { rate = \"10/s\", burst = 4, mode = \"delay\" }")
+        .listener("rate = { rate = \"1/s\", burst = 4, mode = \"delay\" }")
         .start();
     let begin = Instant::now();
     let clients: Vec<_> = (0..6)
@@ -121,11 +125,11 @@ fn a_delayed_request_comes_when_it_is_due() {
     let mut statuses: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
     let took = begin.elapsed();
     statuses.sort_unstable();
-    // Unless this machine needed a tenth of a second to bring them, two are too many.
+    // Unless this machine needed a second to bring them, two are too many.
     let refused = statuses.iter().filter(|status| **status == 429).count();
     assert!(refused <= 2, "{statuses:?}");
-    // The last of four that came together was due 300 ms after the first.
-    assert!(took >= Duration::from_millis(300) || refused < 2, "{took:?}");
+    // The last of four that came together was due three seconds after the first.
+    assert!(took >= Duration::from_secs(3) || refused < 2, "{took:?}");
     let delayed = proxy.stats().total("requests_delayed");
     assert_eq!(delayed, proxy.stats().total("rule:listener.web.rate.0:delayed"));
     assert!(delayed >= 3, "{delayed}");

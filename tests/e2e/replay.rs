@@ -260,8 +260,8 @@ fn what_members_take_is_not_charged_to_the_client() {
     let (_socket, _fillers, slow) = unanswering();
     let proxy = Setup::to_addresses(&[bad.address(), slow, good.address()])
         .pool(RETRY)
-        .pool("timeouts = { connect = \"1500ms\" }")
-        .listener("timeouts = { body = \"600ms\" }")
+        .pool("timeouts = { connect = \"4s\" }")
+        .listener("timeouts = { body = \"2s\" }")
         .workers(1)
         .start();
     let body = bytes(9000);
@@ -281,7 +281,7 @@ fn a_client_that_stops_or_leaves_ends_the_second_attempt() {
         let (bad, good) = (dying(Some(0), Death::Reset), echo());
         let proxy = Setup::to(&[&bad, &good])
             .pool(RETRY)
-            .listener("timeouts = { body = \"300ms\" }")
+            .listener("timeouts = { body = \"2s\" }")
             .workers(1)
             .start();
         let mut client = Client::connect(proxy.address());
@@ -345,13 +345,13 @@ fn a_client_that_expects_100_continue() {
 #[test]
 fn a_slow_client_is_no_reason_for_another_try() {
     let (good, other) = (echo(), echo());
-    let pool = "retry = { try_timeout = \"100ms\" }";
+    let pool = "retry = { try_timeout = \"1s\" }";
     let proxy = Setup::to(&[&good, &other]).pool(pool).workers(1).start();
     let body = bytes(9000);
     let mut client = Client::connect(proxy.address());
     client.send(Form::Length.head("PUT", body.len()));
     client.send(&body[..100]);
-    assert!(client.wire.silent_for(Duration::from_millis(500)).expect("to listen"));
+    assert!(client.wire.silent_for(Duration::from_secs(3)).expect("to listen"));
     client.send(&body[100..]);
     assert!(client.answer().body == body);
     assert_eq!((good.connections(), other.connections()), (1, 0));

@@ -356,7 +356,7 @@ fn silent() -> Origin {
 #[test]
 fn a_member_that_takes_too_long_loses_the_request_to_another() {
     let (slow, good) = (silent(), Origin::saying("good"));
-    let pool = "timeouts = { response = \"60s\" }\nretry = { try_timeout = \"100ms\" }\n\
+    let pool = "timeouts = { response = \"60s\" }\nretry = { try_timeout = \"2s\" }\n\
                 eject = { failures = 1 }";
     let proxy = Setup::to(&[&slow, &good]).pool(pool).workers(1).start();
     let mut client = Client::connect(proxy.address());

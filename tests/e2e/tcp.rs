@@ -209,7 +209,7 @@ fn a_member_that_refuses_is_passed_over() {
 fn a_member_that_does_not_answer_is_passed_over() {
     let (_socket, _fillers, silent) = unanswering();
     let origin = named("here");
-    let pool = "timeouts = { connect = \"200ms\" }\neject = { failures = 1 }";
+    let pool = "timeouts = { connect = \"2s\" }\neject = { failures = 1 }";
     let proxy = relaying_to(&[silent, origin.address()], pool).workers(1).start();
     for _ in 0..4 {
         assert_eq!(Client::connect(proxy.address()).wire.exactly(4).unwrap(), b"here");
@@ -243,7 +243,7 @@ fn retries_may_be_off() {
 fn probes_take_a_member_out_and_bring_it_back() {
     let (socket, refused) = refusing();
     let origin = named("here");
-    let pool = "health = { type = \"tcp\", interval = \"100ms\", timeout = \"95ms\", fall = 1, rise = 1 }\n\
+    let pool = "health = { type = \"tcp\", interval = \"1s\", timeout = \"950ms\", fall = 1, rise = 1 }\n\
                 eject = \"off\"\nretry = \"off\"";
     let proxy = relaying_to(&[refused, origin.address()], pool).start();
     proxy.wait_stat("members_out", 1);
@@ -318,7 +318,7 @@ fn an_idle_connection_is_closed() {
         conn.send("x")?;
         conn.wire.rest().map(drop)
     });
-    let proxy = relaying(&[&origin], "").listener("timeouts = { tunnel = \"300ms\" }").start();
+    let proxy = relaying(&[&origin], "").listener("timeouts = { tunnel = \"2s\" }").start();
     let mut client = Client::connect(proxy.address());
     assert_eq!(client.rest(), (b"x".to_vec(), End::Clean));
     origin.wait_all_closed();
@@ -330,12 +330,12 @@ fn an_idle_connection_is_closed() {
 fn a_byte_either_way_keeps_a_connection_alive() {
     let origin = Origin::scripted(|conn| {
         for _ in 0..12 {
-            thread::sleep(Duration::from_millis(150));
+            thread::sleep(Duration::from_millis(400));
             conn.send("x")?;
         }
         conn.wire.rest().map(drop)
     });
-    let proxy = relaying(&[&origin], "").listener("timeouts = { tunnel = \"1s\" }").start();
+    let proxy = relaying(&[&origin], "").listener("timeouts = { tunnel = \"3s\" }").start();
     let mut client = Client::connect(proxy.address());
     assert_eq!(client.wire.exactly(12).unwrap(), b"xxxxxxxxxxxx");
 }

@@ -275,7 +275,7 @@ fn what_is_no_tls_is_told_so_and_counted() {
     let origin = Origin::saying("hello");
     let authority = Authority::new("test");
     let proxy =
-        with(&authority.sign(&["a.test"]), &origin).listener("timeouts.head = \"300ms\"").start();
+        with(&authority.sign(&["a.test"]), &origin).listener("timeouts.head = \"1s\"").start();
     // HTTP on a port that speaks TLS.
     let mut client = Client::connect(proxy.address());
     let answer = client.get("/");

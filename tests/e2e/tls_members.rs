@@ -239,7 +239,7 @@ fn probes_speak_tls_too() {
     );
     for kind in ["http", "tcp"] {
         let probe = format!(
-            "health = {{ type = \"{kind}\", interval = \"200ms\", timeout = \"190ms\", start = \"down\" }}"
+            "health = {{ type = \"{kind}\", interval = \"1s\", timeout = \"950ms\", start = \"down\" }}"
         );
         let proxy = to(&[&good, &bad], "ca = \"ca.pem\"", &authority).pool(&probe).start();
         eventually("the good one is in", || ask(&proxy).0 == 200);

@@ -1,8 +1,9 @@
 //! `protocol = "udp"`: what a client sends from one port goes to one member, and its answers back.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::proxy::{value_in, wait_lines};
 use crate::support::{PATIENCE, Proxy, Setup, eventually};
@@ -151,7 +152,7 @@ fn a_flow_ends_after_its_answers() {
 #[test]
 fn an_idle_flow_ends() {
     let member = Member::new("m");
-    let proxy = relaying(&[&member], "timeouts = { session = \"200ms\" }", "").start();
+    let proxy = relaying(&[&member], "timeouts = { session = \"2s\" }", "").start();
     let client = client(&proxy);
     assert_eq!(ask(&client, b"x"), b"mx");
     proxy.wait_stat("flows_active", 0);
@@ -173,17 +174,20 @@ fn a_member_where_nobody_listens_loses_one_datagram_and_is_avoided() {
         matches!(client.recv(&mut block), Ok(2))
     });
     assert_eq!(proxy.stats().total("error_member_connect_refused"), 1);
-    // The flow stays with whom it works.
+    // The flow stays with whom it works. There may be answers yet to what was sent before.
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
     for _ in 0..4 {
-        assert_eq!(ask(&client, b"y"), b"my");
+        client.send(b"y").unwrap();
+        while receive(&client) != b"my" {}
     }
+    assert_eq!(proxy.stats().total("error_member_connect_refused"), 1);
 }
 
 #[test]
 fn probes_take_a_member_out() {
     let (_port, refused) = refusing();
     let member = Member::new("m");
-    let pool = "eject = \"off\"\nhealth = { type = \"tcp\", interval = \"100ms\", timeout = \"95ms\", \
+    let pool = "eject = \"off\"\nhealth = { type = \"tcp\", interval = \"1s\", timeout = \"950ms\", \
                 fall = 1, port = PORT }";
     // Both are probed at a port where somebody, or nobody, takes connections.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -200,7 +204,8 @@ fn probes_take_a_member_out() {
 #[test]
 fn silence_is_a_failure_where_answers_are_expected() {
     let (silent, member) = (Member::silent(), Member::new("m"));
-    let listener = "replies = 1\ntimeouts = { session = \"200ms\" }";
+    // The other one has this long, too.
+    let listener = "replies = 1\ntimeouts = { session = \"2s\" }";
     let pool = "eject = { failures = 1, for = \"60s\" }";
     let proxy = relaying(&[&silent, &member], listener, pool).workers(1).start();
     for _ in 0..2 {
@@ -262,9 +267,12 @@ fn a_flood_of_one_client_leaves_room_for_others() {
     let proxy = relaying(&[&member], "", "").workers(1).start();
     let (flooder, other) = (client(&proxy), client(&proxy));
     other.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let enough = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..20_000 {
+            // Also where the test fails.
+            let begun = Instant::now();
+            while !enough.load(Ordering::SeqCst) && begun.elapsed() < PATIENCE * 2 {
                 // A full buffer of its own loses some.
                 drop(flooder.send(&[7; 200]));
             }
@@ -277,10 +285,10 @@ fn a_flood_of_one_client_leaves_room_for_others() {
                 other.recv(&mut block).is_ok()
             });
         }
+        eventually("much of it has passed", || proxy.stats().total("datagrams_in") > 1000);
+        enough.store(true, Ordering::SeqCst);
     });
-    let stats = proxy.stats();
-    assert_eq!(stats.total("flows"), 2);
-    assert!(stats.total("datagrams_in") > 1000, "{}", stats.total("datagrams_in"));
+    assert_eq!(proxy.stats().total("flows"), 2);
 }
 
 #[test]

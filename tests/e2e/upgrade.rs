@@ -162,7 +162,7 @@ fn an_origin_may_refuse() {
 #[test]
 fn an_idle_tunnel_is_closed() {
     let origin = switching(|wire| wire.rest().map(drop));
-    let proxy = Setup::to(&[&origin]).listener("timeouts = { tunnel = \"300ms\" }").start();
+    let proxy = Setup::to(&[&origin]).listener("timeouts = { tunnel = \"2s\" }").start();
     let mut client = Client::connect(proxy.address());
     tunnel_through(&mut client);
     client.expect_end();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::message::{answer_with, ok};
+use super::origin::fill_backlog;
 use super::wire::Wire;
 
 /// Connections that may wait to be accepted.
@@ -139,11 +140,7 @@ impl Member {
     fn fill(&self) {
         let mut fillers = self.fillers.lock().expect("the fillers");
         self.inner.listener.listen(0).expect("a shorter backlog");
-        while let Ok(filler) = TcpStream::connect_timeout(&self.address, Duration::from_millis(300))
-        {
-            fillers.push(filler);
-            assert!(fillers.len() < 64, "the backlog does not fill");
-        }
+        fillers.extend(fill_backlog(&self.inner.listener, self.address));
     }
 }
 

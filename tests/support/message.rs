@@ -156,11 +156,16 @@ pub(crate) fn ok(body: impl AsRef<[u8]>) -> Vec<u8> {
     answer_with("200 OK", &[], body.as_ref())
 }
 
-/// Bytes of which no two places are alike.
+/// Bytes of which no two places are alike: what comes 64 KiB later has another number every 64 bytes.
 pub(crate) fn distinct(length: usize) -> &'static [u8] {
+    const BLOCK: usize = 1 << 16;
     static ALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let mut all = Vec::with_capacity(64 << 20);
-        (0u32..16 << 20).for_each(|n| all.extend(n.wrapping_mul(0x9e37_79b9).to_be_bytes()));
+        let words = (0..BLOCK as u32 / 4).map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        let block: Vec<u8> = words.flatten().collect();
+        let mut all = block.repeat((64 << 20) / BLOCK);
+        for (number, block) in (0u32..).zip(all.chunks_mut(BLOCK)) {
+            block.chunks_mut(64).for_each(|line| line[..4].copy_from_slice(&number.to_be_bytes()));
+        }
         all
     });
     &ALL[..length]

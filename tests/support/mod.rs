@@ -30,7 +30,7 @@ pub(crate) use proxy::{Proxy, run_to_end};
 pub(crate) use setup::Setup;
 
 /// How long anything that must happen may take before the test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` holds; fails the test with `what` when it does not within [`PATIENCE`].
 #[track_caller]

@@ -1,7 +1,7 @@
 //! The real binary as a child: started with a file, watched by its log, stopped with the test.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,8 +28,15 @@ pub(crate) struct Proxy {
 /// Lines that a thread reads from a pipe.
 #[derive(Clone)]
 pub(crate) struct Lines {
-    shared: Arc<(Mutex<Vec<String>>, Condvar)>,
+    shared: Arc<(Mutex<Read>, Condvar)>,
     reader: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+#[derive(Default)]
+struct Read {
+    lines: Vec<String>,
+    /// There will be no more.
+    ended: bool,
 }
 
 /// A directory that goes when it is dropped.
@@ -106,9 +113,10 @@ impl Proxy {
         system::signal(self.pid(), signal);
     }
 
-    /// Its counters of this moment.
+    /// Its counters of this moment, with all that was done before.
     #[track_caller]
     pub(crate) fn stats(&self) -> Stats {
+        system::wait_asleep(self.pid());
         let before = self.log.all().len();
         self.signal(libc::SIGUSR1);
         let end = self.log.wait(before, stats::is_end).expect("a dump of the counters");
@@ -170,22 +178,25 @@ impl Drop for Proxy {
 }
 
 impl Lines {
-    fn read_from(pipe: impl Read + Send + 'static) -> Lines {
-        let shared = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
+    fn read_from(pipe: impl io::Read + Send + 'static) -> Lines {
+        let shared = Arc::new((Mutex::<Read>::default(), Condvar::new()));
         let writer = Arc::clone(&shared);
         let reader = thread::spawn(move || {
-            for line in BufReader::new(pipe).lines() {
-                let Ok(line) = line else { return };
-                writer.0.lock().expect("the lines").push(line);
+            let change = |change: &dyn Fn(&mut Read)| {
+                change(&mut writer.0.lock().expect("the lines"));
                 writer.1.notify_all();
+            };
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                change(&|read| read.lines.push(line.clone()));
             }
+            change(&|read| read.ended = true);
         });
         Lines { shared, reader: Arc::new(Mutex::new(Some(reader))) }
     }
 
     /// The lines so far.
     pub(crate) fn all(&self) -> Vec<String> {
-        self.shared.0.lock().expect("the lines").clone()
+        self.shared.0.lock().expect("the lines").lines.clone()
     }
 
     /// The whole text, up to the end of the pipe. Only for a child that has ended.
@@ -196,18 +207,22 @@ impl Lines {
         self.all().iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// Waits for a line from number `from` on that `wanted` accepts; its number.
+    /// Waits for a line from number `from` on that `wanted` accepts; its number. `None`: it does not
+    /// come in time, or the pipe has ended.
     pub(crate) fn wait(&self, from: usize, wanted: impl Fn(&str) -> bool) -> Option<usize> {
         let deadline = Instant::now() + PATIENCE;
-        let (lines, changed) = &*self.shared;
-        let mut lines = lines.lock().expect("the lines");
+        let (read, changed) = &*self.shared;
+        let mut read = read.lock().expect("the lines");
         loop {
-            let found = lines.iter().skip(from).position(|line| wanted(line));
+            let found = read.lines.iter().skip(from).position(|line| wanted(line));
             if let Some(at) = found {
                 return Some(from + at);
             }
+            if read.ended {
+                return None;
+            }
             let left = deadline.checked_duration_since(Instant::now())?;
-            lines = changed.wait_timeout(lines, left).expect("the lines").0;
+            read = changed.wait_timeout(read, left).expect("the lines").0;
         }
     }
 }

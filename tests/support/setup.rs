@@ -160,10 +160,10 @@ impl Setup {
                 "[[route]]\npool = \"main\"\n{route}\n[pool.main]\nmembers = [{members}]\n{pool}"
             )
         });
-        format!(
+        patient(&format!(
             "[server]\nworkers = {workers}\n{server}\n[limits]\n{limits}\n\
              [listener.web]\nbind = [\"{bind}\"]\n{listener}\n{body}"
-        )
+        ))
     }
 
     /// Starts the proxy and waits until it serves.
@@ -171,6 +171,43 @@ impl Setup {
     pub(crate) fn start(self) -> Proxy {
         Proxy::start(&self)
     }
+}
+
+/// `text` with times that a slow machine keeps, too, where it says none: a test that is of something
+/// else is not to fail by one.
+fn patient(text: &str) -> String {
+    let lines: Vec<_> = text.split_inclusive('\n').collect();
+    let tables = lines.chunk_by(|_, next| !next.starts_with('['));
+    tables.map(|table| patient_table(text, table[0], table[1..].concat())).collect()
+}
+
+fn patient_table(text: &str, head: &str, lines: String) -> String {
+    let name = head.trim_end().trim_matches(['[', ']']);
+    let times: &[_] = match *name.split('.').collect::<Vec<_>>() {
+        ["pool", _] => &[("timeouts", "connect"), ("queue", "timeout"), ("retry", "deadline")],
+        // Others have not all of them.
+        ["listener", _] if lines.contains("protocol = ") || text.contains("passthrough") => &[],
+        ["listener", _] => &[
+            ("timeouts", "head"),
+            ("timeouts", "body"),
+            ("timeouts", "write"),
+            ("timeouts", "idle"),
+        ],
+        _ => &[],
+    };
+    let mut lines = lines;
+    for (part, key) in times {
+        let inline = format!("{part} = {{ ");
+        let elsewhere = text.contains(&format!("[{name}.{part}"));
+        if lines.contains(&inline) && !lines.contains(&format!("{key} = ")) {
+            lines = lines.replacen(&inline, &format!("{inline}{key} = \"5m\", "), 1);
+        } else if !elsewhere && !lines.contains(&format!("{part} = ")) {
+            let dotted = format!("{part}.{key} = ");
+            let there = lines.contains(&dotted);
+            lines.insert_str(0, &if there { String::new() } else { format!("{dotted}\"5m\"\n") });
+        }
+    }
+    format!("{head}{lines}")
 }
 
 fn push(lines: &mut String, line: &str) {

@@ -1,11 +1,13 @@
-//! The few things std cannot ask of Linux: signals, and how a child starts.
+//! The few things std cannot ask of Linux: signals, threads, and how a child starts.
 #![allow(unsafe_code)]
 
-use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
+use std::{fs, io};
 
-use super::seccomp;
+use super::{eventually, seccomp};
 
 /// What a child lives with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +26,49 @@ pub(crate) fn signal(pid: u32, signal: i32) {
     // SAFETY: kill takes two integers and touches no memory of ours.
     let result = unsafe { libc::kill(pid, signal) };
     assert_eq!(result, 0, "kill: {}", io::Error::last_os_error());
+}
+
+/// Whether a listening socket drops requests for connections, as nobody takes those that wait.
+pub(crate) fn backlog_is_full(socket: &impl AsRawFd) -> bool {
+    // The head of `struct tcp_info`, up to the connections that wait and how many may.
+    let mut info = [0u32; 8];
+    let mut length = libc::socklen_t::try_from(size_of_val(&info)).expect("a size");
+    let (fd, at) = (socket.as_raw_fd(), info.as_mut_ptr());
+    // SAFETY: so many bytes of `info` are writable during the call.
+    check(unsafe {
+        libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, at.cast(), &raw mut length)
+    })
+    .expect("TCP_INFO");
+    info[6] > info[7]
+}
+
+/// Waits until each thread of the process `pid` sleeps, or has slept.
+///
+/// A worker that has sent the last byte of an answer may count it only now, and its client may know
+/// of the answer before: what it does without waiting is done when it sleeps.
+#[track_caller]
+pub(crate) fn wait_asleep(pid: u32) {
+    // It may have ended, and so have its threads.
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return };
+    let mut busy: Vec<_> = threads
+        .filter_map(|thread| {
+            let status = thread.ok()?.path().join("status");
+            Some((busy_since(&status)?, status))
+        })
+        .collect();
+    eventually("every thread of the proxy sleeps", || {
+        busy.retain(|(before, status)| busy_since(status) == Some(*before));
+        busy.is_empty()
+    });
+}
+
+/// How often a thread has slept that does not now, and has not ended.
+fn busy_since(status: &Path) -> Option<u64> {
+    let text = fs::read_to_string(status).ok()?;
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    // Running, or waiting for its memory to be read from disk.
+    value("State:")?.starts_with(['R', 'D']).then_some(())?;
+    value("voluntary_ctxt_switches:")?.parse().ok()
 }
 
 /// Makes `command` start confined, and die with the thread that starts it.

@@ -128,12 +128,16 @@ impl Making {
         let active = Active::new(&row);
         let Ok(form) = self.encode().await else { return };
         drop(active);
-        if let Made::Encoded(body) = &form {
-            row.add(Counter::CacheEncodings, 1);
-            row.add(Counter::CacheEncodingBytes, body.length);
-        }
+        let length = match &form {
+            Made::Encoded(body) => Some(body.length),
+            Made::Useless => None,
+        };
         // First there, then counted: what is put into the store from now on counts it anyway.
         self.stored.encodings.keep(self.coding, form);
+        if let Some(length) = length {
+            row.add(Counter::CacheEncodings, 1);
+            row.add(Counter::CacheEncodingBytes, length);
+        }
         if let Some(hand) = self.context.cache() {
             hand.shared.store.weigh_again(&self.key, &self.stored);
         }
