@@ -176,9 +176,7 @@ impl ParseError {
             Self::TooManyOptions => {
                 ("too_many_options", "the Connection fields name more than 32 other fields")
             }
-            Self::UnsupportedVersion => {
-                ("unsupported_version", "the HTTP version is not 1.x")
-            }
+            Self::UnsupportedVersion => ("unsupported_version", "the HTTP version is not 1.x"),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::set_cookie::CookieRules;
 use super::target::{Scheme, TargetForm};
 use super::template::{Template, push_text};
 use super::trace::trace_id;
+use super::upgrade;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 2048, fields: 20 };
 /// What is written anew may be a little larger than what was read.
@@ -59,6 +60,7 @@ pub fn request_head(data: &[u8]) {
     assert!(head.fields().len() <= LIMITS.fields);
     check_path(&head);
     check_merged(data);
+    check_upgrade(&head);
 
     let again = reparse(&head);
     assert_eq!(head.method_bytes(), again.method_bytes());
@@ -74,6 +76,16 @@ pub fn request_head(data: &[u8]) {
     if head.version() == Version::Http11 {
         assert_eq!(request_framing(&head), request_framing(&again));
     }
+}
+
+/// What may be switched to is a list that does not speak of HTTP, and what was asked for.
+fn check_upgrade(head: &RequestHead) {
+    let Some(protocols) = head.upgrade().filter(|value| upgrade::may_pass(value)) else { return };
+    assert!(upgrade::is_among(protocols, protocols));
+    let text = String::from_utf8_lossy(protocols).to_ascii_lowercase();
+    let mut names = text.split(|c: char| ",/ \t".contains(c));
+    assert!(!names.clone().any(|name| name == "h2c") || text.contains("/h2c"), "{text}");
+    assert!(names.any(|name| !name.is_empty()));
 }
 
 /// With its slashes merged, a path has none in a row and is still in normal form.

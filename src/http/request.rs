@@ -302,7 +302,8 @@ impl RequestHead {
     /// 10.1.1). HTTP/1.0 knows no expectations.
     #[must_use]
     pub fn expects_more(&self) -> bool {
-        let is_other = |item: &[u8]| !item.is_empty() && !item.eq_ignore_ascii_case(b"100-continue");
+        let is_other =
+            |item: &[u8]| !item.is_empty() && !item.eq_ignore_ascii_case(b"100-continue");
         self.fields.has(Name::Expect)
             && self.line.version == Version::Http11
             && self

@@ -90,7 +90,11 @@ mod tests {
             (",", "websocket", false),
         ];
         for (chosen, asked, expected) in cases {
-            assert_eq!(is_among(chosen.as_bytes(), asked.as_bytes()), expected, "{chosen:?} {asked:?}");
+            assert_eq!(
+                is_among(chosen.as_bytes(), asked.as_bytes()),
+                expected,
+                "{chosen:?} {asked:?}"
+            );
         }
     }
 }

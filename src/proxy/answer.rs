@@ -7,6 +7,7 @@ use super::buffering::{self, Rest};
 use super::cache;
 use super::compress;
 use super::deliver::{self, Lost};
+use super::demands;
 use super::error_page::{self, Page};
 use super::exchange::{Ask, Facts};
 use super::filtered::{self, Filters};
@@ -88,7 +89,7 @@ pub(super) async fn answer<'a>(
 ) -> Result<Answered<'a>, Lost> {
     read_final_head(ask, upstream, patience, head, buffers, facts).await?;
     if head.status() == 101 {
-        let expected = ask.upgrade().is_some() && head.upgrade().is_some();
+        let expected = demands::may_switch(ask, head);
         return if expected { Ok(Answered::Upgraded) } else { Err(Reason::BadResponse.into()) };
     }
     let framing =

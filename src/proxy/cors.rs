@@ -8,7 +8,7 @@ use super::known::Known;
 use super::route::Found;
 use crate::clock;
 use crate::config::CorsConfig;
-use crate::http::{Method, RequestHead, Version, date, encode, push_text};
+use crate::http::{Method, RequestHead, Version, encode, push_text};
 use crate::ids::{ListenerId, RouteId};
 use crate::net::{Buffer, Size};
 use crate::stats::Counter;
@@ -56,9 +56,7 @@ pub(super) async fn answer(
     let tail = out.tail();
     encode::status_line(tail, 204, encode::reason_phrase(204).as_bytes());
     let from = tail.len();
-    tail.extend_from_slice(b"Date: ");
-    date::write(tail, clock::unix().as_secs());
-    tail.extend_from_slice(encode::CRLF);
+    encode::date(tail, clock::unix().as_secs());
     // Whether it is allowed, and the operator's own fields.
     fields::edit_own(tail, from, &known);
     write_terms(tail, cors, head);

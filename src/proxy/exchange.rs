@@ -19,7 +19,7 @@ use super::path_edit::{Edited, Target};
 use super::reasons;
 use super::route::Found;
 use super::serve::To;
-use super::{cors, deliver, fixed, guard, redirect, reject, replay, split};
+use super::{cors, deliver, demands, fixed, guard, redirect, reject, replay, split};
 use crate::balancer::{Refusal, Site, Tried};
 use crate::clock;
 use crate::config::{ListenerConfig, RouteConfig};
@@ -375,7 +375,7 @@ async fn run(
         edited: made,
         framing,
         idempotent,
-        upgrades: wanted_upgrade(head, framing).is_some(),
+        upgrades: demands::may_upgrade(head, framing),
         measures: pools.measures(pool),
         peer: &client.peer,
         stream: &client.stream,
@@ -399,12 +399,18 @@ async fn unrouted(
     head: &RequestHead,
     facts: &Facts,
 ) -> Result<Option<Ending>, Reason> {
+    demands::can_be_met(head, facts)?;
     if let Some(port) = listener.redirect_https {
         let redirect = redirect::to_https(context, listener, client, head, port, facts);
         return Ok(Some(Box::pin(redirect).await));
     }
     if head.method() == Method::Connect {
         return Err(Reason::NotImplemented);
+    }
+    if head.max_forwards() == Some(0) {
+        let to = To { context, listener, stream: &client.stream, head };
+        let answer = demands::answer(to, &mut client.received, facts);
+        return Box::pin(answer).await.map(Some);
     }
     let Some((id, terms)) = cors::announced(context, client.listener, head, facts) else {
         return Ok(None);
@@ -422,7 +428,9 @@ fn find_route(
 ) -> Result<RouteId, Reason> {
     let address = || facts.client.get();
     match context.router.find(client.listener, &Asked::of(head, &address)) {
-        Found::Route(id) => Ok(id),
+        Found::Route(id) => {
+            demands::is_served(head, context.config.routes.get(id.index())).and(Ok(id))
+        }
         Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
         Found::None => Err(Reason::NoRoute),
     }
@@ -451,13 +459,6 @@ fn whole_body(framing: Framing, received: &Buffer) -> Option<usize> {
         }
         _ => None,
     }
-}
-
-/// Any protocol but HTTP/2 over plaintext, which would be a way around every rule here.
-fn wanted_upgrade(head: &RequestHead, framing: Framing) -> Option<&[u8]> {
-    let protocol = head.upgrade()?;
-    let h2c = protocol.split(|b| *b == b',').any(|p| p.trim_ascii().eq_ignore_ascii_case(b"h2c"));
-    (framing == Framing::None && !h2c).then_some(protocol)
 }
 
 /// Tells the client, if it can still be told.

@@ -7,7 +7,7 @@ use super::path_edit::{Edited, Target};
 use super::serve::{Start, To, serve};
 use crate::clock;
 use crate::config::{Action, ProbeConfig, RedirectConfig, RespondConfig};
-use crate::http::{LinkValues, date, encode};
+use crate::http::{LinkValues, encode};
 use crate::ids::PoolId;
 use crate::net::{Buffer, Size, Stream};
 use crate::stats::{Counter, Reason};
@@ -62,9 +62,7 @@ fn start(status: u16, length: usize, to: &To<'_>, facts: &Facts) -> Start<'stati
 }
 
 fn write_date(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"Date: ");
-    date::write(out, clock::unix().as_secs());
-    out.extend_from_slice(encode::CRLF);
+    encode::date(out, clock::unix().as_secs());
 }
 
 fn write_fields(out: &mut Vec<u8>, config: &RespondConfig) {

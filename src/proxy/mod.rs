@@ -16,6 +16,7 @@ mod connection;
 mod context;
 mod cors;
 mod deliver;
+mod demands;
 pub mod encoder;
 mod error_page;
 mod exchange;

@@ -9,7 +9,7 @@ use super::fields;
 use super::known::Known;
 use crate::clock;
 use crate::config::{HstsConfig, ListenerConfig};
-use crate::http::{RequestHead, Version, date, encode};
+use crate::http::{RequestHead, Version, encode};
 use crate::net::{Buffer, Size};
 use crate::stats::Counter;
 
@@ -32,9 +32,8 @@ pub(super) async fn to_https(
     let tail = out.tail();
     encode::status_line(tail, STATUS, encode::reason_phrase(STATUS).as_bytes());
     let from = tail.len();
-    tail.extend_from_slice(b"Date: ");
-    date::write(tail, clock::unix().as_secs());
-    tail.extend_from_slice(b"\r\nLocation: https://");
+    encode::date(tail, clock::unix().as_secs());
+    tail.extend_from_slice(b"Location: https://");
     match head.host() {
         // HTTP/1.0 without Host: what the client connected to is what it asked for.
         [] => match client.stream.local_address() {
@@ -80,9 +79,7 @@ pub(super) async fn elsewhere(
     let mut out = Buffer::take(Size::Medium);
     let tail = out.tail();
     encode::status_line(tail, status, encode::reason_phrase(status).as_bytes());
-    tail.extend_from_slice(b"Date: ");
-    date::write(tail, clock::unix().as_secs());
-    tail.extend_from_slice(encode::CRLF);
+    encode::date(tail, clock::unix().as_secs());
     tail.extend_from_slice(&refusal.fields);
     if let Some(hsts) = listener.hsts.as_ref().filter(|_| client.stream.is_tls()) {
         write_hsts(tail, hsts);

@@ -13,7 +13,7 @@ use super::named;
 use super::redirect;
 use crate::clock;
 use crate::config::HstsConfig;
-use crate::http::{Method, RequestHead, Version, date, encode};
+use crate::http::{Method, RequestHead, Version, encode};
 use crate::net::{Buffer, Size};
 use crate::stats::{Counter, Reason};
 
@@ -49,9 +49,7 @@ fn write(
     });
     encode::status_line(out, answer.status, encode::reason_phrase(answer.status).as_bytes());
     let from = out.len();
-    out.extend_from_slice(b"Date: ");
-    date::write(out, clock::unix().as_secs());
-    out.extend_from_slice(encode::CRLF);
+    encode::date(out, clock::unix().as_secs());
     encode::field(out, b"Content-Type", content_type.as_bytes());
     if let Some(hsts) = hsts {
         redirect::write_hsts(out, hsts);

@@ -6,7 +6,7 @@ use super::fields::Rules;
 use super::known::Known;
 use super::{forwarded, named};
 use crate::config::HostPolicy;
-use crate::http::{FieldRef, Framing, Name, encode, is_client_certificate};
+use crate::http::{FieldRef, Framing, Name, encode, is_client_certificate, is_max_forwards};
 
 /// Appends the whole head for a member that may be called `member` in `Host`.
 pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Facts) {
@@ -16,19 +16,24 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
     let target = ask.target();
     encode::request_line(out, head.method_bytes(), target.path, target.query);
     write_host(out, ask, member);
+    let forwards = head.max_forwards();
     let mut te_trailers = false;
     for entry in head.fields() {
         if entry.name == Name::Te {
             te_trailers |= accepts_trailers(entry.value);
         }
         let taken = (!rules.is_empty() && rules.drop(entry.name_bytes))
-            || (is_named && named::drops(listener, facts, &entry));
+            || (is_named && named::drops(listener, facts, &entry))
+            || (forwards.is_some() && is_max_forwards(&entry));
         if !taken && passes(ask, &entry, facts) && !claims(ask, &entry) {
             encode::field_as_sent(out, &entry);
         }
     }
     if let Some(part) = ask.cache {
         part.write(out);
+    }
+    if let Some(count) = forwards {
+        encode::field_of_number(out, b"Max-Forwards", count.saturating_sub(1));
     }
     write_framing(out, facts.framing(ask));
     forwarded::write(out, head, ask.peer, listener, facts.client.get());
@@ -39,7 +44,7 @@ pub(super) fn write(out: &mut Vec<u8>, ask: &Ask<'_>, member: &str, facts: &Fact
         grant.write(out);
     }
     if ask.route.via {
-        out.extend_from_slice(b"Via: 1.1 ringway\r\n");
+        encode::via(out, head.version());
     }
     if is_named {
         named::write_fields(out, &Known::of(ask, facts));
@@ -68,8 +73,11 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>, facts: &Facts) -> bool {
     match entry.name {
         // Announces trailers, which pass where chunks do.
         Name::Trailer => facts.framing(ask) == Framing::Chunked,
-        // Answered here already.
-        Name::Expect => facts.taken.get() == Taken::Nothing,
+        // Where there is something to wait for, and it was not answered here already.
+        Name::Expect => {
+            let bodiless = matches!(ask.framing, Framing::None | Framing::Length(0));
+            !bodiless && facts.taken.get() == Taken::Nothing && ask.head.expects_continue()
+        }
         Name::Host | Name::ContentLength | Name::TransferEncoding => false,
         // Written anew; from a trusted peer with its word taken into account.
         Name::XForwardedFor

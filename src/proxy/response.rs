@@ -5,6 +5,7 @@ use super::exchange::{Ask, Facts};
 use super::fields::Rules;
 use super::known::Known;
 use super::{cors, location, named, redirect};
+use crate::clock;
 use crate::config::HstsConfig;
 use crate::http::cors::is_access_control;
 use crate::http::set_cookie::is_set_cookie;
@@ -151,6 +152,10 @@ pub(super) fn write(
 ) {
     encode::status_line(out, head.status(), head.reason());
     write_fields(out, head, body, edits);
+    // A recipient with a clock says when it came (RFC 9110 6.6.1).
+    if head.value(Name::Date).is_none() && !edits.take(b"date") {
+        encode::date(out, clock::unix().as_secs());
+    }
     if let Some(hsts) = edits.hsts {
         redirect::write_hsts(out, hsts);
     }
@@ -172,7 +177,7 @@ pub(super) fn write(
     }
     more(out);
     if edits.via {
-        out.extend_from_slice(b"Via: 1.1 ringway\r\n");
+        encode::via(out, head.version());
     }
     match connection {
         ConnectionField::Silent => {}

@@ -77,9 +77,11 @@ reasons! {
     BadHead, Client, "bad_head", 400, "the request head is not valid HTTP/1";
     HeadTooLarge, Client, "head_too_large", 431, "the request head exceeds limits.head or limits.headers of the listener";
     TargetTooLong, Client, "target_too_long", 414, "the request line exceeds limits.head of the listener";
-    UnsupportedVersion, Client, "unsupported_version", 505, "the request is neither HTTP/1.0 nor HTTP/1.1";
+    UnsupportedVersion, Client, "unsupported_version", 505, "the request is not of HTTP/1.0, nor of HTTP/1.1 or a later 1.x";
     BadFraming, Client, "bad_framing", 400, "Content-Length and Transfer-Encoding do not say beyond doubt where the request ends";
     UnsupportedCoding, Client, "unsupported_coding", 501, "the request has a transfer coding other than chunked";
+    Misdirected, Client, "misdirected", 421, "the request is for an https URL, and did not come over TLS";
+    BadExpectation, Client, "bad_expectation", 417, "the request expects something else than 100-continue";
     BadBody, Client, "bad_body", 400, "the chunked request body is malformed";
     BodyOverBuffer, Client, "body_over_buffer", 413, "the request body exceeds what buffer_request of the route takes in, and its over is refuse";
     BodyTooLarge, Client, "body_too_large", 413, "the request body exceeds limits.body of the route or the listener";
@@ -110,7 +112,7 @@ reasons! {
     BadHello, Client, "bad_hello", 0, "the connection does not begin with a TLS ClientHello that can be read";
     HelloTimeout, Client, "hello_timeout", 0, "the TLS ClientHello did not arrive within timeouts.head of the listener";
     TunnelIdle, Client, "tunnel_idle", 0, "no byte passed in either direction for timeouts.tunnel of the route or the listener";
-    NotImplemented, Client, "not_implemented", 501, "the method CONNECT is not served by a reverse proxy";
+    NotImplemented, Client, "not_implemented", 501, "ringway does not serve the method: CONNECT, one longer than 32 bytes, or TRACE where methods of the route do not name it";
     OnlyIfCached, Client, "only_if_cached", 504, "the client takes nothing but a stored answer, and there is none that is fresh";
     NoRoute, Route, "no_route", 404, "no route matches this host and path";
     MethodNotAllowed, Route, "method_not_allowed", 405, "a route matches this host and path, but not for this method";

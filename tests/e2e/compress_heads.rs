@@ -28,6 +28,7 @@ fn answering(status: &str, given: &[(&str, &str)], length: usize) -> Origin {
 fn fields_of_an_encoded_answer_and_the_same_to_head() {
     let given = [
         JSON,
+        ("Date", "Thu, 26 Nov 2026 12:00:01 GMT"),
         ("Vary", "Origin"),
         ("ETag", "\"abc\""),
         ("X-First", "1"),
@@ -41,6 +42,7 @@ fn fields_of_an_encoded_answer_and_the_same_to_head() {
     ];
     let expected = [
         JSON,
+        ("Date", "Thu, 26 Nov 2026 12:00:01 GMT"),
         ("X-First", "1"),
         ("Last-Modified", "Thu, 26 Nov 2026 12:00:00 GMT"),
         ("Content-Encoding", "gzip"),

@@ -36,6 +36,7 @@ mod cache_waiting;
 mod compress;
 mod compress_heads;
 mod conditions;
+mod conformance;
 mod cuts;
 mod descriptors;
 mod early_answer;

@@ -52,7 +52,8 @@ fn malformed_answer_heads_are_not_passed_on() {
         b"HTTP/1.1 200 OK\r\nX: a\r\n folded\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length :5\r\nContent-Length: 4\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent Length: 5\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
     ]);
 }

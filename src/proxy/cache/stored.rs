@@ -9,7 +9,7 @@ use super::encodings::Encodings;
 use crate::http::caching::{
     CacheAnswer, CacheField, CacheRequest, Fitness, Lifetime, Validators, values, vary, withholds,
 };
-use crate::http::{FieldRef, Name, RequestHead, ResponseHead, date, encode};
+use crate::http::{FieldRef, Name, RequestHead, ResponseHead, encode};
 
 /// What an answer costs beside its bytes: the structures around them, at a guess.
 const OVERHEAD: u64 = 512;
@@ -326,9 +326,7 @@ fn head(answer: &ResponseHead, facts: &CacheAnswer<'_>, came_at: u64) -> Vec<u8>
     }
     if !facts.dated {
         // RFC 9110 6.6.1: who stores an answer without one gives it one.
-        out.extend_from_slice(b"Date: ");
-        date::write(&mut out, came_at);
-        out.extend_from_slice(encode::CRLF);
+        encode::date(&mut out, came_at);
     }
     out.extend_from_slice(encode::CRLF);
     out
