@@ -7,6 +7,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::proxy::{has_word, value_in};
+use crate::support::system::wait_asleep;
 use crate::support::{
     Client, Load, Message, Origin, PATIENCE, Proxy, Setup, eventually, exchange, ok,
 };
@@ -28,6 +29,8 @@ pub(crate) fn admin_text(proxy: &Proxy) -> String {
 
 fn ask(proxy: &Proxy, method: &str, path: &str) -> Message {
     let to = address(proxy);
+    // What it counts is to be counted.
+    wait_asleep(proxy.pid());
     let answer = exchange(to, format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\n\r\n"));
     assert!(answer.head.closes(), "{:?}", answer.head);
     answer
@@ -324,8 +327,10 @@ fn requests_that_are_too_large_or_too_slow_end() {
     let mut body = Client::connect(to);
     body.send(format!("POST {state} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nsta"));
     // As many as are served at a time, without a whole head.
-    let mut silent: Vec<_> = (0..63).map(|_| Client::connect(to)).collect();
-    silent[0].send("GET /stats HTTP/1.1\r\nHost: loc");
+    let mut first = Client::connect(to);
+    first.send("GET /stats HTTP/1.1\r\nHost: loc");
+    let mut silent: Vec<_> = (1..63).map(|_| Client::connect(to)).collect();
+    silent.push(first);
     expect_refusal(&body.answer(), 408, "did not come");
     // It waits until there is a place.
     assert_eq!(get(&proxy, "/readyz")["ready"], true);

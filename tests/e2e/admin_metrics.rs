@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::admin::address;
+use crate::support::system::wait_asleep;
 use crate::support::{Client, Origin, Proxy, Setup, exchange};
 
 /// One family of metrics.
@@ -95,6 +96,8 @@ fn quoted(text: &str) -> (String, &str) {
 
 #[track_caller]
 fn metrics(proxy: &Proxy) -> BTreeMap<String, Family> {
+    // What it counts is to be counted.
+    wait_asleep(proxy.pid());
     let answer = exchange(address(proxy), "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(answer.status(), 200);
     let kind = Some("text/plain; version=0.0.4; charset=utf-8");

@@ -260,8 +260,8 @@ fn what_members_take_is_not_charged_to_the_client() {
     let (_socket, _fillers, slow) = unanswering();
     let proxy = Setup::to_addresses(&[bad.address(), slow, good.address()])
         .pool(RETRY)
-        .pool("timeouts = { connect = \"4s\" }")
-        .listener("timeouts = { body = \"2s\" }")
+        .pool("timeouts = { connect = \"6s\" }")
+        .listener("timeouts = { body = \"4s\" }")
         .workers(1)
         .start();
     let body = bytes(9000);
@@ -281,7 +281,7 @@ fn a_client_that_stops_or_leaves_ends_the_second_attempt() {
         let (bad, good) = (dying(Some(0), Death::Reset), echo());
         let proxy = Setup::to(&[&bad, &good])
             .pool(RETRY)
-            .listener("timeouts = { body = \"2s\" }")
+            .listener("timeouts = { body = \"4s\" }")
             .workers(1)
             .start();
         let mut client = Client::connect(proxy.address());

@@ -186,7 +186,10 @@ fn patient_table(text: &str, head: &str, lines: String) -> String {
     let times: &[_] = match *name.split('.').collect::<Vec<_>>() {
         ["pool", _] => &[("timeouts", "connect"), ("queue", "timeout"), ("retry", "deadline")],
         // Others have not all of them.
-        ["listener", _] if lines.contains("protocol = ") || text.contains("passthrough") => &[],
+        ["listener", _] if lines.contains("protocol = ") => &[],
+        ["listener", _] if text.contains("passthrough") => {
+            &[("timeouts", "head"), ("timeouts", "write")]
+        }
         ["listener", _] => &[
             ("timeouts", "head"),
             ("timeouts", "body"),

@@ -10,7 +10,7 @@ use crate::config::AdminAddress;
 use crate::net;
 
 /// For each step of asking: the start of the process waits for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of the answer.
 const MOST: u64 = 64 << 10;
 

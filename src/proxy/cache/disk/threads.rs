@@ -235,10 +235,10 @@ impl Disk {
         });
         match written {
             Ok(true) => {
-                self.tally.writes.fetch_add(1, Ordering::Relaxed);
                 if !self.index.publish(entry) {
                     self.throw_away(entry.id, emptied);
                 }
+                self.tally.writes.fetch_add(1, Ordering::Relaxed);
             }
             Ok(false) => self.index.remove(entry),
             Err(error) => {
