@@ -14,6 +14,7 @@ mod monitor;
 mod probe;
 mod probes;
 mod resolve;
+pub mod shortage;
 mod signals;
 
 pub use auth::AuthFiles;
