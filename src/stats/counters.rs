@@ -65,6 +65,7 @@ counters! {
     UpstreamOpens, "upstream_opens", "Connections to members established.";
     UpstreamReuses, "upstream_reuses", "Leases served by an idle kept-alive connection.";
     UpstreamStale, "upstream_stale", "Kept-alive connections found closed by the member before or at their reuse.";
+    UpstreamExcess, "upstream_excess", "Connections to members closed because more came than belongs to the answer: its `Content-Length` is too small, or a body where there is none (to `HEAD`, with 204 or 304).";
     UpstreamRetired, "upstream_retired", "Connections to members closed because they reached `keepalive.max_age` or `keepalive.max_requests`.";
     UpstreamRetries, "upstream_retries", "Requests sent again on a fresh connection because a kept-alive one turned out closed.";
     UpstreamFailovers, "upstream_failovers", "Requests that went on to another member, or once more to be queued for one, after an attempt failed.";
