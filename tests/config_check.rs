@@ -59,6 +59,35 @@ fn findings_come_by_position() {
     }
 }
 
+/// What is written short means what its long form does.
+#[test]
+fn short_forms_mean_the_long_ones() {
+    let minimal = std::fs::read_to_string(root().join("examples/minimal.toml")).unwrap();
+    let meant = |keys: &str| {
+        let text = minimal.replacen("[[route]]", &format!("[[route]]\n{keys}"), 1);
+        let checked = load(&text, "short").unwrap_or_else(|report| panic!("{report}"));
+        config::effective(&checked.config)
+    };
+    let cases = [
+        (
+            "cache = { max_age = \"10m\" }",
+            "cache = { max_age = { 200 = \"10m\", 301 = \"10m\", 308 = \"10m\" } }",
+        ),
+        ("rate = \"10/s\"", "rate = { rate = \"10/s\" }"),
+        (
+            "rate = [\"10/s\", { per = \"route\", rate = \"9/m\" }]",
+            "rate = [{ rate = \"10/s\" }, { per = \"route\", rate = \"9/m\" }]",
+        ),
+        (
+            "path = \"/x\"\nrespond = 503\n[[route]]",
+            "path = \"/x\"\nrespond = { status = 503 }\n[[route]]",
+        ),
+    ];
+    for (short, long) in cases {
+        assert_eq!(meant(short), meant(long), "{short}");
+    }
+}
+
 /// The files of lists of addresses are read with the configuration.
 #[test]
 fn lists_in_files_are_checked() {

@@ -57,6 +57,7 @@ fn workers(table: &Table<'_>, findings: &mut Findings) -> Workers {
                 word: word.to_string(),
                 choices: &["auto"],
                 nearest,
+                said: None,
             }
         }
         DeValue::Integer(_) => match integer(value).and_then(|n| usize::try_from(n).ok()) {
