@@ -271,13 +271,15 @@ fn check_passes_a_file_with_warnings() {
 
 #[test]
 fn mistakes_of_the_user_exit_with_1() {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
         (
             &["check", "/no/such/file"],
             "ringway: cannot read /no/such/file: No such file or directory",
         ),
         (&["run", "--config", "/no/such/file"], "ringway: cannot read /no/such/file: No such"),
-        (&["check"], "error: the following required arguments were not provided"),
+        (&["check", "-c", "/no/such/file"], "ringway: cannot read /no/such/file: No such"),
+        (&["check", "--config", "a", "b"], "error: the argument '"),
+        (&["run", "/no/such/file"], "ringway: cannot read /no/such/file: No such"),
         (&["run", "--driver", "kqueue"], "error: invalid value 'kqueue'"),
         (&["serve"], "error: unrecognized subcommand 'serve'"),
     ];

@@ -84,8 +84,12 @@ impl GuardError {
     /// What to do about it.
     pub(super) fn help(&self) -> String {
         match self {
-            Self::Entry(CidrError::HostBits(block)) | Self::Line(_, CidrError::HostBits(block)) => {
-                return format!("write \"{block}\"");
+            Self::Line(_, CidrError::HostBits(block)) => return format!("write \"{block}\""),
+            Self::Entry(CidrError::Everybody) => {
+                "write \"0.0.0.0/0\" and \"::/0\"; where there is an \"allow\", nobody else may come"
+            }
+            Self::Entry(why @ (CidrError::HostBits(_) | CidrError::Several)) => {
+                return why.help().unwrap_or_default();
             }
             Self::Entry(_) => "as in \"10.0.0.0/8\", \"192.0.2.7\" or \"file:/etc/ringway/deny.txt\"",
             Self::Line(..) => "write an address or a block a line; a comment begins with #",

@@ -236,7 +236,7 @@ const TABLE: &[Key] = &[
     key(Route, "hosts", Form("a list of host names, exact or `\"*.example.com\"`", "any host"),
         "The hosts it applies to, without a port. `*.example.com` is every name below `example.com`, at any depth, and not `example.com` itself.",
         "hosts = [\"example.com\", \"*.example.com\"]"),
-    key(Route, "path", Form("`\"/x\"` exact, `\"/x/*\"` prefix by segment, `\"~ REGEX\"`", "any path"),
+    key(Route, "path", Form("one path: `\"/x\"` exact, `\"/x/*\"` prefix by segment, `\"~ REGEX\"`", "any path"),
         "The paths it applies to, in normal form. `/x/*` is `/x` and everything below `/x/`. A regular expression is searched for anywhere in the path unless it is anchored with `^` and `$`.",
         "path = \"/api/*\""),
     key(Route, "methods", Form("a list of methods", "any method"),

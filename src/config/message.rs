@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::address::{AddressError, CidrError};
+use super::address::AddressError;
 use super::error::{Mistake, Place, Span};
 use super::host::HostError;
 use super::keys::Section;
@@ -66,7 +66,7 @@ impl Mistake {
     fn fmt_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongType { key, expected, found, .. } => {
-                write!(f, "{key:?} takes {expected}; this is {found}")
+                write!(f, "{key:?} takes {}; this is {found}", without_links(expected))
             }
             Self::BadDuration { why, .. } => write!(f, "this is no duration: {why}"),
             Self::BadSize(why) => write!(f, "this is no size: {why}"),
@@ -177,10 +177,9 @@ impl Mistake {
             Self::NotAChoice { choices, .. } => Some(format!("it may be {}", quoted(choices))),
             Self::BadAddress(why) => help_address(*why).map(str::to_owned),
             Self::BadMemberAddress(why) => Some(help_member(*why).to_owned()),
-            Self::BadCidr(CidrError::HostBits(block)) => Some(format!("write \"{block}\"")),
-            Self::BadCidr(_) => {
+            Self::BadCidr(why) => why.help().or_else(|| {
                 Some("as in \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"".to_owned())
-            }
+            }),
             Self::BadHost(HostError::Character(c)) if !c.is_ascii() => {
                 Some("write the name in its ASCII form, as in \"xn--bcher-kva.example\"".to_owned())
             }
@@ -218,6 +217,20 @@ pub(super) fn did_you_mean(word: &str) -> String {
     format!("did you mean {word:?}?")
 }
 
+/// The manual's words for a terminal: of `[text](address)` the text.
+fn without_links(prose: &str) -> String {
+    let mut plain = String::with_capacity(prose.len());
+    let mut rest = prose;
+    while let Some((before, link)) = rest.split_once("](") {
+        let (open, (_, after)) =
+            (before.rfind('[').unwrap_or(0), link.split_once(')').unwrap_or(("", link)));
+        plain.push_str(before.get(..open).unwrap_or_default());
+        plain.push_str(before.get(open + 1..).unwrap_or_default());
+        rest = after;
+    }
+    plain + rest
+}
+
 fn help_loanword(place: &Place, meaning: Meaning) -> String {
     let (home, name) = match meaning {
         Meaning::Said(said) => return said.to_owned(),
@@ -243,6 +256,9 @@ const fn help_member(why: MemberAddressError) -> &'static str {
         MemberAddressError::Address(AddressError::Url) => "write HOST:PORT, without http://",
         MemberAddressError::Address(_) | MemberAddressError::Name(_) => {
             "write HOST:PORT, as in \"10.0.1.11:8080\" or \"api.internal:8080\""
+        }
+        MemberAddressError::Options => {
+            "what else there is to say of a member has keys, as in { address = \"10.0.1.11:8080\", weight = 2 }"
         }
         MemberAddressError::ServicePort => "as in \"srv:_http._tcp.api.internal\"",
         MemberAddressError::RelativePath

@@ -148,6 +148,7 @@ counters! {
     TlsReloads, "tls_reloads", "Certificates and files of ticket keys taken, or given up, because their files changed (control).";
     TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates and ticket keys that were not taken because they are not good (control).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
+    AccessLogFailed, "access_log_failed", "Access log lines lost because the file could not be written: no space left, say (control).";
     RequestsBuffered, "requests_buffered", "Requests whose body was taken in whole before a member was chosen.";
     RequestsOver, "requests_over_buffer", "Requests on routes with `buffer_request` whose body found no room: it went on as it came, or was refused.";
     AnswersBuffered, "answers_buffered", "Answers that were taken in to their end, at the speed of their member.";
