@@ -43,11 +43,27 @@ enum Command {
     Certs(CertsArgs),
 }
 
+/// Which configuration file: as an argument or an option, whichever comes to mind.
+#[derive(Debug, Args)]
+struct Which {
+    /// The configuration file; without one: /etc/ringway/ringway.toml.
+    #[arg(conflicts_with = "config")]
+    file: Option<PathBuf>,
+    /// The same.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Which {
+    fn path(&self) -> &Path {
+        self.file.as_deref().or(self.config.as_deref()).unwrap_or_else(|| Path::new(cli::CONFIG))
+    }
+}
+
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = cli::CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    which: Which,
     /// How the workers reach the kernel.
     #[arg(long, value_enum, default_value_t = DriverArg::Auto)]
     driver: DriverArg,
@@ -65,8 +81,8 @@ struct DemoArgs {
 
 #[derive(Debug, Args)]
 struct CheckArgs {
-    /// The configuration file.
-    file: PathBuf,
+    #[command(flatten)]
+    which: Which,
     /// Print the whole configuration with its defaults.
     #[arg(long)]
     effective: bool,
@@ -121,7 +137,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &RunArgs) -> ExitCode {
-    let checked = match load(&args.config) {
+    let checked = match load(args.which.path()) {
         Ok(checked) => checked,
         Err(code) => return code,
     };
@@ -166,19 +182,20 @@ fn demo(args: &DemoArgs) -> ExitCode {
 }
 
 fn check(args: &CheckArgs) -> ExitCode {
-    let checked = match load(&args.file) {
+    let file = args.which.path();
+    let checked = match load(file) {
         Ok(checked) => checked,
         Err(code) => return code,
     };
     complain(&report_text(&checked.warnings));
-    let odd = match load_certificates(&args.file, &checked.config) {
+    let odd = match load_certificates(file, &checked.config) {
         Ok((_, odd)) => odd,
         Err(code) => return code,
     };
-    if let Err(code) = load_auth(&args.file, &checked.config) {
+    if let Err(code) = load_auth(file, &checked.config) {
         return code;
     }
-    let summary = summary(&args.file, &checked, odd);
+    let summary = summary(file, &checked, odd);
     if args.effective {
         // The standard output is a configuration file then.
         complain(&summary);

@@ -59,6 +59,35 @@ fn findings_come_by_position() {
     }
 }
 
+/// What is written short means what its long form does.
+#[test]
+fn short_forms_mean_the_long_ones() {
+    let minimal = std::fs::read_to_string(root().join("examples/minimal.toml")).unwrap();
+    let meant = |keys: &str| {
+        let text = minimal.replacen("[[route]]", &format!("[[route]]\n{keys}"), 1);
+        let checked = load(&text, "short").unwrap_or_else(|report| panic!("{report}"));
+        config::effective(&checked.config)
+    };
+    let cases = [
+        (
+            "cache = { max_age = \"10m\" }",
+            "cache = { max_age = { 200 = \"10m\", 301 = \"10m\", 308 = \"10m\" } }",
+        ),
+        ("rate = \"10/s\"", "rate = { rate = \"10/s\" }"),
+        (
+            "rate = [\"10/s\", { per = \"route\", rate = \"9/m\" }]",
+            "rate = [{ rate = \"10/s\" }, { per = \"route\", rate = \"9/m\" }]",
+        ),
+        (
+            "path = \"/x\"\nrespond = 503\n[[route]]",
+            "path = \"/x\"\nrespond = { status = 503 }\n[[route]]",
+        ),
+    ];
+    for (short, long) in cases {
+        assert_eq!(meant(short), meant(long), "{short}");
+    }
+}
+
 /// The files of lists of addresses are read with the configuration.
 #[test]
 fn lists_in_files_are_checked() {
@@ -242,13 +271,15 @@ fn check_passes_a_file_with_warnings() {
 
 #[test]
 fn mistakes_of_the_user_exit_with_1() {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
         (
             &["check", "/no/such/file"],
             "ringway: cannot read /no/such/file: No such file or directory",
         ),
         (&["run", "--config", "/no/such/file"], "ringway: cannot read /no/such/file: No such"),
-        (&["check"], "error: the following required arguments were not provided"),
+        (&["check", "-c", "/no/such/file"], "ringway: cannot read /no/such/file: No such"),
+        (&["check", "--config", "a", "b"], "error: the argument '"),
+        (&["run", "/no/such/file"], "ringway: cannot read /no/such/file: No such"),
         (&["run", "--driver", "kqueue"], "error: invalid value 'kqueue'"),
         (&["serve"], "error: unrecognized subcommand 'serve'"),
     ];

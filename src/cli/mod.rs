@@ -67,7 +67,7 @@ pub(crate) struct Whom {
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<AdminAddress>,
     /// Its configuration file.
-    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    #[arg(long, short, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
 }
 

@@ -85,6 +85,10 @@ pub enum CidrError {
     Address,
     /// What stands after the `/` is no number of bits of that family.
     Prefix,
+    /// Several in one text.
+    Several,
+    /// A word for everybody.
+    Everybody,
     /// Bits beyond the prefix are set; this block was probably meant.
     HostBits(Cidr),
 }
@@ -94,6 +98,8 @@ impl fmt::Display for CidrError {
         f.write_str(match self {
             Self::Address => "it is no IP address and no block of them",
             Self::Prefix => "the prefix is at most 32 bits of an IPv4 and 128 of an IPv6 address",
+            Self::Several => "there are several in one text",
+            Self::Everybody => "everybody has no word",
             Self::HostBits(_) => "the address has bits beyond its prefix",
         })
     }
@@ -105,6 +111,12 @@ impl fmt::Display for CidrError {
 /// # Errors
 /// Anything else; also a block whose address has bits beyond the prefix.
 pub(super) fn cidr(text: &str) -> Result<Cidr, CidrError> {
+    if text.contains([',', ' ']) {
+        return Err(CidrError::Several);
+    }
+    if matches!(text, "all" | "any" | "*" | "everyone" | "everybody") {
+        return Err(CidrError::Everybody);
+    }
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
@@ -127,6 +139,18 @@ pub(super) fn cidr(text: &str) -> Result<Cidr, CidrError> {
     }
     let block = Cidr { network: masked(network, prefix), prefix };
     if block.network == network { Ok(block) } else { Err(CidrError::HostBits(block)) }
+}
+
+impl CidrError {
+    /// What to do about it; `None`: nothing that its words do not say.
+    pub(super) fn help(&self) -> Option<String> {
+        match self {
+            Self::HostBits(block) => Some(format!("write \"{block}\"")),
+            Self::Several => Some("write a list, as in [\"10.0.0.0/8\", \"192.0.2.7\"]".to_owned()),
+            Self::Everybody => Some("write \"0.0.0.0/0\" and \"::/0\"".to_owned()),
+            Self::Address | Self::Prefix => None,
+        }
+    }
 }
 
 const fn width(address: IpAddr) -> u8 {

@@ -136,6 +136,7 @@ fn config(text: &str, document: &Spanned<DeTable<'_>>, findings: &mut Findings) 
     if !findings.has_errors() {
         let spans: Vec<_> = written.iter().map(|table| table.span).collect();
         check_route::shadowed(&config.routes, &spans, findings);
+        check_route::nothing_below(&config.routes, &spans, findings);
         check_auth::of_routes(&config, &spans, findings);
         check_auth::of_listeners(&config, &auth_spans(&named_listeners), findings);
         unused(&config, &named_listeners, &named_pools, findings);

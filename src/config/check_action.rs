@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::check_balance::hash_key;
@@ -12,11 +13,14 @@ use super::checked_route::{
 };
 use super::document::{At, Findings, Table, in_order, not_a_choice, span_of, wrong_type};
 use super::error::Mistake;
-use super::keys::Section;
+use super::keys::{Key, Section};
 use super::message_route::RouteError;
 use super::{check_pages, status};
 use crate::http::Link;
 use crate::ids::PoolId;
+
+/// The type of bodies that say no other.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The keys of which a route has one.
 const ACTIONS: [&str; 4] = ["pool", "split", "redirect", "respond"];
@@ -199,6 +203,16 @@ fn link(text: At<&str>, findings: &mut Findings) -> Option<Link> {
 fn respond(table: &Table<'_>, names: &Names<'_>, findings: &mut Findings) -> Option<Action> {
     let (key, value) = table.get("respond")?;
     match value.get_ref() {
+        DeValue::Integer(_) => {
+            let status = status_of(key, value, findings);
+            let content_type = TEXT.to_owned();
+            Some(Action::Respond(RespondConfig {
+                status,
+                body: Body::Empty,
+                content_type,
+                headers: Vec::new(),
+            }))
+        }
         DeValue::String(word) => match word.as_ref() {
             "livez" => Some(Action::Probe(ProbeConfig::Live)),
             "readyz" => Some(Action::Probe(ProbeConfig::Ready(None))),
@@ -231,21 +245,18 @@ fn respond(table: &Table<'_>, names: &Names<'_>, findings: &mut Findings) -> Opt
     }
 }
 
-fn fixed(fields: &Table<'_>, findings: &mut Findings) -> RespondConfig {
-    let status = match fields.get("status") {
-        None => 200,
-        Some((key, value)) => match status::status(value, status::FINAL_MIN) {
-            Some(Ok(status)) => status,
-            Some(Err(why)) => {
-                findings.add(span_of(value), Mistake::BadStatus(why));
-                200
-            }
-            None => {
-                findings.add(span_of(value), wrong_type(key, value));
-                200
-            }
-        },
+fn status_of(key: &Key, value: &Spanned<DeValue<'_>>, findings: &mut Findings) -> u16 {
+    let mistake = match status::status(value, status::FINAL_MIN) {
+        Some(Ok(status)) => return status,
+        Some(Err(why)) => Mistake::BadStatus(why),
+        None => wrong_type(key, value),
     };
+    findings.add(span_of(value), mistake);
+    200
+}
+
+fn fixed(fields: &Table<'_>, findings: &mut Findings) -> RespondConfig {
+    let status = fields.get("status").map_or(200, |(key, value)| status_of(key, value, findings));
     let (body, content_type) = body(fields, findings);
     if let (204 | 205 | 304, Some((_, value))) =
         (status, fields.get("body").or_else(|| fields.get("file")))
@@ -258,7 +269,7 @@ fn fixed(fields: &Table<'_>, findings: &mut Findings) -> RespondConfig {
 /// The body and its type.
 fn body(fields: &Table<'_>, findings: &mut Findings) -> (Body, String) {
     let text = fields.text("body", findings);
-    let mut kind = "text/plain; charset=utf-8";
+    let mut kind = TEXT;
     let body = match (text, fields.text("file", findings)) {
         (Some(_), Some(file)) => {
             findings.add(file.span, Mistake::BadRoute(RouteError::TwoBodies));

@@ -167,12 +167,23 @@ fn mark(text: &str) -> Result<Mark, CacheError> {
     }
 }
 
-/// `{ 200 = "10m", 4xx = "1m" }`: what is narrower comes first.
+/// The statuses of a time that names none: what is there, and where it is for good. Where it is for
+/// now (302, 307), it may depend on who asks.
+const PLAIN: [u16; 3] = [200, 301, 308];
+
+/// `{ 200 = "10m", 4xx = "1m" }`: what is narrower comes first. Or a time alone.
 fn max_age(table: &Table<'_>, findings: &mut Findings) -> Vec<(u16, u16, Duration)> {
     let Some((key, value)) = table.get("max_age") else { return Vec::new() };
-    let DeValue::Table(entries) = value.get_ref() else {
-        findings.add(span_of(value), wrong_type(key, value));
-        return Vec::new();
+    let entries = match value.get_ref() {
+        DeValue::Table(entries) => entries,
+        DeValue::String(text) => {
+            let time = time(text, span_of(value), findings);
+            return time.map_or_else(Vec::new, |time| PLAIN.map(|at| (at, at, time)).to_vec());
+        }
+        _ => {
+            findings.add(span_of(value), wrong_type(key, value));
+            return Vec::new();
+        }
     };
     let mut times = Vec::new();
     for (name, value) in in_order(entries) {

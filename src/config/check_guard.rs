@@ -80,8 +80,12 @@ impl GuardError {
     /// What to do about it.
     pub(super) fn help(&self) -> String {
         match self {
-            Self::Entry(CidrError::HostBits(block)) | Self::Line(_, CidrError::HostBits(block)) => {
-                return format!("write \"{block}\"");
+            Self::Line(_, CidrError::HostBits(block)) => return format!("write \"{block}\""),
+            Self::Entry(CidrError::Everybody) => {
+                "write \"0.0.0.0/0\" and \"::/0\"; where there is an \"allow\", nobody else may come"
+            }
+            Self::Entry(why @ (CidrError::HostBits(_) | CidrError::Several)) => {
+                return why.help().unwrap_or_default();
             }
             Self::Entry(_) => "as in \"10.0.0.0/8\", \"192.0.2.7\" or \"file:/etc/ringway/deny.txt\"",
             Self::Line(..) => "write an address or a block a line; a comment begins with #",
@@ -184,7 +188,7 @@ fn refusal(fields: &Table<'_>, findings: &mut Findings) -> AccessRefusal {
 pub(super) fn rates(table: &Table<'_>, of: Section, findings: &mut Findings) -> Vec<RateConfig> {
     let Some((key, value)) = table.get("rate") else { return Vec::new() };
     let items = match value.get_ref() {
-        DeValue::Table(_) => std::slice::from_ref(value),
+        DeValue::Table(_) | DeValue::String(_) => std::slice::from_ref(value),
         DeValue::Array(items) if items.is_empty() => {
             findings.add(span_of(value), Mistake::EmptyList { key: key.name });
             return Vec::new();
@@ -203,7 +207,13 @@ pub(super) fn rates(table: &Table<'_>, of: Section, findings: &mut Findings) -> 
         match item.get_ref() {
             DeValue::Table(fields) => {
                 let fields = table.child(of, span_of(item), fields, findings);
-                rates.push(rate(&fields, of, findings));
+                fields.required("rate", findings);
+                let pace = fields.text("rate", findings).map(|text| read_pace(text, findings));
+                rates.push(rate(&fields, pace.unwrap_or((1, SECOND)), of, findings));
+            }
+            DeValue::String(text) => {
+                let pace = read_pace(At { value: text.as_ref(), span: span_of(item) }, findings);
+                rates.push(rate(&table.nothing(of), pace, of, findings));
             }
             _ => findings.add(span_of(item), wrong_type(key, item)),
         }
@@ -211,16 +221,19 @@ pub(super) fn rates(table: &Table<'_>, of: Section, findings: &mut Findings) -> 
     rates
 }
 
-fn rate(fields: &Table<'_>, of: Section, findings: &mut Findings) -> RateConfig {
-    let (count, period) = match fields.required("rate", findings).map(|_| ()) {
-        Some(()) => fields.text("rate", findings).map_or((1, SECOND), |text| {
-            pace(text.value).unwrap_or_else(|| {
-                findings.add(text.span, bad(GuardError::Rate));
-                (1, SECOND)
-            })
-        }),
-        None => (1, SECOND),
-    };
+fn read_pace(text: At<&str>, findings: &mut Findings) -> (u64, Duration) {
+    pace(text.value).unwrap_or_else(|| {
+        findings.add(text.span, bad(GuardError::Rate));
+        (1, SECOND)
+    })
+}
+
+fn rate(
+    fields: &Table<'_>,
+    (count, period): (u64, Duration),
+    of: Section,
+    findings: &mut Findings,
+) -> RateConfig {
     let burst =
         fields.get("burst").and_then(|(key, value)| number(key, value, 1, COUNT_MAX, findings));
     let status = fields.count("status", findings);

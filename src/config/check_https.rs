@@ -23,6 +23,8 @@ pub(super) fn redirect(table: &Table<'_>, findings: &mut Findings) -> Option<u16
         DeValue::Boolean(true) => Ok(443),
         DeValue::Boolean(false) => return None,
         DeValue::Integer(_) => match integer(value).and_then(|port| u16::try_from(port).ok()) {
+            // Others take a status here.
+            Some(status @ (301 | 302 | 303 | 307 | 308)) => Err(Mistake::RedirectStatus(status)),
             Some(port @ 1..) => Ok(port),
             _ => Err(Mistake::BadRedirect),
         },

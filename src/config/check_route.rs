@@ -13,6 +13,7 @@ use super::check_mirror;
 use super::checked::{HostPattern, HostPolicy, ListenerConfig, PathPattern, RouteConfig};
 use super::checked_buffer::BuffersConfig;
 use super::checked_route::RouteTimeouts;
+use super::checked_route::Action;
 use super::document::{At, Findings, Table, read_time};
 use super::effective_route;
 use super::error::{Mistake, Span};
@@ -235,6 +236,30 @@ pub(super) fn shadowed(routes: &[RouteConfig], spans: &[Span], findings: &mut Fi
             && let (Some(&span), Some(&first)) = (spans.get(index), spans.get(*taker))
         {
             findings.add(span, Mistake::ShadowedRoute { first });
+        }
+    }
+}
+
+/// Warns of a path such as `/` or `/api/` that leads to members where no route takes what lies below
+/// it: to nginx and HAProxy it would be a prefix.
+pub(super) fn nothing_below(routes: &[RouteConfig], spans: &[Span], findings: &mut Findings) {
+    let slashed = |route: &RouteConfig| match &route.path {
+        PathPattern::Exact(path) if path.ends_with('/') => Some(path.clone()),
+        _ => None,
+    };
+    let below = |route: &RouteConfig, path: &str| match &route.path {
+        PathPattern::Any | PathPattern::Regex(_) => true,
+        PathPattern::Prefix(prefix) => {
+            path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        }
+        PathPattern::Exact(_) => false,
+    };
+    for (route, span) in routes.iter().zip(spans) {
+        if let Some(path) = slashed(route)
+            && matches!(route.action, Action::Pool(_) | Action::Split(_))
+            && !routes.iter().any(|other| below(other, &path))
+        {
+            findings.add(*span, Mistake::NothingBelow { path });
         }
     }
 }

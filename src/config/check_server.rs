@@ -57,6 +57,7 @@ fn workers(table: &Table<'_>, findings: &mut Findings) -> Workers {
                 word: word.to_string(),
                 choices: &["auto"],
                 nearest,
+                said: Some("write \"auto\", a number such as 4, or a list of cores such as [2, 3]"),
             }
         }
         DeValue::Integer(_) => match integer(value).and_then(|n| usize::try_from(n).ok()) {

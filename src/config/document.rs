@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Mistake, Place, Severity, Span};
 use super::keys::{self, Key, Kind, Section};
+use super::loanwords;
 use super::nearest::nearest;
 use super::scalar::{self, show_duration, show_size};
 
@@ -147,7 +148,9 @@ impl<'a> Table<'a> {
                 return Some(self.child(section, span_of(value), table, findings));
             }
             DeValue::String(word) if word == "off" => return None,
-            DeValue::String(word) => not_a_choice(key, word, &["off"]),
+            DeValue::String(word) if nearest(word, ["off"]).is_some() => {
+                not_a_choice(key, word, &["off"])
+            }
             _ => wrong_type(key, value),
         };
         findings.add(span_of(value), mistake);
@@ -429,8 +432,9 @@ pub(super) fn number(
 
 /// The mistake of a word that is none of those that its key knows.
 pub(super) fn not_a_choice(key: &Key, word: &str, choices: &'static [&'static str]) -> Mistake {
+    let said = loanwords::choice(key.name, word);
     let nearest = nearest(word, choices.iter().copied());
-    Mistake::NotAChoice { key: key.name, word: word.to_owned(), choices, nearest }
+    Mistake::NotAChoice { key: key.name, word: word.to_owned(), choices, nearest, said }
 }
 
 /// The mistake of a value that has another type than its key.
@@ -460,9 +464,12 @@ pub(super) fn wrong_type(key: &Key, value: Value<'_>) -> Mistake {
     Mistake::WrongType { key: key.name, expected, found, example: key.example }
 }
 
-/// The mistake of a key that its section does not know. What looks like a slip of the pen is one,
-/// even where another section has a key of this name.
+/// The mistake of a key that its section does not know: a word of another proxy; else, what looks like
+/// a slip of the pen is one, even where another section has a key of this name.
 fn unknown(name: &str, place: &Place) -> Mistake {
+    if let Some(meaning) = loanwords::meaning(place.section, name) {
+        return Mistake::Loanword { key: name.to_owned(), place: place.clone(), meaning };
+    }
     let nearest = nearest(name, place.section.keys().map(|key| key.name));
     match keys::home(place.section, name) {
         Some((key, home)) if home == place.section => Mistake::FutureKey { key },

@@ -15,6 +15,7 @@ use super::check_l4::{Speaks, Unfit};
 use super::check_sticky::StickyError;
 use super::host::HostError;
 use super::keys::Section;
+use super::loanwords::Meaning;
 use super::member_address::MemberAddressError;
 use super::message_rewrite::RewriteError;
 use super::message_route::RouteError;
@@ -87,6 +88,15 @@ pub enum Mistake {
         /// Where it belongs.
         home: Section,
     },
+    /// No section knows the key, but other proxies do.
+    Loanword {
+        /// As written.
+        key: String,
+        /// Where it stands.
+        place: Place,
+        /// What it is called here.
+        meaning: Meaning,
+    },
     /// A later version brings the key.
     FutureKey {
         /// As written.
@@ -153,6 +163,8 @@ pub enum Mistake {
         choices: &'static [&'static str],
         /// The one that was probably meant.
         nearest: Option<&'static str>,
+        /// What to write for a word of another proxy.
+        said: Option<&'static str>,
     },
     /// A list with nothing in it.
     EmptyList {
@@ -295,6 +307,8 @@ pub enum Mistake {
     BadServerName,
     /// Neither `"off"` nor `true` nor a port.
     BadRedirect,
+    /// A status, where clients would be sent to a port.
+    RedirectStatus(u16),
     /// No age.
     BadAge,
     /// A key that needs TLS on the listener.
@@ -354,6 +368,11 @@ pub enum Mistake {
     UnusedPool,
     /// A listener that no route serves.
     UnusedListener,
+    /// A route for a path that ends with a slash, and none for what lies below it.
+    NothingBelow {
+        /// The path.
+        path: String,
+    },
     /// A route that another one leaves nothing.
     ShadowedRoute {
         /// The other route.
@@ -388,6 +407,7 @@ impl Mistake {
             | Self::UnusedPool
             | Self::UnusedListener
             | Self::ShadowedRoute { .. }
+            | Self::NothingBelow { .. }
             | Self::UselessQueue
             | Self::UselessTryTimeout
             | Self::HostLooksLike { .. } => Severity::Warning,

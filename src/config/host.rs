@@ -10,6 +10,8 @@ use super::checked::HostPattern;
 pub enum HostError {
     /// There is nothing.
     Empty,
+    /// What nginx takes for any host, or means so.
+    Any,
     /// There is a port; hosts are matched without it.
     Port,
     /// There is a scheme or a path.
@@ -28,6 +30,7 @@ impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("it is empty"),
+            Self::Any => f.write_str("no host has this name"),
             Self::Port => f.write_str("hosts are matched without their port"),
             Self::Url => f.write_str("it is a URL"),
             Self::Wildcard => {
@@ -48,6 +51,9 @@ impl fmt::Display for HostError {
 pub(super) fn pattern(text: &str) -> Result<HostPattern, HostError> {
     if text.is_empty() {
         return Err(HostError::Empty);
+    }
+    if matches!(text, "_" | "default") {
+        return Err(HostError::Any);
     }
     if text.contains('/') {
         return Err(HostError::Url);

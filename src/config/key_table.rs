@@ -118,8 +118,8 @@ const TABLE: &[Key] = &[
 
     key(Listener, "access", Switch { section: ListenerAccess, on: false },
         "Which clients may come, by their address; see [limits](limits.md).", "access = { deny = [\"192.0.2.0/24\"] }"),
-    key(Listener, "rate", Form("a table or a list of tables, see `[[listener.NAME.rate]]`", "none"),
-        "How many requests may come in a time.", "rate = { rate = \"100/s\", burst = 20 }"),
+    key(Listener, "rate", Form("a rate such as `\"100/s\"`, a table or a list of them, see `[[listener.NAME.rate]]`", "none"),
+        "How many requests may come in a time. A rate alone is one per client.", "rate = { rate = \"100/s\", burst = 20 }"),
 
     key(ListenerAccess, "allow", Form("a list of addresses, address blocks and `\"file:PATH\"`", "everybody"),
         "Who may come; everybody else may not. A file has an address or a block a line, and comments that begin with `#`. Of the blocks of both lists that hold an address, the most specific has the word; of equal ones `deny`.",
@@ -236,7 +236,7 @@ const TABLE: &[Key] = &[
     key(Route, "hosts", Form("a list of host names, exact or `\"*.example.com\"`", "any host"),
         "The hosts it applies to, without a port. `*.example.com` is every name below `example.com`, at any depth, and not `example.com` itself.",
         "hosts = [\"example.com\", \"*.example.com\"]"),
-    key(Route, "path", Form("`\"/x\"` exact, `\"/x/*\"` prefix by segment, `\"~ REGEX\"`", "any path"),
+    key(Route, "path", Form("one path: `\"/x\"` exact, `\"/x/*\"` prefix by segment, `\"~ REGEX\"`", "any path"),
         "The paths it applies to, in normal form. `/x/*` is `/x` and everything below `/x/`. A regular expression is searched for anywhere in the path unless it is anchored with `^` and `$`.",
         "path = \"/api/*\""),
     key(Route, "methods", Form("a list of methods", "any method"),
@@ -261,9 +261,9 @@ const TABLE: &[Key] = &[
         "split_fallback = \"off\""),
     key(Route, "redirect", Form("a URL, or `{ to, status, query }`", "none"),
         "Sends clients on to another URL.", "redirect = \"https://new.example.com{path}\""),
-    key(Route, "respond", Form("`\"livez\"`, `\"readyz\"`, or a table", "none"),
-        "Answers by itself: as the table says, or how ringway is. `livez` is 200 as long as the process serves; `readyz` is 200 unless it drains or a pool has no member that may serve, else 503.",
-        "respond = \"readyz\""),
+    key(Route, "respond", Form("`\"livez\"`, `\"readyz\"`, a status, or a table", "none"),
+        "Answers by itself: with a status alone, as the table says, or how ringway is. `livez` is 200 as long as the process serves; `readyz` is 200 unless it drains or a pool has no member that may serve, else 503.",
+        "respond = { status = 503, file = \"maintenance.html\" }"),
     key(Route, "strip", Form("a path, `\"/x\"`", "none"),
         "Taken off the front of the path that members see, by whole segments: `/x/y` becomes `/y`, `/x` becomes `/`.", "strip = \"/api\""),
     key(Route, "rewrite", Form("`{ match, to }`", "none"),
@@ -274,8 +274,8 @@ const TABLE: &[Key] = &[
         "What the member gets as `Host`: what the client asked for, the member's address or name with its port, or this text.", "host = \"internal.example.com\""),
     key(Route, "access", Switch { section: RouteAccess, on: false },
         "Which clients may come, by their address, beyond what the listener says.", "access = { allow = [\"10.0.0.0/8\"], status = 404 }"),
-    key(Route, "rate", Form("a table or a list of tables, see `[[route.rate]]`", "none"),
-        "How many requests may come in a time.", "rate = [{ rate = \"10/s\" }, { per = \"route\", rate = \"1000/s\" }]"),
+    key(Route, "rate", Form("a rate such as `\"10/s\"`, a table or a list of them, see `[[route.rate]]`", "none"),
+        "How many requests may come in a time. A rate alone is one per client.", "rate = [{ rate = \"10/s\" }, { per = \"route\", rate = \"1000/s\" }]"),
     key(Route, "limits", Table(RouteLimits), "Bounds on its requests.", "limits = { body = \"1GiB\" }"),
     key(RouteLimits, "body", Form("`\"none\"` or size, 0B to 1048576GiB", "as the listener says"),
         "Bytes of a request body, in place of `limits.body` of the listener.", "body = \"1GiB\""),
@@ -314,7 +314,7 @@ const TABLE: &[Key] = &[
 
     key(Route, "cache", Switch { section: Cache, on: false },
         "Keeps answers and gives them to later requests, see [caching](caching.md). `{}` keeps to what answers say of themselves (RFC 9111).",
-        "cache = { max_age = { 200 = \"10m\" } }"),
+        "cache = { max_age = \"10m\" }"),
 
 
     key(Server, "cache", Table(CacheStore), "The store of all routes that have a `cache`.", "cache = { memory = \"1GiB\" }"),

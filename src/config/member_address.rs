@@ -62,6 +62,8 @@ pub enum MemberAddressError {
     LongPath,
     /// It has a zero in it.
     ZeroInPath,
+    /// Something behind the address, as nginx and HAProxy have it.
+    Options,
     /// A path without `unix:`.
     BarePath,
 }
@@ -75,6 +77,7 @@ impl fmt::Display for MemberAddressError {
             Self::RelativePath => f.write_str("the path of a Unix socket begins with a /"),
             Self::LongPath => write!(f, "the path of a Unix socket has at most {PATH_MOST} bytes"),
             Self::ZeroInPath => f.write_str("no path has a zero in it"),
+            Self::Options => f.write_str("there is more than an address in this text"),
             Self::BarePath => f.write_str("a Unix socket begins with unix:"),
         }
     }
@@ -90,6 +93,9 @@ pub(super) fn parse(text: &str) -> Result<MemberAddress, MemberAddressError> {
     }
     if text.starts_with('/') {
         return Err(MemberAddressError::BarePath);
+    }
+    if text.contains(' ') {
+        return Err(MemberAddressError::Options);
     }
     if let Some(name) = text.strip_prefix("srv:") {
         if name.contains(':') {

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::address::{AddressError, CidrError};
-use super::error::{Mistake, Span};
+use super::address::AddressError;
+use super::error::{Mistake, Place, Span};
 use super::host::HostError;
 use super::keys::Section;
+use super::loanwords::Meaning;
 use super::member_address::MemberAddressError;
 use super::path::PathError;
 use super::scalar::ScalarError;
@@ -15,6 +16,7 @@ impl fmt::Display for Mistake {
         match self {
             Self::Syntax(error) => write!(f, "{}", error.message()),
             Self::UnknownKey { key, place, .. } => write!(f, "unknown key {key:?} in {place}"),
+            Self::Loanword { key, place, .. } => write!(f, "unknown key {key:?} in {place}"),
             Self::ElsewhereKey { key, place, home } => elsewhere(f, key, place, *home),
             Self::FutureKey { key } => write!(f, "{key:?} is not supported by this version yet"),
             Self::MissingKey { key, place } => write!(f, "{place} needs {key:?}"),
@@ -36,6 +38,12 @@ impl fmt::Display for Mistake {
             Self::ShadowedRoute { .. } => {
                 f.write_str("this route never matches: another one takes all its requests")
             }
+            Self::NothingBelow { path } => {
+                write!(
+                    f,
+                    "this is the path {path:?} alone, and no route takes all that lies below it"
+                )
+            }
             Self::HostLooksLike { nearest } => {
                 write!(f, "members get this text as Host: was {nearest:?} meant?")
             }
@@ -44,12 +52,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-fn elsewhere(
-    f: &mut fmt::Formatter<'_>,
-    key: &str,
-    place: &super::error::Place,
-    home: Section,
-) -> fmt::Result {
+fn elsewhere(f: &mut fmt::Formatter<'_>, key: &str, place: &Place, home: Section) -> fmt::Result {
     let (here, there) = (place.section.hat(), home.hat());
     if here == there {
         write!(f, "{key:?} is a key of {}, not of {place}", home.header())
@@ -63,7 +66,7 @@ impl Mistake {
     fn fmt_value(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongType { key, expected, found, .. } => {
-                write!(f, "{key:?} takes {expected}; this is {found}")
+                write!(f, "{key:?} takes {}; this is {found}", without_links(expected))
             }
             Self::BadDuration { why, .. } => write!(f, "this is no duration: {why}"),
             Self::BadSize(why) => write!(f, "this is no size: {why}"),
@@ -112,6 +115,7 @@ impl Mistake {
                 let known: Vec<_> = place.section.keys().map(|key| key.name).collect();
                 Some(format!("{place} knows {}", known.join(", ")))
             }
+            Self::Loanword { place, meaning, .. } => Some(help_loanword(place, *meaning)),
             Self::ElsewhereKey { key, home, .. } => Some(match home.key(key) {
                 Some(known) => {
                     format!("write it under {}, as in: {}", home.header(), known.example)
@@ -141,6 +145,7 @@ impl Mistake {
             Self::ShadowedRoute { first } => {
                 Some(format!("that route begins in line {}", line(*first)))
             }
+            Self::NothingBelow { path } => Some(format!("write \"{path}*\" for both")),
             Self::NoWeight => Some("give one of them a weight of at least 1".to_owned()),
             Self::UnusedPool => Some("name it in a route: pool = \"...\"".to_owned()),
             Self::UnusedListener => Some("every request to it is answered with 404".to_owned()),
@@ -167,24 +172,19 @@ impl Mistake {
                 "write a number of bytes, or a number and KiB, MiB, GiB, as in \"64KiB\""
                     .to_owned(),
             ),
+            Self::NotAChoice { said: Some(said), .. } => Some((*said).to_owned()),
             Self::NotAChoice { nearest: Some(nearest), .. } => Some(did_you_mean(nearest)),
             Self::NotAChoice { choices, .. } => Some(format!("it may be {}", quoted(choices))),
             Self::BadAddress(why) => help_address(*why).map(str::to_owned),
             Self::BadMemberAddress(why) => Some(help_member(*why).to_owned()),
-            Self::BadCidr(CidrError::HostBits(block)) => Some(format!("write \"{block}\"")),
-            Self::BadCidr(_) => {
+            Self::BadCidr(why) => why.help().or_else(|| {
                 Some("as in \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"".to_owned())
-            }
+            }),
             Self::BadHost(HostError::Character(c)) if !c.is_ascii() => {
                 Some("write the name in its ASCII form, as in \"xn--bcher-kva.example\"".to_owned())
             }
-            Self::BadHost(HostError::Port | HostError::Url) => {
-                Some("write the name alone, as in \"example.com\"".to_owned())
-            }
-            Self::BadPath(PathError::Normal(normal)) => Some(format!("write {normal:?}")),
-            Self::BadPath(PathError::Star) => {
-                Some("use a regular expression, as in \"~ ^/x/[^/]+/y$\"".to_owned())
-            }
+            Self::BadHost(why) => help_host(*why).map(str::to_owned),
+            Self::BadPath(why) => help_path(why),
             Self::MethodCase { upper } => Some(format!("write {upper:?}")),
             Self::BadMethod => Some("as in: methods = [\"GET\", \"HEAD\"]".to_owned()),
             Self::BadMediaType => Some(
@@ -217,6 +217,35 @@ pub(super) fn did_you_mean(word: &str) -> String {
     format!("did you mean {word:?}?")
 }
 
+/// The manual's words for a terminal: of `[text](address)` the text.
+fn without_links(prose: &str) -> String {
+    let mut plain = String::with_capacity(prose.len());
+    let mut rest = prose;
+    while let Some((before, link)) = rest.split_once("](") {
+        let (open, (_, after)) =
+            (before.rfind('[').unwrap_or(0), link.split_once(')').unwrap_or(("", link)));
+        plain.push_str(before.get(..open).unwrap_or_default());
+        plain.push_str(before.get(open + 1..).unwrap_or_default());
+        rest = after;
+    }
+    plain + rest
+}
+
+fn help_loanword(place: &Place, meaning: Meaning) -> String {
+    let (home, name) = match meaning {
+        Meaning::Said(said) => return said.to_owned(),
+        Meaning::Key(home, name) => (home, name),
+    };
+    // Rates of routes and listeners take the same keys.
+    let here = place.section == home || place.section.key(name).is_some();
+    let example = home.key(name).map_or("", |key| key.example);
+    if here {
+        format!("here it is called {name:?}, as in: {example}")
+    } else {
+        format!("here it is {name:?} of {}, as in: {example}", home.header())
+    }
+}
+
 fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or ")
 }
@@ -228,6 +257,9 @@ const fn help_member(why: MemberAddressError) -> &'static str {
         MemberAddressError::Address(_) | MemberAddressError::Name(_) => {
             "write HOST:PORT, as in \"10.0.1.11:8080\" or \"api.internal:8080\""
         }
+        MemberAddressError::Options => {
+            "what else there is to say of a member has keys, as in { address = \"10.0.1.11:8080\", weight = 2 }"
+        }
         MemberAddressError::ServicePort => "as in \"srv:_http._tcp.api.internal\"",
         MemberAddressError::RelativePath
         | MemberAddressError::LongPath
@@ -236,14 +268,49 @@ const fn help_member(why: MemberAddressError) -> &'static str {
     }
 }
 
+fn help_path(why: &PathError) -> Option<String> {
+    Some(match why {
+        PathError::Start => {
+            "as in \"/x\" (this path alone), \"/x/*\" (and all below it), \"~ ^/x[0-9]\" or \"~ \\\\.php$\"".to_owned()
+        }
+        PathError::NoCase => "write \"~ (?i)REGEX\"".to_owned(),
+        PathError::Star => {
+            "for all that begins so, by segment, write \"/x/*\"; else a regular expression, as in \"~ ^/x/[^/]+/y$\"".to_owned()
+        }
+        PathError::Normal(normal) => format!("write {normal:?}"),
+        _ => return None,
+    })
+}
+
+const fn help_host(why: HostError) -> Option<&'static str> {
+    match why {
+        HostError::Port | HostError::Url => Some("write the name alone, as in \"example.com\""),
+        HostError::Character(' ' | ',') => {
+            Some("write a list, as in [\"example.com\", \"www.example.com\"]")
+        }
+        HostError::Character('~' | '^' | '$' | '\\') => Some(
+            "hosts are names, or \"*.example.com\" for all below one; expressions are for paths",
+        ),
+        HostError::Any => Some("leave \"hosts\" out: then it is any host"),
+        HostError::EmptyLabel => {
+            Some("for a name and all below it write [\"example.com\", \"*.example.com\"]")
+        }
+        HostError::Wildcard => Some("for any host leave \"hosts\" out"),
+        HostError::Empty | HostError::Character(_) | HostError::TooLong => None,
+    }
+}
+
 const fn help_address(why: AddressError) -> Option<&'static str> {
     match why {
         AddressError::NoPort | AddressError::Url | AddressError::Malformed => {
             Some("write IP:PORT, as in \"127.0.0.1:8080\" or \"[::1]:8080\"")
         }
-        AddressError::OnlyPort => Some("write \"0.0.0.0:PORT\" for every IPv4 address of the host"),
+        AddressError::OnlyPort => Some(
+            "write \"0.0.0.0:PORT\" for every IPv4 address of the host, \"[::]:PORT\" for IPv6",
+        ),
         AddressError::Brackets => Some("as in \"[::1]:8080\""),
         AddressError::Name => Some("write IP:PORT"),
-        AddressError::Unix | AddressError::Port => None,
+        AddressError::Port => Some("what is spoken there is said by \"protocol\" and \"tls\""),
+        AddressError::Unix => None,
     }
 }

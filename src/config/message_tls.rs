@@ -18,6 +18,9 @@ impl Mistake {
                 f.write_str("members are asked for one name, which has no star in it")
             }
             Self::BadRedirect => f.write_str("this is no port to send clients to"),
+            Self::RedirectStatus(status) => {
+                write!(f, "{status} would be the port that clients are sent to, not the status")
+            }
             Self::BadAge => f.write_str("this is no age"),
             Self::NeedsTls { key } => {
                 write!(f, "{key:?} has a meaning only on a listener with \"tls\"")
@@ -42,6 +45,9 @@ impl Mistake {
             Self::NoCipher => "leave \"ciphers\" out, or write min_version = \"1.2\"",
             Self::BadServerName => "as in \"api.internal\"",
             Self::BadRedirect => "write \"off\", true, or a port, as in 8443",
+            Self::RedirectStatus(_) => {
+                "write true for the port 443; the status is 308. For another one: [[route]] with redirect = { to = \"https://{host}{path}\", status = 301 }"
+            }
             Self::BadAge => "write a number and d (days), h, m or s, as in \"365d\"",
             Self::NeedsTls { .. } => "leave it out, or give the listener a certificate",
             Self::RedirectOnTls => "write it on the listener for plain HTTP",

@@ -17,6 +17,8 @@ const LENGTH_MAX: usize = 4096;
 pub enum PathError {
     /// It starts with neither `/` nor `~`.
     Start,
+    /// The mark of nginx for expressions without case.
+    NoCase,
     /// A `*` that is not the final `/*`.
     Star,
     /// A query or fragment; only the path is matched.
@@ -42,6 +44,7 @@ impl fmt::Display for PathError {
             Self::Start => {
                 f.write_str("a path starts with \"/\", a regular expression with \"~ \"")
             }
+            Self::NoCase => f.write_str("`~*` is how nginx writes it"),
             Self::Star => f.write_str("`*` may only be the end of a path, as in \"/x/*\""),
             Self::Query => f.write_str("only the path is matched, without `?` and `#`"),
             Self::Normal(_) => f.write_str("no request has this path in its normal form"),
@@ -71,6 +74,10 @@ impl fmt::Display for PathError {
 pub(super) fn pattern(text: &str) -> Result<PathPattern, PathError> {
     if text.len() > LENGTH_MAX {
         return Err(PathError::TooLong);
+    }
+    // No expression begins with a `*`.
+    if text.starts_with("~*") {
+        return Err(PathError::NoCase);
     }
     if let Some(expression) = text.strip_prefix('~') {
         return regex(expression.trim_start()).map(PathPattern::Regex);

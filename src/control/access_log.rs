@@ -11,6 +11,7 @@ mod format;
 
 use crate::config::{AccessLog, AccessLogFormat, Config};
 use crate::proxy::access_log::{Record, Sender};
+use crate::stats::{Counter, Row};
 
 /// The running writer.
 #[derive(Debug)]
@@ -42,11 +43,12 @@ impl Write for Target {
     }
 }
 
-/// Starts the writer, if the configuration asks for one.
+/// Starts the writer, if the configuration asks for one. It counts in `row`, the control thread's, what
+/// nobody else does.
 ///
 /// # Errors
 /// The file cannot be opened for appending, or no thread can be started.
-pub fn start(config: &Arc<Config>) -> io::Result<Option<(Sender, Writer)>> {
+pub fn start(config: &Arc<Config>, row: Arc<Row>) -> io::Result<Option<(Sender, Writer)>> {
     let target = match &config.server.access_log {
         AccessLog::Off => return Ok(None),
         AccessLog::Stdout => Target::Stdout(io::stdout()),
@@ -59,7 +61,7 @@ pub fn start(config: &Arc<Config>) -> io::Result<Option<(Sender, Writer)>> {
     let config = Arc::clone(config);
     let thread = std::thread::Builder::new()
         .name("ringway-log".into())
-        .spawn(move || write_all(&records, &stopped, target, &config))?;
+        .spawn(move || write_all(&records, &stopped, target, &config, &row))?;
     Ok(Some((sender, Writer { thread, stop })))
 }
 
@@ -72,7 +74,13 @@ impl Writer {
     }
 }
 
-fn write_all(records: &Receiver<Record>, stopped: &Receiver<()>, target: Target, config: &Config) {
+fn write_all(
+    records: &Receiver<Record>,
+    stopped: &Receiver<()>,
+    target: Target,
+    config: &Config,
+    row: &Row,
+) {
     let mut out = BufWriter::with_capacity(64 << 10, target);
     let mut line = Vec::with_capacity(512);
     let mut failing = false;
@@ -90,7 +98,11 @@ fn write_all(records: &Receiver<Record>, stopped: &Receiver<()>, target: Target,
                 AccessLogFormat::Common => format::common(&mut line, &record, config),
                 AccessLogFormat::Json => format::json(&mut line, &record, config),
             }
-            result = result.and(out.write_all(&line));
+            let written = out.write_all(&line);
+            if written.is_err() {
+                row.add(Counter::AccessLogFailed, 1);
+            }
+            result = result.and(written);
         }
         result = result.and(out.flush());
         match (&result, failing) {

@@ -12,6 +12,7 @@ mod metrics;
 mod predecessor;
 mod refusal;
 mod routes;
+mod spare;
 pub mod view;
 
 use std::sync::Arc;

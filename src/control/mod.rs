@@ -15,6 +15,7 @@ mod monitor;
 mod probe;
 mod probes;
 mod resolve;
+pub mod shortage;
 mod signals;
 
 pub use access::watch_addresses;

@@ -142,11 +142,20 @@ pub(super) async fn answer<'a>(
     let keep_upstream = framing != Framing::UntilClose
         && head.wants_keep_alive()
         && facts.uploaded.get()
-        && buffers.input.is_empty();
+        && !has_excess(ask, buffers);
     // An upload that is still under way when its answer is complete ends the connection, whatever
     // the head said.
     let keep_client = keep_client && facts.uploaded.get();
     Ok(Answered::Done { keep_client, keep_upstream, rest })
+}
+
+/// Whether more came than belongs to the answer: it is nobody's, and neither is what follows.
+fn has_excess(ask: &Ask<'_>, buffers: &Buffers) -> bool {
+    let excess = !buffers.input.is_empty();
+    if excess {
+        ask.context.row.add(Counter::UpstreamExcess, 1);
+    }
+    excess
 }
 
 /// Appends the head for the client.
@@ -263,7 +272,7 @@ async fn read_head(
                     return Ok(());
                 }
                 Ok(Parsed::Partial) => {}
-                Err(_) => return Err(Reason::BadResponse.into()),
+                Err(error) => return Err(reasons::bad_head(error).into()),
             }
             if input.room() == 0 {
                 // The parser refuses a head beyond its limit, so this ends.

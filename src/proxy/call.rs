@@ -220,7 +220,7 @@ async fn read_head(
                     continue;
                 }
                 Ok(Parsed::Partial) => {}
-                Err(_) => return Err(Reason::BadResponse.into()),
+                Err(error) => return Err(reasons::bad_head(error).into()),
             }
             if input.room() == 0 {
                 // The parser refuses a head beyond its limit, so this ends.

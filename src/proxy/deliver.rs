@@ -91,7 +91,12 @@ pub(super) async fn deliver<'a>(
                 facts.tried.set(tried);
                 let outcome = reasons::outcome(failed.reason, facts.status.get());
                 lease.finish(outcome);
-                if facts.begun.get() || !room || !(failed.again || again(ask, facts, outcome)) {
+                // Where nobody else could have it, no retry is asked for, nor charged to the budget.
+                let other = |pools: &crate::balancer::Pools| pools.has_other(pool, &tried, None);
+                if facts.begun.get()
+                    || !room
+                    || !(failed.again || other(pools) && again(ask, facts, outcome))
+                {
                     return Err(failed.reason);
                 }
                 row.add(Counter::UpstreamFailovers, 1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::balancer::{Fault, LeaseError, Outcome};
-use crate::http::FramingError;
+use crate::http::{FramingError, ParseError};
 use crate::net::Failure;
 use crate::net::tls::{Refusal, TlsFault};
 use crate::stats::Reason;
@@ -25,7 +25,9 @@ pub(super) const fn outcome(reason: Reason, status: u16) -> Outcome {
         | Reason::MemberHandshake => Outcome::Failed(Fault::Connect),
         Reason::MemberReset | Reason::ShortBody => Outcome::Failed(Fault::Reset),
         Reason::ResponseTimeout | Reason::ResponseBodyTimeout => Outcome::Failed(Fault::Timeout),
-        Reason::BadResponse | Reason::BadResponseBody => Outcome::Failed(Fault::BadAnswer),
+        Reason::BadResponse | Reason::LargeResponse | Reason::BadResponseBody => {
+            Outcome::Failed(Fault::BadAnswer)
+        }
         Reason::BadStatus => Outcome::Answered { status, first_byte: Duration::ZERO },
         _ => Outcome::Abandoned,
     }
@@ -70,6 +72,11 @@ pub(super) const fn connect(failure: Failure) -> Reason {
             Reason::ConnectFailed
         }
     }
+}
+
+/// A head of a member's answer that cannot be read.
+pub(super) fn bad_head(error: ParseError) -> Reason {
+    if error.status() == 431 { Reason::LargeResponse } else { Reason::BadResponse }
 }
 
 /// On a member's connection, before its answer's head was whole.

@@ -10,9 +10,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::run::StartError;
 use super::worker::Command;
 use crate::control::access_log::Writer;
-use crate::control::{Event, Signals, log};
+use crate::control::{Event, Signals, log, shortage};
 use crate::ids::WorkerId;
-use crate::net::Ringer;
+use crate::net::{self, Ringer};
 use crate::proxy::Guards;
 use crate::stats::{Counter, Occupancy, Row, report};
 
@@ -89,6 +89,7 @@ impl Crew {
     ) -> Result<Outcome, StartError> {
         let mut signals = Signals::new().map_err(StartError::System)?;
         ready()?;
+        shortage::watch(self.rows.clone(), net::descriptors());
         loop {
             tokio::select! {
                 event = signals.next() => match event {

@@ -135,10 +135,10 @@ pub fn run(options: Options) -> Result<(), StartError> {
     let (auth, cache) = (load_auth(&config, cores.len())?, cache::open(&config, cores.len())?);
     let (listening, datagrams) = bind_all(&config, cores.len())?;
     let admin = bind_admin(&config)?;
-    let (log_sender, log_writer) = open_access_log(&config)?;
     let rows: Vec<Arc<Row>> = cores.iter().map(|_| Arc::default()).collect();
     let (ended, ends) = mpsc::unbounded_channel();
     let control_row: Arc<Row> = Arc::default();
+    let (log_sender, log_writer) = open_access_log(&config, &control_row)?;
     let guards = Arc::new(Guards::new(&config, cores.len()));
     let occupancy = occupancy(&config, cores.len());
     let (counts, timeout) = ((rows.clone(), Arc::clone(&occupancy)), config.server.drain_timeout);
@@ -239,10 +239,12 @@ fn bind_admin(config: &Config) -> Result<Option<AdminListener>, StartError> {
 
 type AccessLog = (Option<crate::proxy::access_log::Sender>, Option<access_log::Writer>);
 
-fn open_access_log(config: &Arc<Config>) -> Result<AccessLog, StartError> {
-    let started = access_log::start(config).map_err(|error| match &config.server.access_log {
-        config::AccessLog::File(path) => StartError::AccessLog(path.clone(), error),
-        config::AccessLog::Off | config::AccessLog::Stdout => StartError::System(error),
+fn open_access_log(config: &Arc<Config>, row: &Arc<Row>) -> Result<AccessLog, StartError> {
+    let started = access_log::start(config, Arc::clone(row)).map_err(|error| {
+        match &config.server.access_log {
+            config::AccessLog::File(path) => StartError::AccessLog(path.clone(), error),
+            config::AccessLog::Off | config::AccessLog::Stdout => StartError::System(error),
+        }
     });
     Ok(started?.unzip())
 }

@@ -67,6 +67,7 @@ counters! {
     UpstreamOpens, "upstream_opens", "Connections to members established.";
     UpstreamReuses, "upstream_reuses", "Leases served by an idle kept-alive connection.";
     UpstreamStale, "upstream_stale", "Kept-alive connections found closed by the member before or at their reuse.";
+    UpstreamExcess, "upstream_excess", "Connections to members closed because more came than belongs to the answer: its `Content-Length` is too small, or a body where there is none (to `HEAD`, with 204 or 304).";
     UpstreamRetired, "upstream_retired", "Connections to members closed because they reached `keepalive.max_age` or `keepalive.max_requests`.";
     UpstreamRetries, "upstream_retries", "Requests sent again on a fresh connection because a kept-alive one turned out closed.";
     UpstreamFailovers, "upstream_failovers", "Requests that went on to another member, or once more to be queued for one, after an attempt failed.";
@@ -149,6 +150,7 @@ counters! {
     TlsReloads, "tls_reloads", "Certificates, authorities and files of ticket keys taken, or given up, because their files changed (control).";
     TlsReloadsRefused, "tls_reloads_refused", "Changed files of certificates, authorities and ticket keys that were not taken because they are not good (control).";
     AccessLogDropped, "access_log_dropped", "Access log lines dropped because the writer's queue was full.";
+    AccessLogFailed, "access_log_failed", "Access log lines lost because the file could not be written: no space left, say (control).";
     RequestsBuffered, "requests_buffered", "Requests whose body was taken in whole before a member was chosen.";
     RequestsOver, "requests_over_buffer", "Requests on routes with `buffer_request` whose body found no room: it went on as it came, or was refused.";
     AnswersBuffered, "answers_buffered", "Answers that were taken in to their end, at the speed of their member.";

@@ -152,6 +152,7 @@ reasons! {
     MemberReset, Member, "reset", 502, "the member closed the connection before its answer";
     ResponseTimeout, Member, "response_timeout", 504, "the member did not answer within timeouts.response of the route or the pool (or retry.try_timeout)";
     BadResponse, Member, "bad_head", 502, "the member's answer is not valid HTTP/1";
+    LargeResponse, Member, "head_too_large", 502, "the head of the member's answer exceeds limits.response_head or limits.response_headers";
     BadStatus, Member, "status", 502, "the member answered with a status for which the request goes to another one";
     ShortBody, Member, "short_body", 502, "the member closed the connection in the middle of its answer";
     BadResponseBody, Member, "bad_body", 502, "the member's chunked answer is malformed";

@@ -195,6 +195,23 @@ fn every_exchange_has_one_line() {
     }
 }
 
+/// A disk that is full costs lines, and they are counted; it costs no request.
+#[test]
+fn lines_that_cannot_be_written_are_counted() {
+    let origin = Origin::saying("ok");
+    let proxy = Setup::to(&[&origin]).server("access_log = \"/dev/full\"").start();
+    let mut client = Client::connect(proxy.address());
+    let long = format!("/{}", "x".repeat(20_000));
+    eventually("lines are lost", || {
+        assert_eq!(client.get(&long).text(), "ok");
+        proxy.stats().total("access_log_failed") > 0
+    });
+    assert_eq!(proxy.stats().total("access_log_dropped"), 0);
+    eventually("the log says why", || {
+        proxy.log.all().iter().any(|line| line.contains("cannot write the access log"))
+    });
+}
+
 #[test]
 fn lines_are_appended_to_what_is_there() {
     let origin = Origin::saying("ok");

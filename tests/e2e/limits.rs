@@ -148,7 +148,7 @@ fn an_answer_head_may_be_as_big_as_its_limit() {
     let mut client = Client::connect(proxy.address());
     let answer = client.get("/4000");
     assert_eq!(answer.head.get("x-pad").map(str::len), Some(4000));
-    client.get("/4200").expect_error(502, "member", "bad_head");
+    client.get("/4200").expect_error(502, "member", "head_too_large");
     assert_eq!(client.get("/10").text(), "ok");
 }
 
@@ -161,7 +161,7 @@ fn fields_of_an_answer_are_counted() {
     let proxy = Setup::to(&[&origin]).limits("response_headers = 20").start();
     let mut client = Client::connect(proxy.address());
     assert_eq!(client.get("/20").text(), "ok");
-    client.get("/21").expect_error(502, "member", "bad_head");
+    client.get("/21").expect_error(502, "member", "head_too_large");
     assert_eq!(client.get("/20").text(), "ok");
 }
 

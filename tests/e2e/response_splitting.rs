@@ -105,6 +105,7 @@ fn a_second_answer_in_the_same_write_is_never_delivered() {
         let first = client.answer_to(method);
         assert!([200, 204, 304].contains(&first.status()), "{bytes:?}");
         assert_eq!(client.get("/good").text(), "good", "{bytes:?}");
+        assert_eq!(proxy.stats().total("upstream_excess"), 1, "{bytes:?}");
     }
 }
 

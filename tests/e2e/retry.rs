@@ -103,6 +103,24 @@ fn no_post_arrives_twice() {
     assert!(stats.total("retry_not_idempotent") >= 10);
 }
 
+/// Where nobody else could have the request, no retry is granted, counted or charged.
+#[test]
+fn a_pool_of_one_has_nobody_to_retry_at() {
+    let (_socket, down) = refusing();
+    let resetting = resetting();
+    for (member, reason) in [(down, "connect_refused"), (resetting.address(), "reset")] {
+        let proxy = Setup::to_addresses(&[member]).pool("eject = \"off\"").start();
+        for _ in 0..3 {
+            Client::connect(proxy.address()).get("/").expect_error(502, "member", reason);
+        }
+        let stats = proxy.stats();
+        for counter in ["retries", "retry_budget", "upstream_failovers"] {
+            assert_eq!(stats.total(counter), 0, "{counter}");
+        }
+        assert_eq!(stats.total(&format!("error_member_{reason}")), 3);
+    }
+}
+
 #[test]
 fn a_post_of_which_no_byte_was_sent_goes_on() {
     let (_socket, down) = refusing();

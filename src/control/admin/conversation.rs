@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::guard::Guard;
 use super::listener::Socket;
 use super::refusal::Refusal;
+use super::spare::Spare;
 use crate::stats::{Counter, Row};
 
 /// Connections at a time; further ones wait to be accepted.
@@ -44,8 +45,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Accepts connections for ever. Counts in `row`, the control thread's.
 pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc<Row>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let spare = Arc::new(Spare::new());
+    spare.fill();
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let (router, row) = (router.clone(), Arc::clone(&row));
+        let (router, row, filled) = (router.clone(), Arc::clone(&row), Arc::clone(&spare));
         let accepted = match &socket {
             Socket::Tcp(listener) => {
                 let accepted = listener.accept().await;
@@ -62,9 +65,15 @@ pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc
                     row.add(Counter::Panics, 1);
                     tracing::error!("a request to the admin interface failed, a bug");
                 }
+                // Its own descriptor is free now.
+                filled.fill();
                 drop(place);
             })),
-            Err(_) => sleep(PAUSE).await,
+            Err(_) if spare.give_up() => {}
+            Err(_) => {
+                sleep(PAUSE).await;
+                spare.fill();
+            }
         }
     }
 }
