@@ -495,6 +495,6 @@ async fn fail(
     } else {
         Vec::new()
     };
-    let answer = reject::Answer { reason: shown, status, keep, allow: &allow, head: Some(head) };
+    let answer = reject::Answer::to(head, shown, status, keep, &allow);
     reject::send(context, client, &answer, facts).await
 }

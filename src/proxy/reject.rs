@@ -27,6 +27,22 @@ pub(super) struct Answer<'a> {
     pub(super) allow: &'a [u8],
     /// The request, if its head could be read.
     pub(super) head: Option<&'a RequestHead>,
+    /// It is a HEAD, as far as it could be read: no body may follow.
+    pub(super) is_head: bool,
+}
+
+impl<'a> Answer<'a> {
+    /// To a request that could be read.
+    pub(super) fn to(
+        head: &'a RequestHead,
+        reason: Reason,
+        status: u16,
+        keep: bool,
+        allow: &'a [u8],
+    ) -> Self {
+        let is_head = head.method() == Method::Head;
+        Self { reason, status, keep, allow, head: Some(head), is_head }
+    }
 }
 
 fn write(
@@ -81,7 +97,7 @@ fn write(
         _ => {}
     }
     out.extend_from_slice(b"\r\n");
-    if answer.head.is_none_or(|head| head.method() != Method::Head) {
+    if !answer.is_head {
         out.extend_from_slice(body);
     }
 }
@@ -137,9 +153,18 @@ pub(super) async fn head(context: &Context, client: &Client, reason: Reason) -> 
         Ending::Close
     } else {
         let status = reason.status();
-        let answer = Answer { reason, status, keep: false, allow: b"", head: None };
+        let is_head = is_head(client.received.data());
+        let answer = Answer { reason, status, keep: false, allow: b"", head: None, is_head };
         send(context, client, &answer, &facts).await
     };
     access_log::refused(context, client.listener, &facts);
     ending
+}
+
+/// Whether a request whose head could not be read has the method HEAD. Empty lines may precede it.
+fn is_head(mut received: &[u8]) -> bool {
+    while let Some(rest) = received.strip_prefix(encode::CRLF) {
+        received = rest;
+    }
+    received.starts_with(b"HEAD ")
 }

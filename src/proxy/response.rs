@@ -9,7 +9,7 @@ use crate::clock;
 use crate::config::HstsConfig;
 use crate::http::cors::is_access_control;
 use crate::http::set_cookie::is_set_cookie;
-use crate::http::{FieldRef, Framing, Name, ResponseHead, encode};
+use crate::http::{FieldRef, Framing, Name, ResponseHead, encode, upgrade};
 
 /// How the client's side of an answer goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +178,13 @@ pub(super) fn write(
     more(out);
     if edits.via {
         encode::via(out, head.version());
+    }
+    if head.status() == 426
+        && let Some(protocols) = head.upgrade().filter(|protocols| upgrade::may_pass(protocols))
+    {
+        // It must say what to upgrade to (RFC 9110 15.5.22), and such an upgrade would pass.
+        encode::field(out, b"Upgrade", protocols);
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
     }
     match connection {
         ConnectionField::Silent => {}

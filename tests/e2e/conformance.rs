@@ -107,6 +107,29 @@ fn an_empty_host_is_none() {
 }
 
 #[test]
+fn no_body_follows_a_head_request_that_is_refused() {
+    let origin = Origin::saying("must not be asked");
+    let proxy = Setup::to(&[&origin]).start();
+    for rest in [
+        "/ HTTP/1.1\r\n\r\n",
+        "/ HTTP/1.1\r\nHost: t\r\nX : y\r\n\r\n",
+        "/ HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n",
+        "/ HTTP/3.0\r\nHost: t\r\n\r\n",
+        "/ HTTP/1.1\r\nHost: t\r\nExpect: x\r\nConnection: close\r\n\r\n",
+    ] {
+        for before in ["", "\r\n"] {
+            let mut client = Client::connect(proxy.address());
+            client.send(format!("{before}HEAD {rest}"));
+            let answer = client.answer_to("HEAD");
+            assert!([400, 417, 505].contains(&answer.status()), "{rest:?}: {}", answer.head.start);
+            assert!(answer.head.get("content-length").is_some_and(|length| length != "0"));
+            client.expect_end();
+        }
+    }
+    assert_eq!(origin.received(), "");
+}
+
+#[test]
 fn a_method_that_nobody_has() {
     let origin = Origin::saying("must not be asked");
     let proxy = Setup::to(&[&origin]).start();
@@ -313,6 +336,22 @@ fn a_protocol_that_was_not_asked_for_is_no_answer() {
     let answer = client.ask(format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n"));
     answer.expect_error(502, "member", "bad_head");
     assert_eq!(proxy.stats().total("tunnels"), 0);
+}
+
+#[test]
+fn an_answer_that_wants_an_upgrade_says_which() {
+    let origin = Origin::serving(|request| {
+        let protocol = request.head.target().trim_start_matches('/');
+        let fields = [("Connection", "Upgrade"), ("Upgrade", protocol)];
+        answer_with("426 Upgrade Required", &fields, b"no")
+    });
+    let proxy = Setup::to(&[&origin]).start();
+    let mut client = Client::connect(proxy.address());
+    for (protocol, passed) in [("websocket", Some("websocket")), ("h2c", None)] {
+        let answer = client.get(&format!("/{protocol}"));
+        assert_eq!((answer.status(), answer.head.get("upgrade")), (426, passed));
+        assert_eq!(answer.head.get("connection"), passed.map(|_| "Upgrade"));
+    }
 }
 
 #[test]
