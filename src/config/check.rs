@@ -229,7 +229,7 @@ fn unused(config: &Config, listeners: &[Named<'_>], pools: &[Named<'_>], finding
     let mut pool_used = vec![false; pools.len()];
     let mut listener_used = vec![false; listeners.len()];
     for route in &config.routes {
-        let mirror = route.mirror.map(|mirror| mirror.pool);
+        let mirror = route.mirror.as_ref().map(|mirror| mirror.pool);
         for pool in route.pools().chain(mirror) {
             if let Some(used) = pool_used.get_mut(pool.index()) {
                 *used = true;

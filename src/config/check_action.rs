@@ -224,7 +224,7 @@ fn respond(table: &Table<'_>, names: &Names<'_>, findings: &mut Findings) -> Opt
         DeValue::Table(fields) => {
             let fields = table.child(Section::Respond, span_of(value), fields, findings);
             let Some(pools) = fields.texts("ready", true, findings) else {
-                return Some(Action::Respond(fixed(&fields, findings)));
+                return Some(Action::Respond(Box::new(fixed(&fields, findings))));
             };
             for (_, value) in fields.entries().filter(|(key, _)| key.name != "ready") {
                 findings.add(span_of(value), Mistake::BadRoute(RouteError::TwoActions("ready")));

@@ -244,19 +244,19 @@ pub struct RouteConfig {
     /// Whether to add `Via` to requests and answers. Default false.
     pub via: bool,
     /// What is done to the fields of requests, behind what the listener does.
-    pub request_headers: Option<HeadersConfig>,
+    pub request_headers: Option<Box<HeadersConfig>>,
     /// What is done to the fields of answers, behind what the listener does.
-    pub response_headers: Option<HeadersConfig>,
+    pub response_headers: Option<Box<HeadersConfig>>,
     /// References that name members. `None`: they are left alone.
     pub location: Option<LocationConfig>,
     /// What becomes of members' cookies. `None`: the default, nothing.
-    pub set_cookie: Option<CookieRules>,
+    pub set_cookie: Option<Box<CookieRules>>,
     /// Scripts of other origins. `None`, the default: what members say of them.
-    pub cors: Option<CorsConfig>,
+    pub cors: Option<Box<CorsConfig>>,
     /// Who may send them. By default whom the listener lets in.
     pub auth: RouteAuth,
     /// Who gets copies of them. `None`, the default: nobody.
-    pub mirror: Option<MirrorConfig>,
+    pub mirror: Option<Box<MirrorConfig>>,
     /// Which answers are kept. `None`, the default, or `cache = "off"`: none.
     pub cache: Option<Box<CacheConfig>>,
     /// How much of a request's body is taken in before a member is chosen. `None`, the default: none.
@@ -264,7 +264,7 @@ pub struct RouteConfig {
     /// How much of an answer is taken in before its client has read it. `None`, the default: none.
     pub buffer_response: Option<BodyRoom>,
     /// `access`: who may come. `None`, the default: everybody.
-    pub access: Option<AccessConfig>,
+    pub access: Option<Box<AccessConfig>>,
     /// `rate`: how many requests may come. Default none.
     pub rates: Vec<RateConfig>,
     /// Bounds on its requests.
@@ -272,7 +272,7 @@ pub struct RouteConfig {
     /// How long they may be silent.
     pub timeouts: RouteTimeouts,
     /// `compress`: which answers are encoded. `None`, the default: none.
-    pub compress: Option<CompressConfig>,
+    pub compress: Option<Box<CompressConfig>>,
 }
 
 /// A host to match, in lower case, without a port.
@@ -313,5 +313,17 @@ impl RouteConfig {
     #[must_use]
     pub fn allows(&self, method: &[u8]) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|m| m == method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_small() {
+        // Each request looks at many of its fields: what is rare is behind a pointer.
+        let size = size_of::<RouteConfig>();
+        assert!(size <= 456, "{size} bytes");
     }
 }

@@ -76,7 +76,7 @@ pub enum Action {
     /// They are sent on to another URL.
     Redirect(RedirectConfig),
     /// They are answered here.
-    Respond(RespondConfig),
+    Respond(Box<RespondConfig>),
     /// They are told how ringway itself is.
     Probe(ProbeConfig),
 }
@@ -260,7 +260,8 @@ impl ErrorPagesConfig {
 impl RouteConfig {
     /// Paths that are not absolute are below `folder`.
     pub(super) fn root_at(&mut self, folder: &Path) {
-        if let Action::Respond(RespondConfig { body: Body::File(contents), .. }) = &mut self.action
+        if let Action::Respond(respond) = &mut self.action
+            && let Body::File(contents) = &mut respond.body
         {
             contents.root_at(folder);
         }

@@ -16,7 +16,7 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
         RouteAuth::Off => line(out, "auth", off()),
         RouteAuth::Own(rules) => line(out, "auth", auth(config, rules)),
     }
-    let mirror = route.mirror.as_ref().map(|it| mirror(config, it));
+    let mirror = route.mirror.as_deref().map(|it| mirror(config, it));
     line(out, "mirror", mirror.unwrap_or_else(off));
 }
 

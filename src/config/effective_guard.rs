@@ -16,7 +16,7 @@ pub(super) fn listener(out: &mut String, listener: &ListenerConfig) {
 }
 
 pub(super) fn route(out: &mut String, route: &RouteConfig) {
-    access(out, route.access.as_ref(), Speaks::Http);
+    access(out, route.access.as_deref(), Speaks::Http);
     rates(out, &route.rates, "route");
     let body = route.limits.body.map(|body| match body {
         BodyLimit::None => quote("none"),

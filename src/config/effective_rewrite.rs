@@ -28,19 +28,19 @@ pub(super) fn listener(out: &mut String, listener: &ListenerConfig) {
 }
 
 pub(super) fn route(out: &mut String, route: &RouteConfig) {
-    line(out, "response_headers", headers(route.response_headers.as_ref()));
-    line(out, "cors", route.cors.as_ref().map_or_else(off_word, cors));
+    line(out, "response_headers", headers(route.response_headers.as_deref()));
+    line(out, "cors", route.cors.as_deref().map_or_else(off_word, cors));
 }
 
 /// What means something only where requests go to members.
 pub(super) fn to_members(out: &mut String, route: &RouteConfig) {
-    line(out, "request_headers", headers(route.request_headers.as_ref()));
+    line(out, "request_headers", headers(route.request_headers.as_deref()));
     let location = route
         .location
         .as_ref()
         .map(|location| table([("hosts", list(location.hosts.iter().map(|host| quote(host))))]));
     line(out, "location", location.unwrap_or_else(off_word));
-    line(out, "set_cookie", route.set_cookie.as_ref().map_or_else(off_word, cookies));
+    line(out, "set_cookie", route.set_cookie.as_deref().map_or_else(off_word, cookies));
 }
 
 fn off_word() -> String {

@@ -69,7 +69,7 @@ pub(super) fn route(out: &mut String, config: &Config, route: &RouteConfig) {
     line(out, "cache", cache.unwrap_or_else(|| quote("off")));
     effective_buffer::route(out, route);
     effective_rewrite::to_members(out, route);
-    effective_compress::route(out, route.compress.as_ref());
+    effective_compress::route(out, route.compress.as_deref());
 }
 
 /// The lines of conditions; also a text that tells them apart.

@@ -117,9 +117,9 @@ impl Config {
             listener.error_pages.iter_mut().for_each(|pages| pages.root_at(folder));
         }
         self.routes.iter_mut().for_each(|route| route.root_at(folder));
-        let accesses = self.listeners.iter_mut().map(|listener| &mut listener.access);
-        let accesses = accesses.chain(self.routes.iter_mut().map(|route| &mut route.access));
-        for access in accesses.flatten() {
+        let accesses = self.listeners.iter_mut().filter_map(|it| it.access.as_mut());
+        let of_routes = self.routes.iter_mut().filter_map(|route| route.access.as_deref_mut());
+        for access in accesses.chain(of_routes) {
             access.root_at(folder);
         }
         for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {

@@ -7,22 +7,25 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::inbox::{Inbox, Ringer, inbox};
+use super::pair::{Either, race};
+use super::runtime::sleep;
 use crate::stats::{Counter, Row};
 
 /// Threads that work with files.
@@ -112,6 +115,8 @@ impl fmt::Debug for FileSeat {
 pub enum Unrun {
     /// Too many jobs of this worker wait.
     Busy,
+    /// It was not done in time. It may yet be, and what it was given is lost.
+    Late,
     /// It failed in a way that it should not fail in.
     Panicked,
 }
@@ -120,6 +125,7 @@ impl fmt::Display for Unrun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Busy => "too many operations on files wait",
+            Self::Late => "an operation on a file takes too long",
             Self::Panicked => "an operation on a file panicked",
         })
     }
@@ -138,6 +144,8 @@ impl From<Unrun> for io::Error {
 struct Waited {
     answer: Cell<Option<Option<Answer>>>,
     waker: Cell<Option<Waker>>,
+    /// Who waited has given it up.
+    late: Cell<bool>,
 }
 
 /// One worker's way to the threads.
@@ -148,6 +156,8 @@ pub struct Files {
     next: Cell<u64>,
     /// By number, those under way: at most [`FILE_JOBS_MOST`].
     waited: RefCell<HashMap<u64, Rc<Waited>>>,
+    /// Jobs that were given up and are not done yet.
+    late: Cell<usize>,
     /// What is to be dropped as soon as a job may be handed over.
     leftover: RefCell<Vec<Work>>,
     row: Arc<Row>,
@@ -170,6 +180,7 @@ impl Files {
             inbox: RefCell::new(Some(inbox)),
             next: Cell::new(0),
             waited: RefCell::default(),
+            late: Cell::new(0),
             leftover: RefCell::default(),
             row,
         })
@@ -189,6 +200,7 @@ impl Files {
         let waited = self.waited.borrow_mut().remove(&number);
         self.row.sub(Counter::FileJobsWaiting, 1);
         if let Some(waited) = waited {
+            self.late.set(self.late.get() - usize::from(waited.late.get()));
             waited.answer.set(Some(answer));
             if let Some(waker) = waited.waker.take() {
                 waker.wake();
@@ -225,6 +237,12 @@ impl Files {
         self.waited.borrow().len() < FILE_JOBS_MOST
     }
 
+    /// Whether a disk does not answer: a job was given up, and is not done yet.
+    #[must_use]
+    pub const fn is_stuck(&self) -> bool {
+        self.late.get() > 0
+    }
+
     /// Hands a job over, which then runs whether or not its result is waited for.
     ///
     /// # Errors
@@ -242,15 +260,25 @@ impl Files {
         }
     }
 
-    /// Hands a job over, and waits for its result.
+    /// Hands a job over, and waits for its result, but no longer than `patience`.
     ///
     /// # Errors
     /// There is none.
     pub async fn run<T: Send + 'static>(
         &self,
+        patience: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unrun> {
-        self.submit(work)?.await
+        let mut pending = pin!(self.submit(work)?);
+        match race(pending.as_mut(), pin!(sleep(patience))).await {
+            Either::First(result) => result,
+            Either::Second(()) => {
+                pending.waited.late.set(true);
+                self.late.set(self.late.get() + 1);
+                self.row.add(Counter::FileJobsLate, 1);
+                Err(Unrun::Late)
+            }
+        }
     }
 
     /// Lets go of something whose end may take the disk a while: a file without a name that is large.
@@ -294,6 +322,15 @@ impl<T: 'static> Future for Pending<T> {
             }
         }
     }
+}
+
+/// Makes a folder that only this user may enter, and those on the way to it; one that is there stays as
+/// it is. Blocks.
+///
+/// # Errors
+/// The system refuses.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// A file in `folder` that nobody finds: it has no name, only this process may read it, and it is gone
@@ -348,6 +385,9 @@ mod tests {
     use super::super::runtime::{block_on, spawn};
     use super::*;
 
+    /// Longer than any test.
+    const AGES: Duration = Duration::from_secs(1000);
+
     /// Runs `body` on a worker with threads for files.
     fn on_a_worker<F: Future>(body: impl FnOnce(Rc<Files>, Arc<Row>) -> F) {
         let threads = FileThreads::start(1).unwrap();
@@ -365,7 +405,7 @@ mod tests {
     fn jobs_run_elsewhere_and_their_results_come_back() {
         on_a_worker(|files, row| async move {
             let here = thread::current().id();
-            let there = files.run(|| thread::current().id()).await.unwrap();
+            let there = files.run(AGES, || thread::current().id()).await.unwrap();
             assert_ne!(here, there);
             let all: Vec<_> = (0..100u32).map(|n| files.submit(move || n * 2).unwrap()).collect();
             for (n, one) in (0..).zip(all) {
@@ -395,19 +435,50 @@ mod tests {
                 assert_eq!(one.await, Ok(true));
             }
             // Behind a job that was handed over later than it.
-            files.run(move || _ = dropped.recv()).await.unwrap();
-            assert_eq!(files.run(|| 1).await, Ok(1));
+            files.run(AGES, move || _ = dropped.recv()).await.unwrap();
+            assert_eq!(files.run(AGES, || 1).await, Ok(1));
         });
+    }
+
+    #[test]
+    fn a_job_that_hangs_is_given_up_and_noticed_until_it_is_done() {
+        on_a_worker(|files, row| async move {
+            let (go, gate) = bounded::<()>(0);
+            let hangs = files.run(Duration::from_millis(1), move || gate.recv().is_err());
+            assert_eq!(hangs.await, Err(Unrun::Late));
+            assert_eq!((row.get(Counter::FileJobsLate), files.is_stuck()), (1, true));
+            // Others go on beside it.
+            assert_eq!(files.run(AGES, || 1).await, Ok(1));
+            assert_eq!(row.get(Counter::FileJobsWaiting), 1);
+            drop(go);
+            while files.is_stuck() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(row.get(Counter::FileJobsWaiting), 0);
+        });
+    }
+
+    #[test]
+    fn a_private_folder_is_made_once() {
+        let above = std::env::temp_dir().join(format!("ringway-private-{}", std::process::id()));
+        let folder = above.join("a");
+        for _ in 0..2 {
+            private_folder(&folder).unwrap();
+        }
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        std::fs::write(folder.join("b"), "").unwrap();
+        assert!(private_folder(&folder.join("b")).is_err());
+        std::fs::remove_dir_all(&above).unwrap();
     }
 
     #[test]
     fn a_job_that_panics_is_counted_and_harms_nobody() {
         on_a_worker(|files, row| async move {
-            let panics = files.run(|| assert!(std::hint::black_box(false), "of a test"));
+            let panics = files.run(AGES, || assert!(std::hint::black_box(false), "of a test"));
             assert_eq!(panics.await, Err(Unrun::Panicked));
             // Nobody waits for it.
             drop(files.submit(|| 1).unwrap());
-            assert_eq!(files.run(|| 2).await, Ok(2));
+            assert_eq!(files.run(AGES, || 2).await, Ok(2));
             assert_eq!(row.get(Counter::Panics), 1);
         });
     }

@@ -31,7 +31,9 @@ pub use datagram::{Correspondent, Datagrams, Envelope, bind_datagrams};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
 pub use dial::{dial, nobody};
 pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
-pub use files::{FILE_JOBS_MOST, FileSeat, FileThreads, Files, Pending, Unrun, nameless_file};
+pub use files::{
+    FILE_JOBS_MOST, FileSeat, FileThreads, Files, Pending, Unrun, nameless_file, private_folder,
+};
 pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};
 pub use pair::{Either, both, race};

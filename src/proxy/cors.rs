@@ -29,7 +29,7 @@ pub(super) fn announced<'a>(
     let found = context.router.find(listener, &asked);
     let Found::Route(id) = found else { return None };
     let route = context.config.routes.get(id.index())?;
-    route.cors.as_ref().map(|cors| (id, cors))
+    route.cors.as_deref().map(|cors| (id, cors))
 }
 
 fn value<'a>(head: &'a RequestHead, name: &[u8]) -> Option<&'a [u8]> {

@@ -21,12 +21,12 @@ impl<'a> Rules<'a> {
     /// Those for requests.
     pub(super) fn of_request(ask: &Ask<'a>) -> Self {
         let listener = ask.listener.request_headers.as_ref();
-        Self { listener, route: ask.route.request_headers.as_ref() }
+        Self { listener, route: ask.route.request_headers.as_deref() }
     }
 
     /// Those for answers.
     pub(super) fn of_answer(known: &Known<'a>) -> Self {
-        let route = known.route().and_then(|route| route.response_headers.as_ref());
+        let route = known.route().and_then(|route| route.response_headers.as_deref());
         Self { listener: known.listener.response_headers.as_ref(), route }
     }
 
@@ -82,7 +82,7 @@ fn write_field(out: &mut Vec<u8>, field: &HeaderConfig, known: &Known<'_>) {
 /// that are written. Nothing that frames it may be among them yet.
 pub(super) fn edit_own(out: &mut Vec<u8>, from: usize, known: &Known<'_>) {
     let rules = Rules::of_answer(known);
-    let cors = known.route().and_then(|route| route.cors.as_ref());
+    let cors = known.route().and_then(|route| route.cors.as_deref());
     let id = known.listener.request_id.as_ref().filter(|id| id.echo);
     if !rules.is_empty() || cors.is_some() || id.is_some() {
         sift(out, from, |name| {

@@ -139,8 +139,8 @@ impl Gate {
 pub struct Guards {
     /// By listener.
     listeners: Vec<Gate>,
-    /// By route.
-    routes: Vec<Gate>,
+    /// By route; most have nothing, and a look at them should cost little.
+    routes: Vec<Option<Box<Gate>>>,
     /// By rule.
     names: Vec<String>,
     /// By worker.
@@ -164,9 +164,10 @@ impl Guards {
         let mut routes = Vec::new();
         for (number, route) in config.routes.iter().enumerate() {
             let mut rule = Rules { place: format!("route.{number}"), names: &mut names };
-            let access = rule.access(route.access.as_ref());
+            let access = rule.access(route.access.as_deref());
             let rates = rule.rates(&route.rates);
-            routes.push(Gate { access, rates, ..Gate::default() });
+            let gate = Gate { access, rates, ..Gate::default() };
+            routes.push(gate.guards_requests().then(|| Box::new(gate)));
         }
         let tally = |_| {
             let zero = |_: &String| [const { AtomicU64::new(0) }; Decision::ALL.len()];
@@ -214,7 +215,8 @@ impl Guards {
 
     /// The lists of addresses some of which are in files.
     pub fn lists(&self) -> impl Iterator<Item = AddressLists> {
-        let gates = self.listeners.iter().chain(&self.routes);
+        let of_routes = self.routes.iter().filter_map(Option::as_deref);
+        let gates = self.listeners.iter().chain(of_routes);
         gates.filter_map(|gate| gate.access.as_ref()).filter_map(|access| {
             access.config.files().next()?;
             let (config, set) = (access.config.clone(), Arc::clone(&access.set));
@@ -258,7 +260,7 @@ impl Post {
 
     /// What requests of a route have to pass, if anything.
     pub(super) fn route(&self, id: RouteId) -> Option<&Gate> {
-        self.guards.routes.get(id.index()).filter(|gate| gate.guards_requests())
+        self.guards.routes.get(id.index())?.as_deref()
     }
 
     /// Counts what a rule decided.

@@ -35,7 +35,7 @@ pub(super) struct Body<'a> {
 impl<'a> Body<'a> {
     pub(super) fn new(ask: &Ask<'_>, received: &'a mut Buffer, facts: &Facts) -> Self {
         let streams = facts.whole.get().is_none();
-        let mirror = ask.route.mirror.as_ref();
+        let mirror = ask.route.mirror.as_deref();
         let copy = mirror.and_then(|config| mirror::begin(config, ask, received.data(), facts));
         Self { received, upload: streams.then(|| Box::new(Upload::new(ask, copy))) }
     }

@@ -1,10 +1,8 @@
 //! Start order: driver, sockets, access log, workers; then the control loop until the end.
 
 use std::fmt;
-use std::fs::DirBuilder;
 use std::io;
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -283,7 +281,7 @@ fn start_files(config: &Config, workers: usize) -> Result<Option<FileThreads>, S
     let Some(folder) = config.spills_to() else { return Ok(None) };
     let refused = |error| StartError::Folder(folder.to_owned(), error);
     // What is in it is of clients, and nobody else's.
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(refused)?;
+    net::private_folder(folder).map_err(refused)?;
     // Whoever cannot write hears of it now, not when the first body is large.
     net::nameless_file(folder).map_err(refused)?;
     FileThreads::start(workers).map(Some).map_err(StartError::System)

@@ -162,6 +162,7 @@ counters! {
     BufferDisk, "buffer_disk", "Bytes of disk that they take now (a gauge).";
     FileJobs, "file_jobs", "Operations on files that workers handed over to the threads for them.";
     FileJobsRefused, "file_jobs_refused", "Operations on files that were not begun because too many of the worker waited.";
+    FileJobsLate, "file_jobs_late", "Operations on files that were given up because they were not done in time: a disk that does not answer.";
     FileJobsWaiting, "file_jobs_waiting", "Operations on files that wait or are under way now (a gauge).";
     Panics, "panics", "Connections ended by a bug in ringway; please report them.";
     Completions, "completions", "Operations on sockets that the worker has done (receives, sends, connects, waits).";

@@ -161,6 +161,7 @@ reasons! {
     MemberStalled, Member, "write_timeout", 0, "the member took nothing of what a client sent for timeouts.response of the route or the pool";
     BuffersFull, Proxy, "buffers_full", 503, "there is no room in buffers of the server for the request body, and buffer_request.over of the route is refuse";
     BufferLost, Proxy, "buffer_lost", 500, "what went to disk of a body cannot be read back";
+    BufferStalled, Proxy, "buffer_stalled", 500, "the disk did not take or give back in time what went there of a body";
     NoDescriptors, Proxy, "no_descriptors", 503, "ringway has no file descriptors left (RLIMIT_NOFILE)";
     CacheDisk, Proxy, "cache_disk", 500, "a file of the cache could not be read, or turned out to be damaged, in the middle of an answer";
     Internal, Proxy, "internal", 500, "ringway failed at something it should not fail at";

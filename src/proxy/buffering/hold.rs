@@ -167,7 +167,7 @@ impl Hold {
             Ok(()) => Ok(None),
             Err(NoSpill::Full(full)) => Ok(Some(full)),
             Err(NoSpill::Failed) => Ok(Some(Full::Body)),
-            Err(NoSpill::Lost) => Err(Reason::BufferLost),
+            Err(NoSpill::Lost(reason)) => Err(reason),
         }
     }
 
@@ -192,7 +192,7 @@ impl Hold {
                 return Ok(Some(Next::Piece(piece)));
             }
             if let Some(spill) = self.spill.as_ref().filter(|spill| spill.len() > 0) {
-                let read = spill.read(spill.start()).await.map_err(|_| Reason::BufferLost)?;
+                let read = spill.read(spill.start()).await?;
                 spill.consume(read.len() as u64);
                 return Ok(Some(Next::Read(read)));
             }

@@ -185,7 +185,7 @@ impl Intake {
             Ok(()) => Ok(None),
             Err(NoSpill::Full(full)) => Ok(Some(full)),
             Err(NoSpill::Failed) => Ok(Some(Full::All)),
-            Err(NoSpill::Lost) => Err(Reason::BufferLost),
+            Err(NoSpill::Lost(reason)) => Err(reason),
         }
     }
 }
@@ -257,7 +257,7 @@ pub(in super::super) async fn resend(
     if let Some(spill) = &intake.spill {
         let (mut at, end) = (spill.start(), spill.start() + spill.len());
         while at < end {
-            let read = spill.read(at).await.map_err(|_| Reason::BufferLost)?;
+            let read = spill.read(at).await?;
             at += read.len() as u64;
             if !way.send(read.data()).await {
                 return Ok(false);

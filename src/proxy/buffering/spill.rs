@@ -13,14 +13,20 @@ use std::time::Duration;
 
 use super::memory::Full;
 use super::room::{Charge, Of, Room};
-use crate::net::{Buffer, Files, Size, Stream, nameless_file, sleep};
-use crate::stats::{Counter, Row};
+use crate::net::{Buffer, Files, Size, Stream, Unrun, nameless_file, sleep};
+use crate::stats::{Counter, Reason, Row};
 
 /// Between two looks whether a job may be handed over.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How often that is looked at until a body is not written: a second.
 const LOOKS: usize = 100;
+
+/// How long a disk may take for a piece of a body, and how long a read waits until it may begin.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a read looks.
+const READ_LOOKS: usize = (PATIENCE.as_millis() / PAUSE.as_millis()) as usize;
 
 /// What one read brings at the most.
 const READ: Size = Size::Large;
@@ -32,13 +38,9 @@ pub(super) enum NoSpill {
     Full(Full),
     /// It failed, and is not tried again.
     Failed,
-    /// The bytes are lost.
-    Lost,
+    /// The bytes are lost, for this reason.
+    Lost(Reason),
 }
-
-/// Bytes that were written cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unread;
 
 /// A body's file, from its first byte there on.
 #[derive(Debug)]
@@ -58,6 +60,7 @@ pub(super) struct Spill {
     writing: Cell<bool>,
     spilled: Cell<bool>,
     failed: Cell<bool>,
+    patience: Duration,
 }
 
 /// The file, once there is one, and the room that it takes until it is closed.
@@ -110,6 +113,7 @@ impl Spill {
             writing: Cell::new(false),
             spilled: Cell::new(false),
             failed: Cell::new(false),
+            patience: PATIENCE,
         }
     }
 
@@ -143,8 +147,8 @@ impl Spill {
     pub(super) async fn write(&self, data: &mut Buffer) -> Result<(), NoSpill> {
         let Some(disk) = &self.disk else { return Err(NoSpill::Failed) };
         self.admit(disk, data.len() as u64)?;
-        if !self.has_a_job_within(LOOKS).await {
-            // The disk is too slow. It may be faster later.
+        if self.files.is_stuck() || !self.has_a_job_within(LOOKS).await {
+            // The disk does not answer, or is too slow. It may be faster later.
             self.row.add(Counter::SpillFailures, 1);
             return Err(NoSpill::Failed);
         }
@@ -156,9 +160,9 @@ impl Spill {
             (buffer, done)
         };
         self.writing.set(true);
-        let ran = self.files.run(work).await;
+        let ran = self.files.run(self.patience, work).await;
         self.writing.set(false);
-        let Ok((buffer, done)) = ran else { return Err(NoSpill::Lost) };
+        let (buffer, done) = ran.map_err(|unrun| NoSpill::Lost(self.lost(unrun)))?;
         *data = buffer;
         match done {
             Ok(()) => {
@@ -183,26 +187,35 @@ impl Spill {
     }
 
     /// Reads bytes from `at` on, which must be needed still; at least one, as there is.
-    pub(super) async fn read(&self, at: u64) -> Result<Buffer, Unread> {
+    pub(super) async fn read(&self, at: u64) -> Result<Buffer, Reason> {
         let left = self.written.get().saturating_sub(at);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(READ.bytes());
-        let Some(disk) = self.disk.as_ref().filter(|_| left > 0) else { return Err(Unread) };
-        // Nothing else can be done: it waits as long as it takes.
-        self.has_a_job_within(usize::MAX).await;
+        let Some(disk) = self.disk.as_ref().filter(|_| left > 0) else {
+            return Err(Reason::BufferLost);
+        };
+        if !self.has_a_job_within(READ_LOOKS).await {
+            return Err(self.lost(Unrun::Late));
+        }
         let (mut buffer, disk, place) = (Buffer::take(READ), Arc::clone(disk), (at, self.most));
         let work = move || {
             buffer.tail().resize(count, 0);
             let done = disk.read(place, buffer.tail());
             (buffer, done)
         };
-        match self.files.run(work).await {
+        match self.files.run(self.patience, work).await {
             Ok((buffer, Ok(()))) => Ok(buffer),
             Ok((_, Err(error))) => {
                 self.fail(&error);
-                Err(Unread)
+                Err(Reason::BufferLost)
             }
-            Err(_) => Err(Unread),
+            Err(unrun) => Err(self.lost(unrun)),
         }
+    }
+
+    /// Bytes that no job brings any more.
+    fn lost(&self, unrun: Unrun) -> Reason {
+        self.fail(&unrun.into());
+        if unrun == Unrun::Late { Reason::BufferStalled } else { Reason::BufferLost }
     }
 
     /// So many bytes more are not needed any more. Where that are all, the file is used from its

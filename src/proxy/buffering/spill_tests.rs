@@ -101,7 +101,40 @@ fn a_folder_that_is_gone_is_told_once() {
             assert_eq!(spill.write(&mut data).await, Err(NoSpill::Failed));
             assert_eq!(data.data(), b"abc");
         }
-        assert_eq!(spill.read(0).await.err(), Some(Unread));
+        assert_eq!(spill.read(0).await.err(), Some(Reason::BufferLost));
         assert_eq!(shop.row.get(Counter::SpillFailures), 1);
+    });
+}
+
+#[test]
+fn a_disk_that_does_not_answer_ends_the_body_and_is_left_alone_until_it_does() {
+    on_a_worker(std::env::temp_dir(), 1 << 20, |shop| async move {
+        let mut body = shop.spill(1000);
+        assert_eq!(body.write(&mut buffer(b"abc")).await, Ok(()));
+        body.patience = Duration::from_millis(1);
+        // All threads hang.
+        let (go, gate) = crossbeam_channel::bounded::<()>(0);
+        let hung: Vec<_> = (0..4)
+            .map(|_| {
+                let gate = gate.clone();
+                shop.files.submit(move || gate.recv().is_err()).unwrap()
+            })
+            .collect();
+        assert_eq!(body.read(0).await.err(), Some(Reason::BufferStalled));
+        assert!(shop.files.is_stuck());
+        // What has no bytes there yet is told at once, and keeps them.
+        let (other, mut data) = (shop.spill(1000), buffer(b"abc"));
+        assert_eq!(other.write(&mut data).await, Err(NoSpill::Failed));
+        assert_eq!(data.data(), b"abc");
+        drop(go);
+        for one in hung {
+            assert_eq!(one.await, Ok(true));
+        }
+        while shop.files.is_stuck() {
+            sleep(PAUSE).await;
+        }
+        assert_eq!(other.write(&mut data).await, Ok(()));
+        let late = shop.row.get(Counter::FileJobsLate);
+        assert_eq!((late, shop.row.get(Counter::SpillFailures)), (1, 2));
     });
 }

@@ -5,15 +5,16 @@
 //! the process ended, whatever ended it. After a power cut it may yet have holes, which checksums tell.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::super::stored::{Body, Label};
 use super::format::{
     Bad, PLAN, Page, Plan, Slot, read_front, read_sums, sums, write_page, write_slot,
 };
+use crate::net::private_folder;
 
 /// Folders that the files are dealt out to.
 pub(super) const PARTS: u64 = 256;
@@ -103,14 +104,6 @@ pub(super) struct Blocks {
     sums: Box<[u32]>,
 }
 
-fn make(path: &Path, recursive: bool) -> io::Result<()> {
-    let made = DirBuilder::new().recursive(recursive).mode(0o700).create(path);
-    made.or_else(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Ok(()),
-        _ => Err(error),
-    })
-}
-
 /// The bytes of the file of an answer.
 pub(super) struct Draft<'a> {
     pub(super) key: &'a [u8],
@@ -137,7 +130,7 @@ impl Draft<'_> {
 impl Folder {
     /// Opens a folder, or makes it. It is to be taken before anything is done to its files.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
-        make(path, true)?;
+        private_folder(path)?;
         if fs::metadata(path)?.permissions().mode() & 0o022 != 0 {
             return Err(FolderError::Open);
         }
@@ -148,9 +141,9 @@ impl Folder {
             .mode(0o600)
             .open(path.join(LOCK))?;
         let folder = Self { path: path.to_owned(), lock };
-        make(&path.join(UNFINISHED), false)?;
+        private_folder(&path.join(UNFINISHED))?;
         for part in 0..PARTS {
-            make(&folder.part(part), false)?;
+            private_folder(&folder.part(part))?;
         }
         Ok(folder)
     }
