@@ -206,12 +206,12 @@ fn respond(table: &Table<'_>, names: &Names<'_>, findings: &mut Findings) -> Opt
         DeValue::Integer(_) => {
             let status = status_of(key, value, findings);
             let content_type = TEXT.to_owned();
-            Some(Action::Respond(RespondConfig {
+            Some(Action::Respond(Box::new(RespondConfig {
                 status,
                 body: Body::Empty,
                 content_type,
                 headers: Vec::new(),
-            }))
+            })))
         }
         DeValue::String(word) => match word.as_ref() {
             "livez" => Some(Action::Probe(ProbeConfig::Live)),
