@@ -10,9 +10,14 @@ use crate::support::{Load, Member, Mode, Proxy, Setup, eventually};
 const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
 
 /// What a pool that is to fail over well says.
-const POOL: &str = "eject = { failures = 3, window = \"10s\", for = \"1s\", on = [\"connect\", \"reset\", \"timeout\", \"500\", \"503\"] }
-retry = { on = [\"connect\", \"reset\", \"timeout\", \"500\", \"503\"] }
-timeouts = { connect = \"2s\", response = \"2s\" }";
+const POOL: &str = "eject = { failures = 3, window = \"60s\", for = \"1s\", on = [\"connect\", \"reset\", \"timeout\", \"500\", \"503\"] }
+retry = { on = [\"connect\", \"reset\", \"timeout\", \"500\", \"503\"] }";
+
+/// For members that say nothing. Those that are well must keep it on a busy machine, too.
+const SHORT: &str = "timeouts = { connect = \"4s\", response = \"4s\" }";
+
+/// For all others.
+const LONG: &str = "timeouts = { connect = \"60s\", response = \"60s\" }";
 
 /// Waits until the log has said that the member is in state `to`.
 #[track_caller]
@@ -64,7 +69,11 @@ fn check_share(proxy: &Proxy, load: &Load) {
 #[track_caller]
 fn drill(mode: Mode) {
     let members = three();
-    let proxy = setup(&members).pool(POOL).start();
+    let timeouts = match mode {
+        Mode::Silent | Mode::Unaccepting | Mode::Halting | Mode::Blackholed => SHORT,
+        _ => LONG,
+    };
+    let proxy = setup(&members).pool(POOL).pool(timeouts).start();
     let load = Load::start(proxy.address(), 4, GET);
     all_serve(&members, &load, 20);
     let failing = &members[1];
@@ -134,12 +143,17 @@ fn it_drains() {
 
 /// The drill for a process of its own, which `fail` takes and `recover` gives back.
 #[track_caller]
-fn drill_process<T>(fail: impl FnOnce(Proxy) -> T, recover: impl FnOnce(T, Setup) -> Proxy) {
+fn drill_process<T>(
+    timeouts: &str,
+    fail: impl FnOnce(Proxy) -> T,
+    recover: impl FnOnce(T, Setup) -> Proxy,
+) {
     let [a, b, behind] = three();
     let (_port, address) = reserved_port();
     let setup = Setup::to_addresses(&[behind.address()]).bind(address).workers(1);
     let process = setup.clone().start();
-    let proxy = Setup::to_addresses(&[a.address(), address, b.address()]).pool(POOL).start();
+    let setup_of_all = Setup::to_addresses(&[a.address(), address, b.address()]);
+    let proxy = setup_of_all.pool(POOL).pool(timeouts).start();
     let load = Load::start(proxy.address(), 4, GET);
     let members = [a, b, behind];
     all_serve(&members, &load, 20);
@@ -156,7 +170,7 @@ fn drill_process<T>(fail: impl FnOnce(Proxy) -> T, recover: impl FnOnce(T, Setup
 #[test]
 fn its_process_is_killed_and_started_again() {
     // SIGKILL.
-    drill_process(drop, |(), setup| setup.start());
+    drill_process(LONG, drop, |(), setup| setup.start());
 }
 
 #[test]
@@ -165,7 +179,7 @@ fn its_process_is_stopped_and_goes_on() {
         process.signal(libc::SIGSTOP);
         process
     };
-    drill_process(stop, |process, _| {
+    drill_process(SHORT, stop, |process, _| {
         process.signal(libc::SIGCONT);
         process
     });
@@ -176,7 +190,7 @@ fn two_of_three_fail_one_after_the_other() {
     let members = three();
     // Half may be ejected at a time unless the pool says otherwise.
     let pool = POOL.replacen("failures = 3", "failures = 3, max_share = \"100%\"", 1);
-    let proxy = setup(&members).pool(pool).start();
+    let proxy = setup(&members).pool(pool).pool(LONG).start();
     let load = Load::start(proxy.address(), 4, GET);
     all_serve(&members, &load, 20);
     for (failing, mode) in members.iter().zip([Mode::Reset, Mode::Closing]) {
@@ -205,7 +219,7 @@ fn with_backup(members: &[Member], pool: &str) -> Setup {
 fn a_backup_serves_while_every_other_member_is_out() {
     let members = three();
     let pool = POOL.replacen("failures = 3", "failures = 3, max_share = \"100%\"", 1);
-    let proxy = with_backup(&members, &pool).start();
+    let proxy = with_backup(&members, &format!("{pool}\n{LONG}")).start();
     let load = Load::start(proxy.address(), 4, GET);
     all_serve(&members[..2], &load, 20);
     members[0].turn(Mode::Refusing);
@@ -228,7 +242,7 @@ fn a_backup_serves_while_every_other_member_is_out() {
 #[test]
 fn who_comes_back_gets_more_and_more() {
     let members = three();
-    let proxy = setup(&members).pool(POOL).pool("slow_start = \"8s\"").start();
+    let proxy = setup(&members).pool(POOL).pool(LONG).pool("slow_start = \"8s\"").start();
     let load = Load::start(proxy.address(), 4, GET);
     all_serve(&members, &load, 20);
     members[1].turn(Mode::Closing);

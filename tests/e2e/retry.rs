@@ -150,13 +150,15 @@ fn the_budget_bounds_what_a_failing_pool_gets() {
             client.ask(GET).expect_error(502, "member", "reset");
         }
     };
+    let begun = Instant::now();
     let threads: Vec<_> = (0..4).map(|_| thread::spawn(get)).collect();
     threads.into_iter().for_each(|thread| thread.join().expect("a client"));
     let stats = proxy.stats();
     let (seen, retries) = (requests(&all), stats.total("retries"));
     assert_eq!(seen as i64, 400 + retries);
-    // A fifth, rounded up by each worker.
-    assert!((40..=82).contains(&retries), "{retries}");
+    // A fifth, rounded up by each worker; of ten seconds, so that what began before may count twice.
+    let most = if begun.elapsed() < Duration::from_secs(10) { 82 } else { 2 * 82 };
+    assert!((40..=most).contains(&retries), "{retries}");
     assert!(stats.total("retry_budget") >= 300, "{stats:?}");
 }
 

@@ -71,12 +71,13 @@ fn who_is_fast_enough_or_waits_itself_is_left_alone() {
     // The member takes longer than a client may be behind.
     let origin = Origin::scripted(|conn| {
         while let Some(request) = conn.request()? {
-            thread::sleep(Duration::from_millis(3500));
+            thread::sleep(Duration::from_millis(5500));
             conn.send(ok(request.body.len().to_string()))?;
         }
         Ok(())
     });
-    let proxy = Setup::to(&[&origin]).listener(PACE).start();
+    let pace = PACE.replace("slow = \"2s\"", "slow = \"4s\"");
+    let proxy = Setup::to(&[&origin]).listener(pace).start();
     let mut client = Client::connect(proxy.address());
     client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 60000\r\n\r\n");
     for _ in 0..20 {

@@ -184,7 +184,12 @@ fn patient(text: &str) -> String {
 fn patient_table(text: &str, head: &str, lines: String) -> String {
     let name = head.trim_end().trim_matches(['[', ']']);
     let times: &[_] = match *name.split('.').collect::<Vec<_>>() {
-        ["pool", _] => &[("timeouts", "connect"), ("queue", "timeout"), ("retry", "deadline")],
+        ["pool", _] => &[
+            ("timeouts", "connect"),
+            ("timeouts", "response"),
+            ("queue", "timeout"),
+            ("retry", "deadline"),
+        ],
         // Others have not all of them.
         ["listener", _] if lines.contains("protocol = ") => &[],
         ["listener", _] if text.contains("passthrough") => {

@@ -42,7 +42,7 @@ pub(crate) fn backlog_is_full(socket: &impl AsRawFd) -> bool {
     info[6] > info[7]
 }
 
-/// Waits until each thread of the process `pid` sleeps, or has slept.
+/// Waits until each thread of the process `pid` sleeps, or has slept, or has worked for long enough.
 ///
 /// A worker that has sent the last byte of an answer may count it only now, and its client may know
 /// of the answer before: what it does without waiting is done when it sleeps.
@@ -50,25 +50,45 @@ pub(crate) fn backlog_is_full(socket: &impl AsRawFd) -> bool {
 pub(crate) fn wait_asleep(pid: u32) {
     // It may have ended, and so have its threads.
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return };
-    let mut busy: Vec<_> = threads
-        .filter_map(|thread| {
-            let status = thread.ok()?.path().join("status");
-            Some((busy_since(&status)?, status))
-        })
-        .collect();
+    let threads = threads.filter_map(|thread| Some(thread.ok()?.path()));
+    let mut busy: Vec<_> =
+        threads.filter_map(|thread| Some((Busy::of(&thread)?, thread))).collect();
     eventually("every thread of the proxy sleeps", || {
-        busy.retain(|(before, status)| busy_since(status) == Some(*before));
+        busy.retain(|(before, thread)| {
+            Busy::of(thread).is_some_and(|now| {
+                now.slept == before.slept && now.worked < before.worked + LONG_ENOUGH
+            })
+        });
         busy.is_empty()
     });
 }
 
-/// How often a thread has slept that does not now, and has not ended.
-fn busy_since(status: &Path) -> Option<u64> {
-    let text = fs::read_to_string(status).ok()?;
-    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    // Running, or waiting for its memory to be read from disk.
-    value("State:")?.starts_with(['R', 'D']).then_some(())?;
-    value("voluntary_ctxt_switches:")?.parse().ok()
+/// In the ticks of the processor, of which there are a hundred a second: who is flooded never sleeps.
+const LONG_ENOUGH: u64 = 20;
+
+/// A thread that does not sleep.
+struct Busy {
+    /// How often it did.
+    slept: u64,
+    /// How long it had a processor.
+    worked: u64,
+}
+
+impl Busy {
+    /// `None`: it sleeps, or has ended.
+    fn of(thread: &Path) -> Option<Busy> {
+        let read = |name: &str| fs::read_to_string(thread.join(name)).ok();
+        let (stat, status) = (read("stat")?, read("status")?);
+        // Behind its name, which may be anything: the state, and from the twelfth word on the times.
+        let words: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        // Running, or waiting for its memory to be read from disk.
+        matches!(*words.first()?, "R" | "D").then_some(())?;
+        let number = |text: Option<&&str>| text.and_then(|text| text.parse::<u64>().ok());
+        let slept =
+            status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        let worked = number(words.get(11))? + number(words.get(12))?;
+        Some(Busy { slept: slept.trim().parse().ok()?, worked })
+    }
 }
 
 /// Makes `command` start confined, and die with the thread that starts it.
