@@ -94,7 +94,7 @@ pub(super) fn parse(text: &str) -> Result<MemberAddress, MemberAddressError> {
     if text.starts_with('/') {
         return Err(MemberAddressError::BarePath);
     }
-    if text.contains(' ') {
+    if text.split_once(' ').is_some_and(|(address, _)| parse(address).is_ok()) {
         return Err(MemberAddressError::Options);
     }
     if let Some(name) = text.strip_prefix("srv:") {
@@ -193,6 +193,7 @@ mod tests {
             ("http://api.internal:80", Address(Url)),
             ("a..b:80", Name(HostError::EmptyLabel)),
             ("a b:80", Name(HostError::Character(' '))),
+            ("10.0.0.1:80 weight=5", MemberAddressError::Options),
             ("*.api:80", Name(HostError::Wildcard)),
             ("srv:", Name(HostError::Empty)),
             ("srv:_http._tcp.api:80", ServicePort),

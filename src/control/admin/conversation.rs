@@ -46,9 +46,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc<Row>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let spare = Arc::new(Spare::new());
-    spare.fill();
+    let kept = Arc::clone(&spare);
+    drop(tokio::spawn(async move { kept.keep_filled().await }));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let (router, row, filled) = (router.clone(), Arc::clone(&row), Arc::clone(&spare));
+        let (router, row) = (router.clone(), Arc::clone(&row));
         let accepted = match &socket {
             Socket::Tcp(listener) => {
                 let accepted = listener.accept().await;
@@ -65,15 +66,10 @@ pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc
                     row.add(Counter::Panics, 1);
                     tracing::error!("a request to the admin interface failed, a bug");
                 }
-                // Its own descriptor is free now.
-                filled.fill();
                 drop(place);
             })),
             Err(_) if spare.give_up() => {}
-            Err(_) => {
-                sleep(PAUSE).await;
-                spare.fill();
-            }
+            Err(_) => sleep(PAUSE).await,
         }
     }
 }

@@ -1,11 +1,16 @@
 //! Descriptors that are held back: whoever asks why the process has none left must be let in.
 
 use std::fs::File;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use tokio::time::sleep;
 
 /// How many are held.
 const HELD: usize = 4;
+/// Between two attempts to fill it: while some are missing, and else.
+const PAUSE: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_secs(1);
 /// What is open as long as they are not needed.
 const NOTHING: &str = "/dev/null";
 
@@ -23,14 +28,21 @@ impl Spare {
         Self { put, held }
     }
 
-    /// Holds as many as it may.
-    pub(super) fn fill(&self) {
+    /// Holds as many as it may; false: none are left for that, the next call tries again.
+    pub(super) fn fill(&self) -> bool {
         while !self.put.is_full() {
-            // None are left: the next call tries again.
-            let Ok(file) = File::open(NOTHING) else { return };
+            let Ok(file) = File::open(NOTHING) else { return false };
             if self.put.try_send(file).is_err() {
-                return;
+                break;
             }
+        }
+        true
+    }
+
+    /// Fills it again for ever: what was given up may be a worker's by the time its connection ends.
+    pub(super) async fn keep_filled(&self) {
+        loop {
+            sleep(if self.fill() { LOOK } else { PAUSE }).await;
         }
     }
 
