@@ -239,7 +239,7 @@ const TABLE: &[Key] = &[
     key(Route, "path", Form("one path: `\"/x\"` exact, `\"/x/*\"` prefix by segment, `\"~ REGEX\"`", "any path"),
         "The paths it applies to, in normal form. `/x/*` is `/x` and everything below `/x/`. A regular expression is searched for anywhere in the path unless it is anchored with `^` and `$`.",
         "path = \"/api/*\""),
-    key(Route, "methods", Form("a list of methods", "any method"),
+    key(Route, "methods", Form("a list of methods", "any method but TRACE"),
         "The methods it applies to, as sent (upper case). `GET` does not include `HEAD`.", "methods = [\"GET\", \"HEAD\"]"),
     key(Route, "headers", Form("a table of names and texts, `\"~ REGEX\"`, `true` or `false`", "any headers"),
         "What headers must be: a text (exactly), something that a regular expression is found in, there at all (`true`), or not there (`false`). Of a header that comes more than once, one must be it.",
