@@ -7,17 +7,13 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -33,9 +29,6 @@ const THREADS: usize = 4;
 
 /// Jobs of one worker that wait or are at the threads; further ones are refused.
 pub const FILE_JOBS_MOST: usize = 256;
-
-/// Names that are tried for a file where the file system knows none without a name.
-const NAMES_TRIED: u32 = 16;
 
 type Answer = Box<dyn Any + Send>;
 type Work = Box<dyn FnOnce() -> Answer + Send>;
@@ -324,60 +317,8 @@ impl<T: 'static> Future for Pending<T> {
     }
 }
 
-/// Makes a folder that only this user may enter, and those on the way to it; one that is there stays as
-/// it is. Blocks.
-///
-/// # Errors
-/// The system refuses.
-pub fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// A file in `folder` that nobody finds: it has no name, only this process may read it, and it is gone
-/// when it is closed, however the process ends. Blocks.
-///
-/// # Errors
-/// There is no such folder, or nothing can be written there.
-pub fn nameless_file(folder: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    match options.clone().custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC).open(folder) {
-        // The file system, or the kernel, does not know how.
-        Err(error)
-            if matches!(
-                error.raw_os_error(),
-                Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)
-            ) =>
-        {
-            unlinked_file(folder, &mut options)
-        }
-        opened => opened,
-    }
-}
-
-/// The same by a name that is taken back at once.
-fn unlinked_file(folder: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    static NAMES: AtomicU64 = AtomicU64::new(0);
-    let mut tried = 0;
-    loop {
-        let number = NAMES.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!(".ringway-{}-{number}", std::process::id()));
-        match options.clone().create_new(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < NAMES_TRIED => {
-                tried += 1;
-            }
-            Err(error) => return Err(error),
-            Ok(file) => {
-                std::fs::remove_file(&path)?;
-                return Ok(file);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{FileExt, PermissionsExt};
     use std::sync::mpsc;
     use std::thread;
 
@@ -459,19 +400,6 @@ mod tests {
     }
 
     #[test]
-    fn a_private_folder_is_made_once() {
-        let above = std::env::temp_dir().join(format!("ringway-private-{}", std::process::id()));
-        let folder = above.join("a");
-        for _ in 0..2 {
-            private_folder(&folder).unwrap();
-        }
-        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
-        std::fs::write(folder.join("b"), "").unwrap();
-        assert!(private_folder(&folder.join("b")).is_err());
-        std::fs::remove_dir_all(&above).unwrap();
-    }
-
-    #[test]
     fn a_job_that_panics_is_counted_and_harms_nobody() {
         on_a_worker(|files, row| async move {
             let panics = files.run(AGES, || assert!(std::hint::black_box(false), "of a test"));
@@ -481,24 +409,5 @@ mod tests {
             assert_eq!(files.run(AGES, || 2).await, Ok(2));
             assert_eq!(row.get(Counter::Panics), 1);
         });
-    }
-
-    #[test]
-    fn a_file_without_a_name_is_private_and_leaves_nothing() {
-        let folder = std::env::temp_dir().join(format!("ringway-files-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(0o600);
-        for file in [nameless_file(&folder), unlinked_file(&folder, &mut options)] {
-            let file = file.unwrap();
-            file.write_all_at(b"abc", 5).unwrap();
-            let mut read = [0; 3];
-            file.read_exact_at(&mut read, 5).unwrap();
-            assert_eq!(&read, b"abc");
-            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-        }
-        std::fs::remove_dir(&folder).unwrap();
-        assert_eq!(nameless_file(&folder).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

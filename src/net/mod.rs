@@ -15,6 +15,7 @@ mod listen;
 mod pace;
 mod packet;
 mod pair;
+mod private;
 mod reactor;
 mod relay;
 mod runtime;
@@ -31,12 +32,11 @@ pub use datagram::{Correspondent, Datagrams, Envelope, bind_datagrams};
 pub use deadline::{TICK, hurry_idle, reset_busy, sweep, ticks};
 pub use dial::{dial, nobody};
 pub use driver::{Driver, DriverChoice, DriverError, RingFlags};
-pub use files::{
-    FILE_JOBS_MOST, FileSeat, FileThreads, Files, Pending, Unrun, nameless_file, private_folder,
-};
+pub use files::{FILE_JOBS_MOST, FileSeat, FileThreads, Files, Pending, Unrun};
 pub use inbox::{Inbox, Messages, Ringer, inbox};
 pub use listen::{Acceptor, BindError, Listening, bind};
 pub use pair::{Either, both, race};
+pub use private::{nameless_file, private_folder};
 pub use relay::{Direction, DirectionEnd};
 pub use runtime::{
     block_on, completions, cores, descriptors, give_way, load, pin, sleep, spawn, wakes,
