@@ -49,7 +49,7 @@ pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc
     let kept = Arc::clone(&spare);
     drop(tokio::spawn(async move { kept.keep_filled().await }));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let (router, row) = (router.clone(), Arc::clone(&row));
+        let (router, row, filled) = (router.clone(), Arc::clone(&row), Arc::clone(&spare));
         let accepted = match &socket {
             Socket::Tcp(listener) => {
                 let accepted = listener.accept().await;
@@ -66,6 +66,8 @@ pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc
                     row.add(Counter::Panics, 1);
                     tracing::error!("a request to the admin interface failed, a bug");
                 }
+                // At once: its own descriptor is free now.
+                filled.fill();
                 drop(place);
             })),
             Err(_) if spare.give_up() => {}
