@@ -12,7 +12,6 @@ mod metrics;
 mod predecessor;
 mod refusal;
 mod routes;
-mod spare;
 pub mod view;
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use super::address::Address;
 use super::pair::{Either, race};
 use super::reactor::{self, Side, Source};
 use super::stream::{Failure, Stream};
-use super::{runtime, socket};
+use super::{reserve, runtime, socket};
 
 /// Between two attempts at a Unix socket whose backlog is full: nothing tells when it has room.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(5);
@@ -68,6 +68,7 @@ async fn dial_ip(address: SocketAddr, timeout: Duration) -> Result<Stream, Failu
 /// Begins to connect.
 fn connect_ip(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    reserve::admit(&socket)?;
     socket.set_tcp_nodelay(true)?;
     match socket.connect(&SockAddr::from(address)) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
@@ -98,6 +99,7 @@ async fn dial_unix(path: &Path, timeout: Duration) -> Result<Stream, Failure> {
 
 fn connect_unix(path: &Path) -> io::Result<Stream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    reserve::admit(&socket)?;
     socket.connect(&SockAddr::unix(path)?)?;
     let stream = Stream::new(Source::new(socket.into()));
     stream.reads_in_pieces();

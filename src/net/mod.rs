@@ -18,6 +18,7 @@ mod pair;
 mod private;
 mod reactor;
 mod relay;
+mod reserve;
 mod runtime;
 mod socket;
 mod splice;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::driver::Driver;
-use super::reactor;
+use super::{reactor, reserve};
 use crate::clock::{self, Instant};
 
 thread_local! {
@@ -76,7 +76,9 @@ pub fn descriptors() -> usize {
     if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
         limit = raised;
     }
-    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+    let most = usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX);
+    reserve::keep_back(most);
+    most
 }
 
 /// Binds the calling thread to a core; false if the system refused.

@@ -7,6 +7,7 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use socket2::{SockAddr, SockRef};
 
 use super::buffer::Buffer;
+use super::reserve;
 
 /// One socket to look at.
 #[repr(transparent)]
@@ -44,6 +45,7 @@ pub(super) fn is_ready(fd: RawFd, events: u32) -> bool {
 /// Accepts a connection if one waits; calls on it do not wait, and it is not for child processes.
 pub(super) fn accept_now(fd: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    reserve::may_accept(fd)?;
     // SAFETY: the storage is writable for the length given, which the kernel sets to what it wrote;
     // the descriptor is new, and nobody else owns it.
     let (socket, peer) = unsafe {
@@ -55,6 +57,7 @@ pub(super) fn accept_now(fd: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)>
             Ok(OwnedFd::from_raw_fd(accepted))
         })?
     };
+    reserve::accepted(&socket);
     Ok((socket, peer.as_socket()))
 }
 

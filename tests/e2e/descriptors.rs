@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 
+use crate::admin;
 use crate::support::{Client, Origin, PATIENCE, Setup, eventually};
 
 const FILES: u64 = 64;
@@ -71,4 +72,26 @@ fn many_workers_pause_and_resume_too() {
         eventually("it recovers", || Client::connect(proxy.address()).get("/").status() == 200);
         proxy.wait_idle();
     }
+}
+
+/// Whoever asks why there are none left is let in.
+#[test]
+fn the_admin_interface_has_descriptors_of_its_own() {
+    let origin = Origin::saying("ok");
+    let pool = "keepalive = { idle = 0 }";
+    let proxy = Setup::to(&[&origin]).workers(1).files(FILES).pool(pool).server(admin::TCP).start();
+    // Those who are in stay, whatever they are answered.
+    let crowd: Vec<_> = (0..2 * FILES)
+        .map(|_| {
+            let mut client = Client::connect(proxy.address());
+            client.send("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+            client
+        })
+        .collect();
+    eventually("accepting pauses", || proxy.stats().total("accept_pauses") > 0);
+    for _ in 0..8 {
+        let stats = admin::get(&proxy, "/stats");
+        assert!(stats["counters"]["accept_pauses"]["total"].as_u64().unwrap() > 0);
+    }
+    drop(crowd);
 }

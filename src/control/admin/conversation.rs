@@ -21,7 +21,6 @@ use tokio::time::{sleep, timeout};
 use super::guard::Guard;
 use super::listener::Socket;
 use super::refusal::Refusal;
-use super::spare::Spare;
 use crate::stats::{Counter, Row};
 
 /// Connections at a time; further ones wait to be accepted.
@@ -45,11 +44,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Accepts connections for ever. Counts in `row`, the control thread's.
 pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc<Row>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let spare = Arc::new(Spare::new());
-    let kept = Arc::clone(&spare);
-    drop(tokio::spawn(async move { kept.keep_filled().await }));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let (router, row, filled) = (router.clone(), Arc::clone(&row), Arc::clone(&spare));
+        let (router, row) = (router.clone(), Arc::clone(&row));
         let accepted = match &socket {
             Socket::Tcp(listener) => {
                 let accepted = listener.accept().await;
@@ -66,11 +62,8 @@ pub(super) async fn serve(socket: Socket, guard: Guard, router: Router, row: Arc
                     row.add(Counter::Panics, 1);
                     tracing::error!("a request to the admin interface failed, a bug");
                 }
-                // At once: its own descriptor is free now.
-                filled.fill();
                 drop(place);
             })),
-            Err(_) if spare.give_up() => {}
             Err(_) => sleep(PAUSE).await,
         }
     }
