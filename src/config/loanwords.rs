@@ -8,7 +8,7 @@ use super::keys::Section::{
     ClientAuth, Compress, Cors, Eject, Health, Keepalive, Listener, ListenerLimits, ListenerRate,
     ListenerTimeouts, Member, Pool, PoolTimeouts, PoolTls, Queue, Redirect, RequestHeaders,
     Respond, ResponseHeaders, Retry, Rewrite, Root, Route, RouteRate, RouteRequestHeaders,
-    RouteResponseHeaders, Server, Split, Sticky, Tls,
+    RouteResponseHeaders, RouteTimeouts, Server, Split, Sticky, Tls,
 };
 
 /// What a word is here.
@@ -161,7 +161,7 @@ const TABLE: &[Loanwords] = &[
     (&[Route], &["return", "status", "answer", "http_response", "direct_response", "deny_status", "fixed", "body", "file"], Key(Route, "respond")),
     (&[Route], &["strip_prefix", "stripprefix", "prefix_rewrite", "trim_prefix", "handle_path"], Key(Route, "strip")),
     (&[Route], &["add_prefix", "replace_path", "regex_rewrite", "set_path", "http_request_set_path"], Key(Route, "rewrite")),
-    (&[Route], &["websocket", "websockets", "upgrade", "allow_upgrade"], Said("leave it out: upgrades pass; timeouts.tunnel of the listener says how long they may be silent")),
+    (&[Route], &["websocket", "websockets", "upgrade", "allow_upgrade"], Said("leave it out: upgrades pass; timeouts.tunnel of the route or the listener says how long they may be silent")),
     (&[Route], &["canary", "weighted_clusters", "split_clients", "weights", "traffic_split", "weighted"], Key(Route, "split")),
     (&[Route], &["gzip", "brotli", "zstd", "compression", "encode", "gzip_types", "gzip_min_length"], Key(Route, "compress")),
     (&[Route], &["proxy_cache", "proxy_cache_valid", "caching", "ttl"], Key(Route, "cache")),
@@ -175,7 +175,10 @@ const TABLE: &[Loanwords] = &[
     (&[Route, Listener], &["error_page", "errorfile", "errorpage", "http_errors"], Key(Route, "error_pages")),
     (&[Route], &["proxy_buffering", "response_buffering"], Key(Route, "buffer_response")),
     (&[Route], &["proxy_request_buffering", "request_buffering"], Key(Route, "buffer_request")),
-    (&[Route], &["timeout", "timeouts", "proxy_read_timeout", "read_timeout", "response_timeout", "proxy_connect_timeout"], Key(Pool, "timeouts")),
+    (&[Route], &["timeout", "proxy_read_timeout", "read_timeout", "response_timeout"], Key(Route, "timeouts")),
+    (&[Route], &["proxy_connect_timeout", "connect_timeout"], Key(Pool, "timeouts")),
+    (&[RouteTimeouts], &["connect", "server", "upstream"], Key(Pool, "timeouts")),
+    (&[RouteTimeouts], &["read", "proxy_read"], Key(RouteTimeouts, "response")),
     (&[Route], &["proxy_next_upstream", "retries", "retry", "retry_on", "retry_policy"], Key(Pool, "retry")),
     (&[Route], &["method"], Key(Route, "methods")),
     (&[Route], &["header"], Key(Route, "headers")),
