@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::proxy::{value_in, wait_lines};
+use crate::support::wire::again;
 use crate::support::{PATIENCE, Proxy, Setup, eventually};
 
 /// A member that answers each datagram with its name and the datagram, until the test ends.
@@ -28,7 +29,7 @@ impl Member {
         socket.set_read_timeout(None).unwrap();
         thread::spawn(move || {
             let mut block = vec![0; 1 << 16];
-            while let Ok((count, from)) = socket.recv_from(&mut block) {
+            while let Ok((count, from)) = again(|| socket.recv_from(&mut block)) {
                 for _ in 0..answers {
                     let answer = [name.as_bytes(), &block[..count]].concat();
                     // Who asked may be gone.
@@ -76,7 +77,7 @@ fn client(proxy: &Proxy) -> UdpSocket {
 
 fn receive(client: &UdpSocket) -> Vec<u8> {
     let mut block = vec![0; 1 << 16];
-    let count = client.recv(&mut block).expect("an answer");
+    let count = again(|| client.recv(&mut block)).expect("an answer");
     block.truncate(count);
     block
 }
@@ -255,7 +256,7 @@ fn answers_come_from_the_address_that_was_asked() {
     for last in [1, 2, 3] {
         let asked = SocketAddr::from(([127, 0, 0, last], port));
         client.send_to(b"x", asked).unwrap();
-        assert_eq!(client.recv_from(&mut block).unwrap(), (2, asked));
+        assert_eq!(again(|| client.recv_from(&mut block)).unwrap(), (2, asked));
     }
     // Each is a flow of its own.
     assert_eq!(proxy.stats().total("flows"), 3);
@@ -298,7 +299,7 @@ fn a_drain_waits_for_answers_and_takes_no_new_flows() {
     let client = client(&proxy);
     client.send(b"question").unwrap();
     let mut block = [0; 20];
-    let (count, from) = member.socket.recv_from(&mut block).unwrap();
+    let (count, from) = again(|| member.socket.recv_from(&mut block)).unwrap();
     assert_eq!(&block[..count], b"question");
     proxy.signal(libc::SIGTERM);
     eventually("a new flow is refused", || {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use super::wire::again;
+
 /// How long answers last, in seconds: the least there is.
 const TTL: u32 = 1;
 
@@ -85,7 +87,7 @@ impl Dns {
 fn serve(socket: &UdpSocket, shared: &Shared) {
     let mut question = [0; 1500];
     loop {
-        let (length, peer) = socket.recv_from(&mut question).expect("a question");
+        let (length, peer) = again(|| socket.recv_from(&mut question)).expect("a question");
         shared.questions.fetch_add(1, Ordering::SeqCst);
         if shared.silent.load(Ordering::SeqCst) {
             continue;

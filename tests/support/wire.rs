@@ -33,6 +33,17 @@ pub(crate) struct Wire {
     tls: Option<Connection>,
 }
 
+/// A call that the system may interrupt without a signal that anybody sent: calls with a time do not
+/// begin again by themselves, such as when all processes were stopped for a moment.
+pub(crate) fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 impl Wire {
     /// Wraps a connected stream.
     pub(crate) fn new(stream: TcpStream) -> Wire {
@@ -68,7 +79,7 @@ impl Wire {
             connection.process_new_packets().map_err(io::Error::other)?;
         }
         while connection.is_handshaking() {
-            connection.complete_io(&mut self.stream)?;
+            again(|| connection.complete_io(&mut self.stream))?;
         }
         self.tls = Some(connection);
         Ok(())
@@ -123,7 +134,7 @@ impl Wire {
         self.stream.set_write_timeout(Some(silence))?;
         while sent < total {
             let part = block.len().min(usize::try_from(total - sent).unwrap_or(usize::MAX));
-            match self.stream.write(&block[..part]) {
+            match again(|| self.stream.write(&block[..part])) {
                 Ok(n) => sent += n as u64,
                 Err(error) if is_timeout(&error) => break,
                 Err(error) => return Err(error),
@@ -150,7 +161,7 @@ impl Wire {
     /// Reads more into the buffer; 0 at the end.
     fn fill(&mut self) -> io::Result<usize> {
         let mut block = [0; 64 * 1024];
-        let n = self.read(&mut block)?;
+        let n = again(|| self.read(&mut block))?;
         self.unread.extend_from_slice(&block[..n]);
         if let Some(record) = &self.record {
             let mut record = record.lock().expect("the record");
