@@ -293,7 +293,10 @@ pub fn target(data: &[u8]) {
         check_path(&head);
         let again = reparse(&head);
         assert_eq!((head.path(), head.query()), (again.path(), again.query()));
-        assert_eq!((head.authority(), head.host()), (again.authority(), again.host()));
+        // A target may hold the end of a head of HTTP/1.0, which needs no host.
+        if !head.authority().is_empty() {
+            assert_eq!((head.authority(), head.host()), (again.authority(), again.host()));
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! TLS to members: who is trusted, who is not, and what becomes of requests.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::support::certs::{Authority, Leaf, Valid};
 use super::support::proxy::value_in;
@@ -216,17 +218,22 @@ fn an_answer_until_close_is_whole_only_if_its_end_is_announced() {
 fn what_a_member_sends_unasked_is_no_answer() {
     let authority = Authority::new("internal");
     let config = server(&authority.sign(&["127.0.0.1"]), None);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
     let origin = Origin::scripted(move |conn| -> io::Result<()> {
         conn.wire.secure(server_connection(&config))?;
         conn.expect_request()?;
         conn.send(ok("first"))?;
         conn.send(ok("unasked"))?;
+        counted.fetch_add(1, Ordering::SeqCst);
         while conn.wire.some(1000).is_ok() {}
         Ok(())
     });
     let proxy = to(&[&origin], "ca = \"ca.pem\"", &authority).start();
-    for _ in 0..3 {
+    for round in 1..=3 {
         assert_eq!(ask(&proxy), (200, "first".to_owned()));
+        // What comes behind the next request would be its answer to everybody.
+        eventually("it is sent", || sent.load(Ordering::SeqCst) == round);
     }
 }
 
