@@ -89,7 +89,8 @@ fn on_every_worker_and_after_a_restart_with_the_members_in_another_order() {
 fn a_member_that_dies_hands_its_clients_on_and_nobody_notices() {
     let members = ["a", "b"].map(Member::new);
     let addresses: Vec<_> = members.iter().map(Member::address).collect();
-    let proxy = setup(&addresses, STICKY).start();
+    // Until it is out there may be more retries than ten a second.
+    let proxy = setup(&addresses, &format!("{STICKY}\nretry = {{ budget = \"100%\" }}")).start();
     let cookies = cookies(&proxy, 2);
     members[0].turn(Mode::Reset);
     let mut client = Client::connect(proxy.address());
