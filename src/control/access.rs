@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::config::{AddressSet, GuardError};
-use crate::net::WatchedFile;
+use crate::net::{WatchedFile, any_changed};
 use crate::proxy::{AddressLists, Guards};
 use crate::stats::{Counter, Row};
 
@@ -48,9 +48,7 @@ pub fn watch_addresses(guards: &Guards, row: Arc<Row>) {
 
 impl Watched {
     async fn look(&mut self, row: &Row) {
-        // Each of them is to be looked at.
-        let changed = self.files.iter_mut().filter_map(|file| file.has_changed().then_some(()));
-        if changed.count() == 0 {
+        if !any_changed(&mut self.files) {
             return;
         }
         let config = self.lists.config.clone();

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::{Config, PoolTlsConfig};
-use crate::net::WatchedFile;
 use crate::net::tls::{
     FileChange, FileFault, LoadedCertificate, Shelf, Termination, TlsAcceptor, TlsConnector,
 };
+use crate::net::{WatchedFile, any_changed};
 use crate::stats::{Counter, Row};
 
 /// How often files are looked at. What has changed is taken at the next look but one.
@@ -180,9 +180,7 @@ impl ToMembers {
     }
 
     fn look(&mut self, row: &Row) {
-        // Each of them is to be looked at.
-        let changed = self.files.iter_mut().filter_map(|file| file.has_changed().then_some(()));
-        if changed.count() == 0 {
+        if !any_changed(&mut self.files) {
             return;
         }
         let pool = &self.pool;

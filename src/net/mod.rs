@@ -43,6 +43,6 @@ pub use runtime::{
     block_on, completions, cores, descriptors, give_way, load, pin, sleep, spawn, wakes,
 };
 pub use splice::{Relayed, splice};
-pub use stamp::{Stamp, WatchedFile, stamp};
+pub use stamp::{Stamp, WatchedFile, any_changed, stamp};
 pub use stream::{Failure, Stream};
 pub use unix::{dial_unix, listen_private};

@@ -1,7 +1,7 @@
 //! Descriptors that connections leave: whoever asks why there are no more (the admin interface), and
 //! files that answers are in, still get some.
 //!
-//! A new descriptor has the lowest number that is free. So one from [`kept_from`] on says that all
+//! A new descriptor has the lowest number that is free. So one from [`KEPT_FROM`] on says that all
 //! below are taken.
 
 use std::io;
@@ -45,9 +45,7 @@ pub(super) fn may_accept(fd: RawFd) -> io::Result<()> {
         }
         OwnedFd::from_raw_fd(copy)
     };
-    if is_kept(lowest.as_raw_fd()) {
-        return Err(io::Error::from_raw_os_error(libc::EMFILE));
-    }
+    admit(&lowest)?;
     SHORT.store(false, Ordering::Relaxed);
     Ok(())
 }
@@ -59,7 +57,7 @@ pub(super) fn accepted(fd: &impl AsRawFd) {
     }
 }
 
-/// Whether a connection to a member may have this descriptor.
+/// Whether a connection may have this descriptor.
 ///
 /// # Errors
 /// `EMFILE`: it is one of those that are kept back.

@@ -69,6 +69,12 @@ impl WatchedFile {
     }
 }
 
+/// Looks at all of them: whether there is something new to be read of any.
+pub fn any_changed(files: &mut [WatchedFile]) -> bool {
+    // Each of them is to be looked at, whatever the one before it said.
+    files.iter_mut().fold(false, |any, file| file.has_changed() | any)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +87,8 @@ mod tests {
         let (mut file, mut unknown) = (WatchedFile::new(&path), WatchedFile::unknown(&path));
         assert!(!file.has_changed());
         assert_eq!([unknown.has_changed(), unknown.has_changed()], [true, false]);
+        let mut both = [WatchedFile::unknown(&path), WatchedFile::unknown(&path)];
+        assert_eq!([any_changed(&mut both), any_changed(&mut both)], [true, false]);
         write("ab");
         assert!(!file.has_changed());
         write("abc");
