@@ -21,6 +21,14 @@ pub enum Framing {
     UntilClose,
 }
 
+impl Framing {
+    /// Whether a body of at least one byte may follow.
+    #[must_use]
+    pub const fn has_body(self) -> bool {
+        !matches!(self, Self::None | Self::Length(0))
+    }
+}
+
 /// The body of a request (RFC 9112 6.3).
 ///
 /// # Errors

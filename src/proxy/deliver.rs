@@ -92,11 +92,8 @@ pub(super) async fn deliver<'a>(
                 let outcome = reasons::outcome(failed.reason, facts.status.get());
                 lease.finish(outcome);
                 // Where nobody else could have it, no retry is asked for, nor charged to the budget.
-                let other = |pools: &crate::balancer::Pools| pools.has_other(pool, &tried, None);
-                if facts.begun.get()
-                    || !room
-                    || !(failed.again || other(pools) && again(ask, facts, outcome))
-                {
+                let next = || failed.again || has_other(ask, facts) && again(ask, facts, outcome);
+                if facts.begun.get() || !room || !next() {
                     return Err(failed.reason);
                 }
                 row.add(Counter::UpstreamFailovers, 1);

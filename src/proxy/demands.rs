@@ -25,8 +25,7 @@ pub(super) fn can_be_met(head: &RequestHead, facts: &Facts) -> Result<(), Reason
 
 /// Whether the client wants to switch to another protocol, and that may go on.
 pub(super) fn may_upgrade(head: &RequestHead, framing: Framing) -> bool {
-    let bodiless = matches!(framing, Framing::None | Framing::Length(0));
-    bodiless && head.upgrade().is_some_and(upgrade::may_pass)
+    !framing.has_body() && head.upgrade().is_some_and(upgrade::may_pass)
 }
 
 /// Whether a member that answers 101 switches to what the client asked for.

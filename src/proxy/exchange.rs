@@ -428,9 +428,7 @@ fn find_route(
 ) -> Result<RouteId, Reason> {
     let address = || facts.client.get();
     match context.router.find(client.listener, &Asked::of(head, &address)) {
-        Found::Route(id) => {
-            demands::is_served(head, context.config.routes.get(id.index())).and(Ok(id))
-        }
+        Found::Route(id) => demands::is_served(head, context.config.route(id)).and(Ok(id)),
         Found::MethodNotAllowed => Err(Reason::MethodNotAllowed),
         Found::None => Err(Reason::NoRoute),
     }

@@ -75,8 +75,9 @@ fn passes(ask: &Ask<'_>, entry: &FieldRef<'_>, facts: &Facts) -> bool {
         Name::Trailer => facts.framing(ask) == Framing::Chunked,
         // Where there is something to wait for, and it was not answered here already.
         Name::Expect => {
-            let bodiless = matches!(ask.framing, Framing::None | Framing::Length(0));
-            !bodiless && facts.taken.get() == Taken::Nothing && ask.head.expects_continue()
+            ask.framing.has_body()
+                && facts.taken.get() == Taken::Nothing
+                && ask.head.expects_continue()
         }
         Name::Host | Name::ContentLength | Name::TransferEncoding => false,
         // Written anew; from a trusted peer with its word taken into account.
