@@ -9,6 +9,7 @@ use super::address_set::{AddressSet, Verdict};
 use super::check_guard::GuardError;
 use super::checked::Cidr;
 use super::checked_guard::{AccessConfig, AddressSource};
+use super::load::words_of;
 
 /// Bytes of a file of addresses.
 pub(super) const FILE_MAX: usize = 64 << 20;
@@ -60,11 +61,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The blocks of a file, one a line; a comment begins with `#`.
 pub(super) fn entries(read: io::Result<Vec<u8>>) -> Result<Vec<Cidr>, GuardError> {
-    let bytes = read.map_err(|error| {
-        // The number that the error adds to its text tells an operator nothing.
-        let text = error.to_string();
-        GuardError::File(text.split(" (os error").next().unwrap_or_default().to_owned())
-    })?;
+    let bytes = read.map_err(|error| GuardError::File(words_of(&error)))?;
     if bytes.len() > FILE_MAX {
         return Err(GuardError::TooManyEntries);
     }

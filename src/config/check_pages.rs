@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use super::checked_route::{Contents, ErrorPagesConfig, PageConfig, PageOf};
 use super::document::{Findings, Table, in_order, span_of, text, wrong_type};
 use super::error::{Mistake, Span};
+use super::load::words_of;
 use super::message_route::RouteError;
 
 /// Bytes of a file that is an answer: it is held in memory.
@@ -48,11 +49,7 @@ pub(super) fn contents(
         Some(read) => {
             let why = match read {
                 Ok(_) => RouteError::LargeFile(most),
-                // The number that the error adds to its text tells an operator nothing.
-                Err(error) => {
-                    let text = error.to_string();
-                    RouteError::File(text.split(" (os error").next().unwrap_or_default().to_owned())
-                }
+                Err(error) => RouteError::File(words_of(&error)),
             };
             findings.add(span, Mistake::BadRoute(why));
             None

@@ -8,6 +8,7 @@ use super::check_route::is_token;
 use super::checked_sticky::{SameSite, Secret, StickyConfig, StickyKey};
 use super::document::{Findings, Table, span_of};
 use super::error::Mistake;
+use super::load::words_of;
 use super::scalar::{self, show_duration};
 
 /// The least that a key has: as much as the hash gives.
@@ -174,11 +175,7 @@ fn key(table: &Table<'_>, findings: &mut Findings) -> StickyKey {
 
 /// What a file has, but for white space at its end, which editors and tools add.
 fn secret(read: io::Result<Vec<u8>>) -> Result<Secret, StickyError> {
-    let bytes = read.map_err(|error| {
-        // The number that the error adds to its text tells an operator nothing.
-        let text = error.to_string();
-        StickyError::KeyFile(text.split(" (os error").next().unwrap_or_default().to_owned())
-    })?;
+    let bytes = read.map_err(|error| StickyError::KeyFile(words_of(&error)))?;
     if bytes.len() > KEY_MAX {
         return Err(StickyError::LongKey);
     }

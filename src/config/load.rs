@@ -40,14 +40,18 @@ pub enum LoadError {
     Mistakes(Report),
 }
 
+/// What a system's error says in words. The number that it adds to them tells an operator nothing.
+#[must_use]
+pub fn words_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { path, source } => {
-                // The number that the error adds to its text tells an operator nothing.
-                let text = source.to_string();
-                let reason = text.split(" (os error").next().unwrap_or_default();
-                write!(f, "cannot read {}: {reason}", path.display())
+                write!(f, "cannot read {}: {}", path.display(), words_of(source))
             }
             Self::NotText { path, line } => {
                 write!(f, "{} is no text in UTF-8: see line {line}", path.display())

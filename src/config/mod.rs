@@ -111,7 +111,7 @@ pub use checked_tls::*;
 pub use effective::{effective, effective_of};
 pub use error::{ConfigError, Mistake, Place, Severity, Span};
 pub use host::HostError;
-pub use load::{Checked, LoadError, load, load_file};
+pub use load::{Checked, LoadError, load, load_file, words_of};
 pub use loanwords::Meaning;
 pub use member_address::{MemberAddress, MemberAddressError};
 pub use message_rewrite::RewriteError;

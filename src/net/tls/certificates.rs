@@ -16,7 +16,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::clock;
-use crate::config::CertificateConfig;
+use crate::config::{CertificateConfig, words_of};
 
 /// Bytes of a file at the most.
 const FILE_MOST: u64 = 1 << 20;
@@ -82,12 +82,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileFault> {
     match read {
         Ok(count) if count as u64 > FILE_MOST => Err(FileFault::new(path, "is larger than 1 MiB")),
         Ok(_) => Ok(bytes),
-        Err(error) => {
-            // The number that the error adds to its text tells an operator nothing.
-            let text = error.to_string();
-            let reason = text.split(" (os error").next().unwrap_or_default();
-            Err(FileFault::new(path, format!("cannot be read: {reason}")))
-        }
+        Err(error) => Err(FileFault::new(path, format!("cannot be read: {}", words_of(&error)))),
     }
 }
 
